@@ -1,0 +1,93 @@
+/* core/image.c - checked front ends of the image interface. */
+#include "core/image.h"
+
+#include <inttypes.h>
+
+/* [off, off + len) must lie inside the image.  Written without a sum, which could overflow. */
+static int check_range(const struct vf_image *im, uint64_t off, uint64_t len, struct vf_error *err)
+{
+    if (off <= im->size && len <= im->size - off)
+        return 0;
+    return vf_error_set(err, VF_ERR_RANGE, 0,
+                        "%" PRIu64 " bytes at %" PRIu64 " are outside the %s image of %" PRIu64
+                        " bytes",
+                        len, off, im->ops->name, im->size);
+}
+
+static int unsupported(const struct vf_image *im, const char *what, struct vf_error *err)
+{
+    return vf_error_set(err, VF_ERR_UNSUPPORTED, 0, "this %s image cannot be %s", im->ops->name,
+                        what);
+}
+
+int vf_image_read(struct vf_image *im, void *buf, size_t len, uint64_t off, struct vf_error *err)
+{
+    if (check_range(im, off, len, err) < 0)
+        return -1;
+    if (!im->ops->read)
+        return unsupported(im, "read", err);
+    return len ? im->ops->read(im, buf, len, off, err) : 0;
+}
+
+int vf_image_next_extent(struct vf_image *im, uint64_t off, struct vf_extent *ret,
+                         struct vf_error *err)
+{
+    struct vf_extent e = {off, 0, false};
+
+    if (off >= im->size)
+        return vf_error_set(err, VF_ERR_RANGE, 0,
+                            "no extent at %" PRIu64 " in the %s image of %" PRIu64 " bytes", off,
+                            im->ops->name, im->size);
+    e.len = im->size - off;
+    if (im->ops->next_extent) {
+        if (im->ops->next_extent(im, off, &e, err) < 0)
+            return -1;
+        /* The extents may come from outside (an NBD server, a damaged table): a wrong one would
+         * make callers loop for ever or read past the end. */
+        if (e.off != off || e.len == 0)
+            return vf_error_set(err, VF_ERR_FORMAT, 0,
+                                "the %s image has an inconsistent extent at %" PRIu64,
+                                im->ops->name, off);
+        if (e.len > im->size - off)
+            e.len = im->size - off;
+    }
+    *ret = e;
+    return 0;
+}
+
+int vf_image_write(struct vf_image *im, const void *buf, size_t len, uint64_t off,
+                   struct vf_error *err)
+{
+    if (check_range(im, off, len, err) < 0)
+        return -1;
+    if (!im->writable || !im->ops->write)
+        return unsupported(im, "written", err);
+    return len ? im->ops->write(im, buf, len, off, err) : 0;
+}
+
+int vf_image_zero(struct vf_image *im, uint64_t off, uint64_t len, struct vf_error *err)
+{
+    if (check_range(im, off, len, err) < 0)
+        return -1;
+    if (!im->writable || !im->ops->zero)
+        return unsupported(im, "zeroed", err);
+    return len ? im->ops->zero(im, off, len, err) : 0;
+}
+
+int vf_image_flush(struct vf_image *im, struct vf_error *err)
+{
+    if (!im->writable || !im->ops->flush)
+        return unsupported(im, "flushed", err);
+    return im->ops->flush(im, err);
+}
+
+int vf_image_plain_fd(struct vf_image *im)
+{
+    return im->ops->plain_fd ? im->ops->plain_fd(im) : -1;
+}
+
+void vf_image_close(struct vf_image *im)
+{
+    if (im)
+        im->ops->close(im);
+}
