@@ -23,7 +23,7 @@
 #include "core/error.h"
 
 #define VF_ID_LEN   6u  /* bytes of a node's SHA-256 that travel and are looked up */
-#define VF_LEVELS   10u /* levels 0..9; with a fan-out of at least 8 this is beyond VF_MAX_BLOCKS */
+#define VF_LEVELS   16u /* 0..15: groups hold 8 nodes or more, so more than VF_MAX_BLOCKS needs */
 #define VF_SEG_MAX  256u /* blocks in a segment at most */
 #define VF_KIDS_MAX 256u /* children of a node at most */
 #define VF_PLACES   4u   /* places reported for one id at most */
