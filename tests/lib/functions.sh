@@ -1,0 +1,235 @@
+# shellcheck shell=sh
+# functions.sh - what the shell tests share. A test starts with
+#
+#   #!/bin/sh
+#   # One sentence: the behaviour that this test proves.
+#   . "${VF_TESTS:-$(dirname "$0")/..}/lib/functions.sh"
+#
+# and runs with `set -eu`. $vf_tmp is an empty directory of its own; it and all
+# that was registered with vf_on_exit go away on every exit. A line
+# "# timeout: N" asks the runner for more seconds than usual.
+#
+# Variables: VMFERRY the program, VF_TESTS this directory's parent, VF_SRC the
+# source tree, VF_LAB the tools of `make lab`. VF_OUT and VF_ERR are the files
+# with the output of the last vf_expect_exit.
+
+set -eu
+export LC_ALL=C TZ=UTC
+VF_TESTS=$(cd "${VF_TESTS:-$(dirname "$0")/..}" && pwd)
+VF_SRC=${VF_SRC:-$(cd "$VF_TESTS/.." && pwd)}
+VMFERRY=${VMFERRY:-$VF_SRC/build/vmferry}
+VF_LAB=${VF_LAB:-$VF_SRC/build/lab}
+PATH=$(dirname "$VMFERRY"):$PATH
+vf_tmp=$(mktemp -d "${TMPDIR:-/tmp}/t.XXXXXX")
+VF_OUT=$vf_tmp/.stdout
+VF_ERR=$vf_tmp/.stderr
+HOME=$vf_tmp
+export VF_TESTS VF_SRC VMFERRY VF_LAB PATH VF_OUT VF_ERR HOME
+unset VMFERRY_STORE XDG_DATA_HOME XDG_CONFIG_HOME SSH_AUTH_SOCK
+
+vf_cleanup=
+vf_run_cleanup() {
+    vf_status=$?
+    trap - EXIT
+    set +e
+    eval "$vf_cleanup"
+    rm -rf "$vf_tmp"
+    exit "$vf_status"
+}
+trap vf_run_cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# vf_on_exit COMMAND: run it when the test ends; the last one registered runs first.
+vf_on_exit() { vf_cleanup="$*
+$vf_cleanup"; }
+
+# fail MESSAGE: end the test as failed, showing what the last command printed.
+fail() {
+    echo "FAIL: $*" >&2
+    for vf_f in "$VF_OUT" "$VF_ERR"; do
+        if [ -s "$vf_f" ]; then
+            echo "---- $(basename "$vf_f") of the last command" >&2
+            tail -n 40 "$vf_f" >&2
+        fi
+    done
+    exit 1
+}
+
+# skip REASON: end the test as skipped.
+skip() {
+    echo "skip: $*"
+    exit 77
+}
+
+# requires PROGRAM [ARGUMENT...]: skip unless it is there; with arguments, unless that works.
+requires() {
+    command -v "$1" >/dev/null || skip "$1 is not installed"
+    if [ $# -gt 1 ]; then
+        "$@" >/dev/null 2>&1 || skip "'$*' does not work here"
+    fi
+}
+requires_root() { [ "$(id -u)" -eq 0 ] || skip "needs root"; }
+
+# vf_tmpdir: print a new directory, which is removed on exit.
+vf_tmpdir() { mktemp -d "$vf_tmp/d.XXXXXX"; }
+
+# vf_expect_exit N COMMAND...: run it, keep its output in $VF_OUT and $VF_ERR, and
+# fail when it ends with another status.
+vf_expect_exit() {
+    vf_want=$1
+    shift
+    vf_got=0
+    "$@" >"$VF_OUT" 2>"$VF_ERR" </dev/null || vf_got=$?
+    [ "$vf_got" -eq "$vf_want" ] || fail "exit status $vf_got, expected $vf_want: $*"
+}
+
+# vf_wait_for SECONDS COMMAND...: until it succeeds; status 1 when the time is over.
+vf_wait_for() {
+    vf_end=$(($(date +%s) + $1))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        [ "$(date +%s)" -lt "$vf_end" ] || return 1
+        sleep 0.05
+    done
+}
+
+# ---- JSON ----------------------------------------------------------------
+
+# json_get FILE FILTER: print a value, strings without quotes, "null" when it is absent.
+json_get() { jq -r "$2" "$1" || fail "not JSON: $1"; }
+
+# json_is FILE FILTER VALUE: fail unless the filter gives exactly this.
+json_is() {
+    vf_value=$(json_get "$1" "$2")
+    [ "$vf_value" = "$3" ] || fail "$2 is '$vf_value', expected '$3'"
+}
+
+# json_true FILE CONDITION: fail unless a jq condition holds.
+json_true() { jq -e "$2" "$1" >/dev/null || fail "not true: $2"; }
+
+# ---- images --------------------------------------------------------------
+# Content is a fixed function of a seed: incompressible bytes without repeats.
+
+# vf_bytes SEED LENGTH: write that many bytes to standard output.
+vf_bytes() {
+    vf_len=$(numfmt --from=iec "$2")
+    head -c "$vf_len" /dev/zero |
+        openssl enc -aes-128-ctr -nosalt -K "$(printf %032x "$1")" -iv 0 2>/dev/null
+}
+
+# vf_image FILE SIZE [seed=N]: a raw image; without a seed it is one hole.
+vf_image() {
+    rm -f "$1"
+    case ${3:-} in
+    seed=*) vf_bytes "${3#seed=}" "$2" >"$1" ;;
+    *) truncate -s "$(numfmt --from=iec "$2")" "$1" ;;
+    esac
+}
+
+# vf_put FILE OFFSET LENGTH SEED: write LENGTH bytes at OFFSET, the rest stays.
+vf_put() {
+    vf_bytes "$4" "$3" |
+        dd of="$1" bs=64K seek="$(numfmt --from=iec "$2")" oflag=seek_bytes conv=notrunc \
+            iflag=fullblock status=none
+}
+
+# vf_hole FILE OFFSET LENGTH: make that part read as zeros, and a hole where holes exist.
+vf_hole() {
+    fallocate -p -o "$(numfmt --from=iec "$2")" -l "$(numfmt --from=iec "$3")" "$1" 2>/dev/null ||
+        dd if=/dev/zero of="$1" bs=64K seek="$(numfmt --from=iec "$2")" conv=notrunc status=none \
+            oflag=seek_bytes iflag=count_bytes count="$(numfmt --from=iec "$3")"
+}
+
+# vf_copy FROM OFFSET LENGTH TO OFFSET: the same bytes at another place.
+vf_copy() {
+    dd if="$1" of="$4" bs=64K skip="$(numfmt --from=iec "$2")" seek="$(numfmt --from=iec "$5")" \
+        count="$(numfmt --from=iec "$3")" iflag=skip_bytes,count_bytes oflag=seek_bytes \
+        conv=notrunc status=none
+}
+
+vf_format() {
+    case $1 in
+    *.qcow2) echo qcow2 ;;
+    *.vmdk) echo vmdk ;;
+    *.vdi) echo vdi ;;
+    *) echo raw ;;
+    esac
+}
+
+# vf_size FILE: the virtual size in bytes.
+vf_size() { qemu-img info -f "$(vf_format "$1")" --output=json "$1" | jq '."virtual-size"'; }
+
+# same_content A B: fail unless the guest would see the same bytes; formats by the files' names.
+same_content() {
+    if [ "$(vf_format "$1")$(vf_format "$2")" = rawraw ]; then
+        cmp "$1" "$2" || fail "$1 and $2 differ"
+        return 0
+    fi
+    # compare alone takes a longer disk with zeros at its end for the same
+    [ "$(vf_size "$1")" = "$(vf_size "$2")" ] || fail "the sizes of $1 and $2 differ"
+    qemu-img compare -q -f "$(vf_format "$1")" -F "$(vf_format "$2")" "$1" "$2" ||
+        fail "the contents of $1 and $2 differ"
+}
+
+# ---- an SSH server of its own --------------------------------------------
+
+vf_try_sshd() {
+    cat >"$vf_ssh_dir/config" <<CONFIG
+Port $VF_SSH_PORT
+ListenAddress 127.0.0.1
+HostKey $vf_ssh_dir/host
+PidFile $vf_ssh_dir/pid
+AuthorizedKeysFile $vf_ssh_dir/user.pub
+StrictModes no
+UsePAM no
+UseDNS no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin prohibit-password
+MaxStartups 100:30:200
+PrintMotd no
+$*
+CONFIG
+    "$vf_sshd" -f "$vf_ssh_dir/config" -E "$vf_ssh_dir/log" || return 1
+    vf_wait_for 10 grep -q 'Server listening' "$vf_ssh_dir/log"
+}
+
+# vf_sshd_start [CONFIG-LINE]: a stock sshd on loopback with keys of its own, stopped on exit.
+# Sets VF_SSH_PORT, VF_SSH_USER, VF_SSH_KEY (private key), VF_SSH_KNOWN (known hosts file) and
+# VF_SSH_LOG. Skips where there is no sshd.
+vf_sshd_start() {
+    vf_sshd=$(PATH=$PATH:/usr/sbin:/sbin command -v sshd) || skip "sshd is not installed"
+    requires ssh-keygen
+    vf_ssh_dir=$(vf_tmpdir)
+    [ "$(id -u)" -ne 0 ] || mkdir -p /run/sshd # sshd insists on it; a package leaves that to its service
+    ssh-keygen -q -t ed25519 -N '' -C host -f "$vf_ssh_dir/host"
+    ssh-keygen -q -t ed25519 -N '' -C user -f "$vf_ssh_dir/user"
+    vf_on_exit 'vf_sshd_stop'
+    vf_try=0
+    while :; do
+        # below the range from which the system gives ports to outgoing connections
+        VF_SSH_PORT=$(shuf -i 20000-32000 -n 1)
+        : >"$vf_ssh_dir/log"
+        ! vf_try_sshd "$@" || break
+        vf_try=$((vf_try + 1))
+        [ "$vf_try" -lt 10 ] || fail "sshd does not start: $(cat "$vf_ssh_dir/log")"
+    done
+    VF_SSH_USER=$(id -un)
+    VF_SSH_KEY=$vf_ssh_dir/user
+    VF_SSH_KNOWN=$vf_ssh_dir/known_hosts
+    VF_SSH_LOG=$vf_ssh_dir/log
+    echo "[127.0.0.1]:$VF_SSH_PORT $(cut -d' ' -f1,2 "$vf_ssh_dir/host.pub")" >"$VF_SSH_KNOWN"
+    export VF_SSH_PORT VF_SSH_USER VF_SSH_KEY VF_SSH_KNOWN VF_SSH_LOG
+}
+
+# vf_sshd_stop: end it now, with the connections it serves.
+vf_sshd_stop() {
+    if [ -s "$vf_ssh_dir/pid" ]; then
+        vf_pid=$(cat "$vf_ssh_dir/pid")
+        vf_children=$(ps -o pid= --ppid "$vf_pid" || :)
+        # shellcheck disable=SC2086 # a list of numbers
+        kill "$vf_pid" $vf_children 2>/dev/null || :
+        rm -f "$vf_ssh_dir/pid"
+    fi
+}

@@ -1,0 +1,43 @@
+#!/bin/sh
+# The dependency order of the folders, and where third-party headers may appear.
+#
+# core includes core; formats, index, transport and hypervisor include themselves
+# and core; cmd includes all of them; tests and bench may include anything.
+set -eu
+cd "${VF_SRC:-$(dirname "$0")/../..}"
+
+awk '
+function folder(path) { sub(/\/.*/, "", path); return path }
+function bad(text) { printf "%s:%d: %s\n", FILENAME, FNR, text; wrong = 1 }
+# Third-party headers: which files may include them.
+function fenced(header) {
+    if (header ~ /^(zstd|zstd_errors|zdict)\.h$/) return "^core/literals"
+    if (header ~ /^openssl\//)                    return "^(core|transport)/"
+    if (header ~ /^lmdb\.h$/)                     return "^index/"
+    if (header ~ /^libssh2/)                      return "^transport/"
+    if (header ~ /^(libqcow|libcerror|libbfio|libnbd)/) return "^formats/"
+    if (header ~ /^librsync/)                     return "^(core|index|transport)/"
+    if (header ~ /^libvirt/)                      return "^hypervisor/"
+    if (header ~ /^jansson\.h$/)                  return "^(cmd|hypervisor)/"
+    if (header ~ /^ini\.h$/)                      return "^cmd/"
+    if (header ~ /^seccomp\.h$/)                  return "^cmd/"
+    return "."
+}
+/^[ \t]*#[ \t]*include[ \t]*"/ {
+    split($0, part, "\"")
+    from = folder(FILENAME); to = folder(part[2])
+    if (part[2] !~ /\//) bad("write the folder too: \"" part[2] "\"")
+    else if (system("test -f " part[2]) != 0) bad("no such file: " part[2])
+    else if (from == "tests" || from == "bench") next
+    else if (to == "tests" || to == "bench") bad("the program must not need " part[2])
+    else if (from == "cmd") next
+    else if (to != from && to != "core") bad(from " must not include " part[2])
+}
+/^[ \t]*#[ \t]*include[ \t]*</ {
+    split($0, part, /[<>]/)
+    from = folder(FILENAME)
+    if (from != "tests" && from != "bench" && FILENAME !~ fenced(part[2]))
+        bad("<" part[2] "> belongs to " fenced(part[2]))
+}
+END { exit wrong }
+' $(find core formats index transport hypervisor cmd tests bench -name '*.[ch]')

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Shell scripts parse; where shellcheck is installed, it has no complaints.
+set -eu
+cd "${VF_SRC:-$(dirname "$0")/../..}"
+
+rc=0
+scripts=
+for f in $(find tests bench cmd .ci -type f | grep -v '/corpus/'); do
+    case $(head -c 64 "$f" | head -n 1 | tr -d '\000') in
+    '#!'*bash*) bash -n "$f" || rc=1 ;;
+    '#!/bin/sh'* | '# shellcheck shell=sh'*) sh -n "$f" || rc=1 ;;
+    *) continue ;;
+    esac
+    scripts="$scripts $f"
+done
+if command -v shellcheck >/dev/null; then
+    # SC1091, SC2154: files that are sourced, and their variables. SC2044, SC2046, SC2086:
+    # our file names have no spaces. SC2015: "a && b || c" where b cannot fail.
+    # SC2016: patterns with $ and backquotes stand in single quotes on purpose.
+    # shellcheck disable=SC2086
+    shellcheck -e SC1091,SC2154,SC2044,SC2046,SC2015,SC2016 $scripts || rc=1
+fi
+exit $rc
