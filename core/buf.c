@@ -19,13 +19,12 @@ int vf_buf_reserve(struct vf_buf *b, size_t n, struct vf_error *err)
     size_t need, cap = b->cap < 64 ? 64 : b->cap;
     uint8_t *data;
 
-    if (!vf_add_ok(b->len, n, &need))
+    if (!vf_add_ok(b->len, n, &need) || need > PTRDIFF_MAX)
         return vf_error_nomem(err);
     if (need <= b->cap && b->data)
         return 0;
     while (cap < need)
-        if (!vf_mul_ok(cap, (size_t)2, &cap))
-            cap = need;
+        cap = cap > PTRDIFF_MAX / 2 ? need : cap * 2;
     data = realloc(b->data, cap);
     if (!data)
         return vf_error_nomem(err);

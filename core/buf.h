@@ -46,7 +46,7 @@ struct vf_reader {
 };
 static inline struct vf_reader vf_reader_over(const void *p, size_t len)
 {
-    return (struct vf_reader){p, (const uint8_t *)p + len};
+    return (struct vf_reader){p, len ? (const uint8_t *)p + len : p};
 }
 static inline size_t vf_reader_left(const struct vf_reader *r) { return (size_t)(r->end - r->p); }
 

@@ -19,8 +19,12 @@
  * n == 0 gives a valid pointer.  free() releases. */
 static inline void *vf_calloc(size_t n, size_t size, struct vf_error *err)
 {
-    void *p = calloc(n ? n : 1, size ? size : 1);
+    void *p = NULL;
+    size_t bytes;
 
+    /* Also what no allocator can give: some abort the program instead of refusing it. */
+    if (vf_mul_ok(n, size, &bytes) && bytes <= PTRDIFF_MAX)
+        p = calloc(n ? n : 1, size ? size : 1);
     if (!p)
         (void)vf_error_nomem(err); /* the NULL says it */
     return p;

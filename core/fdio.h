@@ -18,7 +18,9 @@ void vf_close_fd(int *fd);
 /* Returns *fd and leaves -1 behind: hands ownership over. */
 int vf_steal_fd(int *fd);
 
-/* Exactly len bytes, or -1.  vf_pread_full: the end of the file before len is VF_ERR_RANGE
+/* Exactly len bytes, or -1.  vf_write_full waits for room when the descriptor does not block; a
+ * closed pipe or socket is EPIPE only while SIGPIPE is ignored.  vf_pread_full: the end of the file
+ * before len is VF_ERR_RANGE
  * ("file ends at ..."), which is how a file that shrank shows. */
 int vf_pread_full(int fd, void *buf, size_t len, uint64_t off, struct vf_error *err) VF_MUST_CHECK;
 int vf_pwrite_full(int fd, const void *buf, size_t len, uint64_t off,
@@ -31,7 +33,8 @@ long vf_read_some(int fd, void *buf, size_t len, struct vf_error *err) VF_MUST_C
 int vf_mkdir_p(const char *path, unsigned mode, struct vf_error *err) VF_MUST_CHECK;
 
 /* Replaces DIRFD/name by len bytes: temporary file beside it, fsync, rename, fsync of the
- * directory. */
+ * directory.  mode is exact (no umask).  On failure the old file is untouched, unless it was the
+ * last step, the sync of the directory, that failed. */
 int vf_replace_file(int dirfd, const char *name, const void *data, size_t len, unsigned mode,
                     struct vf_error *err) VF_MUST_CHECK;
 
