@@ -24,6 +24,7 @@ if [ "${1:-}" = --one ]; then
     name=${test##*tests/}
     name=${name%.sh}
     name=${name#./}
+    name=${name#/}
     log=$VF_OUT/$(echo "$name" | tr / .)
     TMPDIR=$(mktemp -d "$VF_TMPBASE/vf.XXXXXX")
     HOME=$TMPDIR
@@ -39,9 +40,10 @@ if [ "${1:-}" = --one ]; then
     esac
     start=$(date +%s%N)
     # timeout makes a process group of its own: what a test leaves behind in it
-    # ends with it. The wrapper is a list of words.
+    # ends with it. The shell starts background jobs with SIGINT ignored, which
+    # no test expects. The wrapper is a list of words.
     # shellcheck disable=SC2086
-    timeout -k 10 "$limit" $wrapper "$test" >"$log.log" 2>&1 </dev/null &
+    env --default-signal=INT,QUIT timeout -k 10 "$limit" $wrapper "$test" >"$log.log" 2>&1 </dev/null &
     pid=$!
     trap 'kill -TERM $pid 2>/dev/null; wait $pid; rm -rf "$TMPDIR"; exit 130' INT TERM HUP
     rc=0

@@ -40,4 +40,4 @@ function fenced(header) {
         bad("<" part[2] "> belongs to " fenced(part[2]))
 }
 END { exit wrong }
-' $(find core formats index transport hypervisor cmd tests bench -name '*.[ch]')
+' $(find * -path 'build*' -prune -o -name '*.[ch]' -print)

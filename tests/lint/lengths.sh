@@ -21,4 +21,4 @@ function check_file() {
     }
 }
 END { if (last) check_file(); exit wrong }
-' $(find core formats index transport hypervisor cmd tests bench -name '*.[ch]')
+' $(find * -path 'build*' -prune -o -name '*.[ch]' -print)
