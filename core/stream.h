@@ -230,4 +230,9 @@ struct vf_stream {
     const struct vf_stream_ops *ops;
 };
 
+/* Tells the peer why this side gives up (FAIL), as well as that still works; its text is why's
+ * message, cleaned. Works after cancel too, and then takes a few seconds at most.  The stream is
+ * done after it. */
+void vf_stream_fail(struct vf_stream *st, const struct vf_error *why);
+
 #endif
