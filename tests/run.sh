@@ -21,10 +21,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 # ---- one test: what xargs starts -----------------------------------------
 if [ "${1:-}" = --one ]; then
     test=$2
-    name=${test##*tests/}
-    name=${name%.sh}
-    name=${name#./}
-    name=${name#/}
+    name=$(basename "$(dirname "$(realpath "$test")")")/$(basename "$test" .sh)
     log=$VF_OUT/$(echo "$name" | tr / .)
     TMPDIR=$(mktemp -d "$VF_TMPBASE/vf.XXXXXX")
     HOME=$TMPDIR
