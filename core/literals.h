@@ -1,0 +1,90 @@
+/* core/literals.h - the literal stream: the blocks that travel, packed together and compressed.
+ *
+ * The first byte says how the rest is coded: 0 plain, 1 one zstd frame (RFC 8878) with a long
+ * window.  Inside is a sequence of records, all numbers LEB128 varints: 1 RUNS    batch, number of
+ * runs, then for each run: gap, what, [back]; then the bytes of all literal runs, VF_BLOCK a block
+ *             gap: blocks between the end of the run before (the start of the batch's range for the
+ * first) and this one what: 2 * n + kind; kind 0: n literal blocks, kind 1: n blocks that equal
+ * those `back` blocks earlier 2 SEAL    batch, 32 bytes: the strong digest of the batch
+ * (core/tree.h); all its literals have been sent 3 FINISH  number of batches, 32 bytes: the root A
+ * batch may have any number of RUNS, and further RUNS and one more SEAL after a repair was asked
+ * for. The last block of an odd-sized image travels padded with zeros.
+ *
+ * This is the one file of the program that knows zstd.
+ *
+ * Thread rules: an object belongs to one thread at a time. */
+#ifndef VF_CORE_LITERALS_H
+#define VF_CORE_LITERALS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/block.h"
+#include "core/error.h"
+
+#define VF_RUNS_MAX     4096u /* runs in one record */
+#define VF_PIECE_BLOCKS 2048u /* literal blocks in one record */
+
+struct vf_lit_run {
+    struct vf_run run;
+    uint64_t back; /* 0: literal; else the content is that of the blocks `back` earlier */
+};
+
+/* ---- source side ---- */
+struct vf_packer;
+
+/* Takes len bytes of the stream (at most VF_MAX_DATA); -1 with *err set stops the packer. */
+typedef int vf_pack_fn(void *ctx, const uint8_t *bytes, size_t len, struct vf_error *err);
+
+/* level 1..19, or 0 to store; window 2^window_log bytes (10..31): memory is about that plus 20 to
+ * 40 MiB. */
+struct vf_packer *vf_packer_new(int level, unsigned window_log, vf_pack_fn *fn, void *ctx,
+                                struct vf_error *err);
+void vf_packer_free(struct vf_packer *p);
+
+/* One RUNS record: runs ascending from the batch's range.first = base; data: the bytes of its
+ * literal runs. */
+int vf_packer_runs(struct vf_packer *p, uint32_t batch, uint64_t base,
+                   const struct vf_lit_run *runs, size_t n, const uint8_t *data, size_t len,
+                   struct vf_error *err) VF_MUST_CHECK;
+int vf_packer_seal(struct vf_packer *p, uint32_t batch, const uint8_t sha[VF_SHA_LEN],
+                   struct vf_error *err) VF_MUST_CHECK;
+int vf_packer_finish(struct vf_packer *p, uint64_t batches, const uint8_t root[VF_SHA_LEN],
+                     struct vf_error *err) VF_MUST_CHECK;
+/* Sends on what the compressor still holds; costs a few bytes of compression. */
+int vf_packer_flush(struct vf_packer *p, struct vf_error *err) VF_MUST_CHECK;
+
+/* ---- receiver side ---- */
+struct vf_unpacker;
+
+/* Called in the order of the stream.  runs: the records' runs, absolute, with range.first unknown
+ * here: `gap` is relative, so base() is asked for the first block of a batch's range (false: no
+ * such batch is open). */
+struct vf_unpack_ops {
+    bool (*base)(void *ctx, uint32_t batch, uint64_t *ret_first);
+    /* All runs of a record, before its bytes. */
+    int (*runs)(void *ctx, uint32_t batch, const struct vf_lit_run *runs, size_t n,
+                struct vf_error *err);
+    /* n literal blocks for [first, first + n). */
+    int (*blocks)(void *ctx, uint32_t batch, uint64_t first, size_t n, const uint8_t *data,
+                  struct vf_error *err);
+    int (*seal)(void *ctx, uint32_t batch, const uint8_t sha[VF_SHA_LEN], struct vf_error *err);
+    int (*finish)(void *ctx, uint64_t batches, const uint8_t root[VF_SHA_LEN],
+                  struct vf_error *err);
+};
+
+/* window_log: the largest window that is accepted. */
+struct vf_unpacker *vf_unpacker_new(unsigned window_log, const struct vf_unpack_ops *ops, void *ctx,
+                                    struct vf_error *err);
+void vf_unpacker_free(struct vf_unpacker *u);
+/* The next bytes of the stream, whose origin is not trusted: VF_ERR_PROTOCOL for anything
+ * malformed. */
+int vf_unpacker_feed(struct vf_unpacker *u, const uint8_t *bytes, size_t len,
+                     struct vf_error *err) VF_MUST_CHECK;
+
+/* Bytes that len bytes take when compressed alone at level 3; for estimates. */
+int vf_literals_sample(const uint8_t *data, size_t len, size_t *ret_len,
+                       struct vf_error *err) VF_MUST_CHECK;
+
+#endif
