@@ -2,12 +2,13 @@
  * stream.h.
  *
  * Threads of a migration (no others exist, none is left when the call returns):
- *   source    the caller: reads answers of the peer.  "walk": scans or reads the map, asks.
- * "literals": reads what is missing, packs and compresses, sends.  Live scans add hash workers
- * (core/scan.h). receiver  the caller: reads messages, looks up, answers.  "decode": unpacks
- * literals and writes them.  "copy": copies from resident images.  "verify": finishes batches in
- * order, hashes what is in the file, feeds the index. They are joined by queues bounded in bytes
- * and by VF_BATCHES_OPEN.  The first error cancels all; it is the one reported.
+ *   source    the caller: receives messages and does nothing else, so that the peer can always
+ * send.  "answers": handles them.  "walk": scans or reads the map, asks. "literals": reads what is
+ * missing, packs and compresses, sends.  Live scans add hash workers (core/scan.h). receiver  the
+ * caller: reads messages, looks up, answers.  "decode": unpacks literals and writes them.  "copy":
+ * copies from resident images.  "verify": finishes batches in order, hashes what is in the file,
+ * feeds the index. They are joined by queues bounded in bytes and by VF_BATCHES_OPEN.  The first
+ * error cancels all; it is the one reported.
  */
 #ifndef VF_CORE_ENGINE_H
 #define VF_CORE_ENGINE_H
@@ -73,12 +74,13 @@ struct vf_dest_ops {
     /* Checks the offer (name, format, size, space, rights, existing target) and prepares: *ret_part
      * is the writable image of offer->size bytes that is assembled (owned by the dest),
      * *ret_residents the donors (owned by the dest), *ret_sink takes the new map (passes to the
-     * engine).  accept->path and the rest are filled (path owned by the caller). *ret_leftover: the
-     * part holds data of an earlier try and must be cleared where the new image is zero.
-     * count_only: no part, no sink; only residents. */
+     * engine).  accept->path and the rest are filled (path owned by the caller). *ret_leftover:
+     * number, in *ret_residents, of the part itself when it holds data of an earlier try; -1 when
+     * the part is all zero.  The engine then reads that "donor" through *ret_part. count_only: no
+     * part, no sink, no leftover; only residents. */
     int (*open)(struct vf_dest *, const struct vf_msg_offer *offer, bool count_only,
                 struct vf_image **ret_part, struct vf_residents **ret_residents,
-                struct vf_map_sink **ret_sink, bool *ret_leftover, struct vf_msg_accept *accept,
+                struct vf_map_sink **ret_sink, int64_t *ret_leftover, struct vf_msg_accept *accept,
                 struct vf_error *err);
     /* The part is complete, verified and flushed: gives it its final name durably, then commits
      * sink (taken) with info. */

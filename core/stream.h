@@ -71,6 +71,15 @@ enum vf_msg_type {
     65536u /* non-zero blocks in a batch at most (32 MiB); its range may be wider */
 #define VF_BATCHES_OPEN 256u /* batches announced and not DONE at most */
 
+/* Largest zstd window that a receiver decodes (2^n bytes); WELCOME says how much it really takes.
+ */
+#define VF_WINDOW_LOG_MAX 27u
+
+/* Bytes of a probe.  Three: probes are compared with one or two expected blocks each, and a false
+ * match costs about 50 KB of repair; two bytes would have 2.4 of those in case b of bench/, three
+ * have none. */
+#define VF_PROBE_WIDTH 3u
+
 enum vf_purpose { VF_FOR_CHECK = 0, VF_FOR_MIGRATE = 1, VF_FOR_COUNT = 2 };
 
 struct vf_msg_hello {                  /* source -> receiver, first of all */
@@ -124,7 +133,7 @@ struct vf_msg_have { /* answers the NODES or PROBES of that batch and level, sam
 struct vf_msg_probes { /* for every block of every PROBE segment, in order: the first bytes of its
                           MD5 */
     uint32_t batch;
-    uint8_t width; /* bytes of each: 2 in a migration, 8 in a count */
+    uint8_t width; /* bytes of each: VF_PROBE_WIDTH in a migration, 8 in a count */
     size_t n;
     uint8_t *digest; /* n * width bytes */
 };

@@ -1,0 +1,259 @@
+/* The receiver's half: the threads that write into the part: literals from the link, copies from
+ * resident images. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/checked.h"
+#include "core/receive_impl.h"
+
+#define COPY_LEN  (1u << 20)
+#define OPEN_MAX_ 16u /* resident images open at once */
+
+/* ---- literals ---- */
+
+/* Writes blocks; the padding of the last block of an odd-sized image is left off. */
+static int write_blocks(struct receiver *r, uint64_t first, size_t n, const uint8_t *data,
+                        struct vf_error *err)
+{
+    uint64_t off = first * VF_BLOCK;
+    size_t len = n * VF_BLOCK;
+
+    if (off + len > r->size)
+        len = (size_t)(r->size - off);
+    return vf_image_write(r->part, data, len, off, err);
+}
+
+static bool on_base(void *ctx, uint32_t batch, uint64_t *ret_first)
+{
+    struct recv_batch *b = vf_receiver_batch(ctx, batch, NULL);
+
+    if (b)
+        *ret_first = b->range.first;
+    return b != NULL;
+}
+
+static int on_runs(void *ctx, uint32_t batch, const struct vf_lit_run *runs, size_t n,
+                   struct vf_error *err)
+{
+    struct receiver *r = ctx;
+    struct recv_batch *b = vf_receiver_batch(r, batch, err);
+    int rc = 0;
+
+    if (!b || vf_receiver_note(r, n, err) < 0)
+        return -1;
+    pthread_mutex_lock(&r->lock);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        const struct vf_run *run = &runs[i].run;
+
+        if (run->first < b->range.first || run->first - b->range.first > b->range.n ||
+            run->n > b->range.n - (run->first - b->range.first))
+            rc = vf_error_set(err, VF_ERR_PROTOCOL, 0, "literals outside batch %u", batch);
+        else if (vf_buf_add(&b->written, run, sizeof *run, err) < 0 ||
+                 (runs[i].back && vf_buf_add(&b->selfs, &runs[i], sizeof runs[i], err) < 0))
+            rc = -1;
+    }
+    pthread_mutex_unlock(&r->lock);
+    return rc;
+}
+
+static int on_blocks(void *ctx, uint32_t batch, uint64_t first, size_t n, const uint8_t *data,
+                     struct vf_error *err)
+{
+    (void)batch;
+    return write_blocks(ctx, first, n, data, err);
+}
+
+static int on_seal(void *ctx, uint32_t batch, const uint8_t sha[VF_SHA_LEN], struct vf_error *err)
+{
+    struct receiver *r = ctx;
+    struct recv_batch *b = vf_receiver_batch(r, batch, err);
+
+    if (!b)
+        return -1;
+    pthread_mutex_lock(&r->lock);
+    memcpy(b->sha, sha, VF_SHA_LEN);
+    b->seals++;
+    pthread_cond_broadcast(&r->moved);
+    pthread_mutex_unlock(&r->lock);
+    return 0;
+}
+
+static int on_finish(void *ctx, uint64_t batches, const uint8_t root[VF_SHA_LEN],
+                     struct vf_error *err)
+{
+    struct receiver *r = ctx;
+
+    (void)err;
+    pthread_mutex_lock(&r->lock);
+    r->finish_seen = true;
+    r->finish_batches = batches;
+    memcpy(r->finish_root, root, VF_SHA_LEN);
+    pthread_cond_broadcast(&r->moved);
+    pthread_mutex_unlock(&r->lock);
+    return 0;
+}
+
+/* Waits for bytes of the literal stream and takes them all.  false: the migration is over. */
+static bool next_data(struct receiver *r)
+{
+    struct vf_buf b = r->data[1];
+    bool more;
+
+    pthread_mutex_lock(&r->lock);
+    while (!r->failed && !r->ended && r->data[0].len == 0)
+        pthread_cond_wait(&r->moved, &r->lock);
+    more = !r->failed && !r->ended;
+    vf_buf_clear(&b);
+    r->data[1] = r->data[0];
+    r->data[0] = b;
+    pthread_cond_broadcast(&r->moved);
+    pthread_mutex_unlock(&r->lock);
+    return more;
+}
+
+void *vf_receiver_decode(void *arg)
+{
+    static const struct vf_unpack_ops ops = {on_base, on_runs, on_blocks, on_seal, on_finish};
+    struct receiver *r = arg;
+    struct vf_error err = VF_ERROR_INIT;
+    struct vf_unpacker *u = vf_unpacker_new(VF_WINDOW_LOG_MAX, &ops, r, &err);
+    int rc = u ? 0 : -1;
+
+    while (rc == 0 && next_data(r))
+        rc = vf_unpacker_feed(u, r->data[1].data, r->data[1].len, &err);
+    vf_unpacker_free(u);
+    if (rc < 0)
+        vf_receiver_fail(r, &err);
+    return NULL;
+}
+
+/* ---- copies ---- */
+
+/* Resident images that are open, in slots by image number. */
+struct donors {
+    struct receiver *r;
+    struct {
+        struct vf_image *image;
+        uint32_t number;
+    } slot[OPEN_MAX_];
+    uint8_t *buf;
+};
+
+/* The donor's content; NULL when it cannot be had, which costs bytes and is no failure. */
+static struct vf_image *donor(struct donors *d, uint32_t number)
+{
+    size_t i = number % OPEN_MAX_;
+    struct vf_error ignored;
+
+    if ((int64_t)number == d->r->leftover)
+        return d->r->part;
+    if (d->slot[i].image && d->slot[i].number == number)
+        return d->slot[i].image;
+    vf_image_close(d->slot[i].image);
+    d->slot[i].number = number;
+    d->slot[i].image = d->r->res->ops->open(d->r->res, number, &ignored);
+    return d->slot[i].image;
+}
+
+/* In the kernel where both are plain files (the file system may share the blocks).  Bytes done; the
+ * rest is for the slow way. */
+static uint64_t copy_in_kernel(int from_fd, int to_fd, uint64_t from, uint64_t to, uint64_t len)
+{
+    uint64_t at = 0;
+
+    while (from_fd >= 0 && to_fd >= 0 && at < len) {
+        off_t in = (off_t)(from + at), out = (off_t)(to + at);
+        ssize_t n = copy_file_range(from_fd, &in, to_fd, &out, (size_t)(len - at), 0);
+
+        if (n <= 0)
+            break;
+        at += (uint64_t)n;
+    }
+    return at;
+}
+
+/* One copy.  A donor that cannot be read leaves the range as it is: the batch's digest finds that
+ * out. */
+static int copy(struct donors *d, const struct recv_copy *c, struct vf_error *err)
+{
+    struct vf_image *from = donor(d, c->image), *part = d->r->part;
+    uint64_t off = (uint64_t)c->from * VF_BLOCK, to = c->to * VF_BLOCK, len = c->n * VF_BLOCK, at;
+    struct vf_error ignored;
+
+    if (!from || c->from < 0 || off >= from->size || (from == part && off == to))
+        return 0;
+    if (len > from->size - off)
+        len = from->size - off;
+    if (len > part->size - to)
+        len = part->size - to;
+    at = from == part
+             ? 0
+             : copy_in_kernel(vf_image_plain_fd(from), vf_image_plain_fd(part), off, to, len);
+    for (uint64_t n; at < len; at += n) {
+        n = len - at < COPY_LEN ? len - at : COPY_LEN;
+        if (vf_image_read(from, d->buf, (size_t)n, off + at, &ignored) < 0)
+            return 0;
+        if (vf_image_write(part, d->buf, (size_t)n, to + at, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Takes all waiting jobs.  false: the migration is over. */
+static bool next_jobs(struct receiver *r, struct vf_buf *ret)
+{
+    bool more;
+
+    vf_buf_free(ret);
+    pthread_mutex_lock(&r->lock);
+    while (!r->failed && !r->ended && r->jobs.len == 0)
+        pthread_cond_wait(&r->moved, &r->lock);
+    more = !r->failed && !r->ended;
+    *ret = r->jobs;
+    r->jobs = (struct vf_buf)VF_BUF_INIT;
+    pthread_mutex_unlock(&r->lock);
+    return more;
+}
+
+static int do_jobs(struct donors *d, const struct vf_buf *jobs, struct vf_error *err)
+{
+    const struct copy_job *j = (const void *)jobs->data;
+    struct receiver *r = d->r;
+
+    for (size_t i = 0; i < jobs->len / sizeof *j; i++) {
+        if (copy(d, &j[i].copy, err) < 0)
+            return -1;
+        pthread_mutex_lock(&r->lock);
+        r->result.copied_blocks += j[i].copy.n;
+        r->donor[j[i].copy.image].copied += j[i].copy.n;
+        if (--r->batch[j[i].batch % VF_BATCHES_OPEN].copying == 0)
+            pthread_cond_broadcast(&r->moved);
+        pthread_mutex_unlock(&r->lock);
+    }
+    return 0;
+}
+
+void *vf_receiver_copy(void *arg)
+{
+    struct receiver *r = arg;
+    struct vf_error err = VF_ERROR_INIT;
+    struct donors *d = vf_calloc(1, sizeof *d, &err);
+    struct vf_buf jobs = VF_BUF_INIT;
+    int rc = -1;
+
+    if (d && (d->buf = vf_calloc(1, COPY_LEN, &err))) {
+        d->r = r;
+        rc = 0;
+        while (rc == 0 && next_jobs(r, &jobs))
+            rc = do_jobs(d, &jobs, &err);
+        for (size_t i = 0; i < OPEN_MAX_; i++)
+            vf_image_close(d->slot[i].image);
+        free(d->buf);
+    }
+    free(d);
+    vf_buf_free(&jobs);
+    if (rc < 0)
+        vf_receiver_fail(r, &err);
+    return NULL;
+}

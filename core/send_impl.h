@@ -1,0 +1,79 @@
+/* core/send_impl.h - what the files of the source's half share; nobody else includes it. */
+#ifndef VF_CORE_SEND_IMPL_H
+#define VF_CORE_SEND_IMPL_H
+
+#include <pthread.h>
+
+#include "core/engine.h"
+#include "core/literals.h"
+#include "core/repeats.h"
+#include "core/source.h"
+
+#define SEND_OPEN_BLOCKS                                                                           \
+    (2u * 1024 * 1024) /* non-zero blocks in open batches at most: bounds memory */
+#define SEND_OPEN_SEGS (256u * 1024)
+#define SEND_REPEATS   (UINT64_C(64) << 20) /* bytes of memory for finding duplicate blocks */
+
+#define SEND_INBOX (8u * VF_BATCHES_OPEN) /* an honest receiver has fewer answers to give */
+
+/* One open batch.  Its owner is: the walk thread until it is announced; the receiving thread while
+ * questions are open; the literals thread from `queued` until sealed; the receiving thread again
+ * until DONE. */
+struct send_slot {
+    struct vf_batch *b; /* NULL: free */
+    uint8_t *have;      /* enum vf_have of each segment */
+    uint8_t *need;      /* of each data block: 1 if it has to travel; NULL until the walk is over */
+    size_t nrepairs;    /* runs asked for again */
+    struct vf_run *repairs;
+    uint64_t literals; /* blocks sent for it */
+    bool queued, sealed;
+};
+
+struct sender {
+    struct vf_stream *st;
+    struct vf_image *image;
+    struct vf_map *map; /* NULL: live scan */
+    struct vf_map_sink *sink;
+    const struct vf_send_opts *opts;
+    struct vf_send_result *ret;
+    bool walk; /* the receiver holds something: ask before sending */
+    uint64_t blocks;
+
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t moved;
+    bool failed;
+    struct vf_error err;
+    struct send_slot slot[VF_BATCHES_OPEN];
+    uint32_t announced, done; /* batches so far */
+    size_t open_blocks, open_segs;
+    bool source_ended; /* all batches have been announced; info is valid */
+    struct vf_map_info info;
+    uint32_t queue[2 * VF_BATCHES_OPEN]; /* batches for the literals thread, a ring */
+    size_t queue_at, queue_n;
+    struct vf_msg *inbox[SEND_INBOX]; /* received, not yet handled: a ring */
+    size_t inbox_at, inbox_n;
+    struct vf_progress_now now;
+    struct timespec reported;
+};
+
+/* Notes the first error and wakes everybody; the stream is cancelled. */
+void vf_sender_fail(struct sender *s, const struct vf_error *err);
+/* Reports progress if it is time for it; the lock must not be held. */
+void vf_sender_progress(struct sender *s, bool now);
+/* Waits for a change, with the lock held, but not longer than the stop flag may go unseen. */
+void vf_sender_wait(struct sender *s);
+bool vf_sender_stopped(const struct sender *s);
+/* Puts a batch into the literals thread's queue; the lock must be held. */
+void vf_sender_queue(struct sender *s, uint32_t batch);
+/* The thread that packs and sends literals; arg is the struct sender. */
+void *vf_sender_literals(void *arg);
+
+/* ---- answers of the receiver (core/send_walk.c), in the answers thread ---- */
+int vf_sender_announce(void *sender, struct vf_batch *b, struct vf_error *err);
+int vf_sender_have(struct sender *s, const struct vf_msg_have *m, struct vf_error *err);
+int vf_sender_done(struct sender *s, uint32_t batch, struct vf_error *err);
+int vf_sender_recheck(struct sender *s, uint32_t batch, struct vf_error *err);
+int vf_sender_repair(struct sender *s, struct vf_msg_repair *m, struct vf_error *err);
+void vf_send_slot_clear(struct send_slot *slot);
+
+#endif

@@ -1,0 +1,258 @@
+/* The source's half: the thread that reads what is missing, finds duplicates, packs and sends. */
+#include <string.h>
+#include <time.h>
+
+#include "core/checked.h"
+#include "core/digest.h"
+#include "core/md5_lanes.h"
+#include "core/send_impl.h"
+#include "core/tree.h"
+
+/* Blocks on their way into one record. */
+struct piece {
+    struct sender *s;
+    struct vf_packer *packer;
+    struct vf_repeats *repeats;
+    enum vf_md5_way way;
+    uint32_t batch;
+    uint64_t base; /* first block of its range: gaps count from there */
+    size_t nruns, nblocks;
+    struct vf_lit_run runs[VF_RUNS_MAX];
+    uint8_t (*md5)[VF_MD5_LEN]; /* VF_PIECE_BLOCKS, as read */
+    uint8_t *data;              /* VF_PIECE_BLOCKS blocks */
+};
+
+static int send_data(void *ctx, const uint8_t *bytes, size_t len, struct vf_error *err)
+{
+    struct sender *s = ctx;
+    struct vf_msg m = {.type = VF_MSG_DATA};
+
+    s->ret->literal_stream_bytes += len;
+    m.data.len = len;
+    m.data.bytes = (uint8_t *)(uintptr_t)bytes; /* borrowed by send, which does not change it */
+    return s->st->ops->send(s->st, &m, err);
+}
+
+static int flush_piece(struct piece *p, struct vf_error *err)
+{
+    struct sender *s = p->s;
+
+    if (p->nruns == 0)
+        return 0;
+    if (vf_packer_runs(p->packer, p->batch, p->base, p->runs, p->nruns, p->data,
+                       p->nblocks * VF_BLOCK, err) < 0)
+        return -1;
+    pthread_mutex_lock(&s->lock);
+    s->ret->literal_sent += p->nblocks;
+    s->slot[p->batch % VF_BATCHES_OPEN].literals += p->nblocks;
+    s->now.literal_blocks += p->nblocks;
+    pthread_mutex_unlock(&s->lock);
+    p->nruns = p->nblocks = 0;
+    vf_sender_progress(s, false);
+    return 0;
+}
+
+/* One block for the record: extends the last run or begins a new one.  There is room for it. */
+static void add_block(struct piece *p, uint64_t block, uint64_t back)
+{
+    struct vf_lit_run *r = p->nruns ? &p->runs[p->nruns - 1] : NULL;
+
+    if (r && r->back == back && r->run.first + r->run.n == block)
+        r->run.n++;
+    else
+        p->runs[p->nruns++] = (struct vf_lit_run){{block, 1}, back};
+}
+
+/* Reads n blocks from `first` on behind what the piece holds, and makes sure that they are what was
+ * indexed. */
+static int read_blocks(struct piece *p, uint64_t first, size_t n, const uint8_t (*md5)[VF_MD5_LEN],
+                       struct vf_error *err)
+{
+    struct vf_image *im = p->s->image;
+    uint8_t *to = p->data + p->nblocks * VF_BLOCK;
+    uint64_t off = first * VF_BLOCK;
+    size_t len = n * VF_BLOCK;
+
+    if (off + len > im->size) {
+        memset(to + (im->size - off), 0, (size_t)(off + len - im->size));
+        len = (size_t)(im->size - off);
+    }
+    if (vf_image_read(im, to, len, off, err) < 0)
+        return -1;
+    vf_md5_blocks(p->way, to, n, p->md5);
+    if (md5 && memcmp(p->md5, md5, n * VF_MD5_LEN) != 0)
+        return vf_error_set(err, VF_ERR_CHANGED, 0,
+                            "the image changed while it was sent (near byte %llu); run it again",
+                            (unsigned long long)off);
+    return 0;
+}
+
+/* n blocks (at most VF_PIECE_BLOCKS) have to travel; md5: theirs, or NULL in a repair, where
+ * nothing is taken for a duplicate. */
+static int add_run(struct piece *p, uint64_t first, size_t n, const uint8_t (*md5)[VF_MD5_LEN],
+                   struct vf_error *err)
+{
+    if ((p->nblocks + n > VF_PIECE_BLOCKS || p->nruns + n > VF_RUNS_MAX) && flush_piece(p, err) < 0)
+        return -1;
+    if (read_blocks(p, first, n, md5, err) < 0)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t seen;
+        size_t from = p->nblocks;
+
+        if (md5 && vf_repeats_seen(p->repeats, p->md5[i], first + i, &seen)) {
+            p->s->ret->self_copied++;
+            add_block(p, first + i, first + i - seen);
+            memmove(p->data + from * VF_BLOCK, p->data + (from + 1) * VF_BLOCK,
+                    (n - i - 1) * VF_BLOCK);
+            continue;
+        }
+        add_block(p, first + i, 0);
+        p->nblocks++;
+    }
+    return 0;
+}
+
+/* All blocks of the batch that have to travel. */
+static int send_needed(struct piece *p, struct send_slot *slot, struct vf_error *err)
+{
+    struct vf_batch *b = slot->b;
+    size_t at = 0;
+
+    if (b->ndata && memchr(slot->need, 1, b->ndata) && vf_batch_load(b, p->s->map, err) < 0)
+        return -1;
+    for (size_t i = 0; i < b->nsegs; at += (size_t)b->segs[i++].span) {
+        const struct vf_node *g = &b->segs[i];
+
+        for (size_t k = 0, n; k < g->span; k += n) {
+            uint8_t need = slot->need[at + k];
+
+            for (n = 1; k + n < g->span && slot->need[at + k + n] == need; n++)
+                ;
+            if (need &&
+                add_run(p, g->first + k, n, (const uint8_t(*)[VF_MD5_LEN])b->md5 + at + k, err) < 0)
+                return -1;
+        }
+    }
+    free(b->md5); /* not needed any more while the batch waits for its DONE */
+    b->md5 = NULL;
+    free(slot->need);
+    slot->need = NULL;
+    return 0;
+}
+
+static int send_repairs(struct piece *p, struct send_slot *slot, struct vf_error *err)
+{
+    for (size_t i = 0; i < slot->nrepairs; i++) {
+        struct vf_run r = slot->repairs[i];
+
+        while (r.n) {
+            size_t n = r.n < VF_SEG_MAX ? (size_t)r.n : VF_SEG_MAX;
+
+            if (add_run(p, r.first, n, NULL, err) < 0)
+                return -1;
+            r.first += n;
+            r.n -= n;
+        }
+    }
+    return 0;
+}
+
+/* Sends one queued batch (or its repairs) and seals it.  Once the seal is on its way the slot may
+ * be emptied by the thread that receives DONE, so it is not touched any more. */
+static int send_batch(struct piece *p, struct vf_sha *sha, struct send_slot *slot,
+                      struct vf_error *err)
+{
+    struct vf_batch *b = slot->b;
+    uint8_t digest[VF_SHA_LEN];
+    uint32_t id = b->id;
+
+    p->batch = id;
+    p->base = b->range.first;
+    if ((slot->need ? send_needed(p, slot, err) : send_repairs(p, slot, err)) < 0 ||
+        flush_piece(p, err) < 0 ||
+        vf_batch_digest(sha, b->range, b->segs, b->nsegs, digest, err) < 0)
+        return -1;
+    pthread_mutex_lock(&p->s->lock);
+    slot->sealed = true;
+    pthread_mutex_unlock(&p->s->lock);
+    return vf_packer_seal(p->packer, id, digest, err);
+}
+
+/* Waits for work.  1: *ret_batch is to be sent, 0: all is done, -1: given up or interrupted. */
+static int next_batch(struct piece *p, uint32_t *ret_batch, struct vf_error *err)
+{
+    struct sender *s = p->s;
+    bool flushed = false;
+    int rc = 1;
+
+    pthread_mutex_lock(&s->lock);
+    while (!s->failed && s->queue_n == 0 && !(s->source_ended && s->done == s->announced)) {
+        if (vf_sender_stopped(s))
+            break;
+        if (!flushed) { /* nothing to do: let the receiver have what the compressor holds */
+            pthread_mutex_unlock(&s->lock);
+            if (vf_packer_flush(p->packer, err) < 0)
+                return -1;
+            flushed = true;
+            pthread_mutex_lock(&s->lock);
+            continue;
+        }
+        vf_sender_wait(s);
+    }
+    if (s->failed || vf_sender_stopped(s)) {
+        rc = vf_error_set(err, VF_ERR_CANCELLED, 0, "interrupted");
+    } else if (s->queue_n) {
+        *ret_batch = s->queue[s->queue_at];
+        s->queue_at = (s->queue_at + 1) % (sizeof s->queue / sizeof s->queue[0]);
+        s->queue_n--;
+    } else {
+        rc = 0;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+static int run(struct piece *p, struct vf_error *err)
+{
+    struct sender *s = p->s;
+    struct vf_sha *sha = vf_sha_new(err);
+    uint32_t batch = 0;
+    int rc = sha ? 1 : -1;
+
+    while (rc == 1 && (rc = next_batch(p, &batch, err)) == 1)
+        if (send_batch(p, sha, &s->slot[batch % VF_BATCHES_OPEN], err) < 0)
+            rc = -1;
+    if (rc == 0)
+        rc = vf_packer_finish(p->packer, s->announced, s->info.root, err);
+    vf_sha_free(sha);
+    return rc;
+}
+
+void *vf_sender_literals(void *arg)
+{
+    struct sender *s = arg;
+    struct vf_error err = VF_ERROR_INIT;
+    struct piece *p = vf_calloc(1, sizeof *p, &err);
+    int rc = -1;
+
+    if (p) {
+        p->s = s;
+        p->way = vf_md5_best();
+        p->packer = vf_packer_new(s->opts->level < 0 ? 3 : s->opts->level, s->opts->window_log,
+                                  send_data, s, &err);
+        p->repeats = vf_repeats_new(SEND_REPEATS, &err);
+        p->md5 = vf_calloc(VF_PIECE_BLOCKS, VF_MD5_LEN, &err);
+        p->data = vf_calloc(VF_PIECE_BLOCKS, VF_BLOCK, &err);
+        if (p->packer && p->repeats && p->md5 && p->data)
+            rc = run(p, &err);
+        vf_packer_free(p->packer);
+        vf_repeats_free(p->repeats);
+        free(p->md5);
+        free(p->data);
+    }
+    free(p);
+    if (rc < 0)
+        vf_sender_fail(s, &err);
+    return NULL;
+}
