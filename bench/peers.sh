@@ -1,0 +1,266 @@
+#!/bin/bash
+# peers.sh [-c CORPUS] [-w WORK] [-o RESULTS] [-n RUNS] [-t SECONDS] CASE PEER...
+#
+# Measure what it costs to bring one disk image to a place that already holds others: one run of
+# each PEER on CASE (a to e, see cases.sh), -n times. PEER `all` is every one that is installed;
+# `list` prints their names. Each run appends a line to RESULTS (default WORK/results.tsv):
+#
+#   case  peer  rc  ok  wall  cpu  maxrss_kib  wire_up  wire_down
+#
+# ok is yes when the result equals the image byte for byte. cpu is user and system time of both
+# sides without the counters. Both sides are this machine, and rsh-count stands in for ssh: wall
+# time is the cost of processors and disk, the wire columns are what a slow link would have to
+# carry. `table.sh RESULTS` makes tables of it; README.md says how to read them.
+#
+#   -c  images made by tests/lab/make-corpus.sh (default: corpus beside WORK)
+#   -w  working directory, emptied for each run; on the same file system as the corpus
+#   -t  seconds after which a peer is stopped (default 600)
+#
+# Needs `make all lab`. Peers are the Debian packages zstd qemu-utils rsync bdsync rdiff xdelta3
+# casync borgbackup restic.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+export LC_ALL=C
+
+corpus='' work=${TMPDIR:-/var/tmp}/vmferry-bench results='' runs=1 limit=600
+while getopts c:w:o:n:t: o; do
+    case $o in
+    c) corpus=$OPTARG ;;
+    w) work=$OPTARG ;;
+    o) results=$OPTARG ;;
+    n) runs=$OPTARG ;;
+    t) limit=$OPTARG ;;
+    *) exit 2 ;;
+    esac
+done
+shift $((OPTIND - 1))
+mkdir -p "$work" && work=$(cd "$work" && pwd) || exit 1
+corpus=${corpus:-$work/../corpus}
+results=${results:-$work/results.tsv}
+
+VMFERRY=${VMFERRY:-$here/../build/vmferry}
+METER=${METER:-$here/../build/lab/meter}
+rsh=$here/rsh-count
+run_dir=$work/run  # emptied for each run
+src=$run_dir/src   # what the source host writes
+dst=$run_dir/dst   # the destination host
+export METER WIRELOG=$run_dir/wire.log
+export BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes BORG_RELOCATED_REPO_ACCESS_IS_OK=yes
+export BORG_CACHE_DIR=$run_dir/borg-cache BORG_CONFIG_DIR=$run_dir/borg-config
+export RESTIC_PASSWORD=x RESTIC_CACHE_DIR=$run_dir/restic-cache
+
+# ---- one run --------------------------------------------------------------------------------
+
+# Everything that was written before is gone; the destination has its residents.
+fresh() {
+    rm -rf "$run_dir"
+    mkdir -p "$src" "$dst" "$BORG_CONFIG_DIR"
+    local r
+    for r in "${residents[@]}"; do
+        ln "$corpus/$r.raw" "$dst/$r.raw" 2>/dev/null || cp --sparse=always "$corpus/$r.raw" "$dst/$r.raw"
+    done
+    : >"$WIRELOG"
+}
+
+# timed COMMAND...: count what it costs.
+timed() { "$METER" run "$run_dir/run.log" run timeout "$limit" "$@" >"$run_dir/output" 2>&1; }
+timed_sh() { timed bash -c "set -e -o pipefail; $1"; }
+
+# record NAME RESULT: check the result and append the line.
+record() {
+    local ok=no up down own
+    if cmp -s "$2" "$image"; then ok=yes; else cp "$run_dir/output" "$work/failed.$case.$peer.log"; fi
+    sleep 0.3 # the last counters of a pipe may still be on their way to the log
+    read -r up down own < <(awk '{ u += $1; d += $2; c += $3 } END { printf "%.0f %.0f %.2f\n", u, d, c }' "$WIRELOG")
+    awk -F'\t' -v OFS='\t' -v case="$case" -v peer="$1" -v ok="$ok" -v up="$up" -v down="$down" -v own="$own" '
+        { print case, peer, $2, ok, $3, sprintf("%.2f", $4 + $5 - own), $6, up, down }' \
+        "$run_dir/run.log" | tee -a "$results"
+}
+
+# For tools that need a basis: nothing to do where nothing is resident.
+with_basis() { [ -n "$best" ]; }
+
+# ---- the peers: a function each, with the programs that it needs in front -------------------
+# $image is moved, $dst/$best.raw is the basis, and $dst/T.raw is where it goes.
+
+vmferry_run() { # NAME [index]
+    local r
+    fresh
+    for r in "${residents[@]}"; do
+        "$VMFERRY" --store "$dst/store" index add "$dst/$r.raw" >/dev/null || return
+    done
+    [ -z "${2:-}" ] || "$VMFERRY" --store "$src/store" index add "$image" >/dev/null || return
+    timed "$VMFERRY" --store "$src/store" --json migrate "$image" --as T.raw \
+        --to "ssh://host$dst/store" --ssh-command "$rsh" --remote-program "$VMFERRY"
+    record "$1" "$dst/store/images/T.raw"
+}
+peer_vmferry() { vmferry_run "vmferry (image not indexed)"; }
+peer_vmferry_indexed() { vmferry_run "vmferry (image indexed before)" index; }
+
+zstd_full() { # LEVEL [OPTION]
+    fresh
+    timed_sh "zstd -q -T0 -$1 ${2:-} -c '$image' | '$rsh' host 'zstd -q -d -f ${2:-} -o $dst/T.raw'"
+    record "zstd -T0 -$1${2:+ $2}" "$dst/T.raw"
+}
+peer_zstd1() { zstd_full 1; }
+peer_zstd3() { zstd_full 3; }
+peer_zstd3long() { zstd_full 3 --long=31; }
+
+# zstd with the basis as dictionary, which the source host must hold too. qcow2 files, because it
+# refuses files of more than 2 GiB.
+peer_zstdpatch() {
+    with_basis || return 0
+    fresh
+    ln "$corpus/$best.qcow2" "$dst/basis.qcow2" || cp "$corpus/$best.qcow2" "$dst/basis.qcow2"
+    timed_sh "zstd -q -3 -T0 --long=31 --patch-from='$corpus/$best.qcow2' -c '$corpus/$target.qcow2' |
+        '$rsh' host 'zstd -q -d -f --long=31 --memory=2048MB --patch-from=$dst/basis.qcow2 -o $dst/T.qcow2'"
+    qemu-img convert -O raw "$dst/T.qcow2" "$dst/T.raw"
+    record "zstd -3 --patch-from (basis on both sides)" "$dst/T.raw"
+}
+
+peer_qcow2() {
+    fresh
+    timed_sh "qemu-img convert -W -m 4 -c -f raw -O qcow2 -o compression_type=zstd '$image' '$src/T.qcow2'
+        '$rsh' host 'cat >$dst/T.qcow2' <'$src/T.qcow2'"
+    qemu-img convert -O raw "$dst/T.qcow2" "$dst/T.raw"
+    record "qemu-img convert -c (zstd), copied" "$dst/T.raw"
+}
+
+# What the storage copy of a live migration does: allocated data as it is. The server's processor
+# time is not in the numbers.
+peer_nbd() {
+    local server relay
+    fresh
+    truncate -s "$(stat -c %s "$image")" "$dst/T.raw"
+    qemu-nbd -f raw -x T -p 10811 -b 127.0.0.1 --discard=unmap "$dst/T.raw" &
+    server=$!
+    "$METER" tcp 10812 10811 "$WIRELOG" &
+    relay=$!
+    sleep 0.5
+    timed qemu-img convert -n --target-is-zero -f raw -O raw "$image" nbd://127.0.0.1:10812/T
+    sleep 0.5
+    kill "$relay"
+    wait "$server" "$relay" 2>/dev/null
+    # these counters ran outside of what was timed: nothing to take off
+    sed -i 's/[^\t]*$/0/' "$WIRELOG"
+    record "qemu-img convert to NBD" "$dst/T.raw"
+}
+
+rsync_copy_dest() { # [OPTION]
+    with_basis || return 0
+    fresh
+    mkdir "$dst/basis"
+    ln "$dst/$best.raw" "$dst/basis/T.raw"
+    ln "$image" "$src/T.raw" || cp --sparse=always "$image" "$src/T.raw"
+    timed rsync -z --sparse -I ${1:+"$1"} --copy-dest="$dst/basis" -e "$rsh" "$src/T.raw" host:"$dst/T.raw"
+    record "rsync -z --sparse --copy-dest${1:+ $1}" "$dst/T.raw"
+}
+peer_rsync() { rsync_copy_dest; }
+peer_rsync4k() { rsync_copy_dest -B4096; }
+peer_rsync_inplace() {
+    with_basis || return 0
+    fresh
+    timed_sh "cp --sparse=always '$dst/$best.raw' '$dst/T.raw'
+        rsync -z --inplace -I -e '$rsh' '$image' host:'$dst/T.raw'"
+    record "copy of the basis, rsync -z --inplace" "$dst/T.raw"
+}
+peer_rsync_new() {
+    fresh
+    timed rsync -z --sparse -e "$rsh" "$image" host:"$dst/T.raw"
+    record "rsync -z --sparse (no basis)" "$dst/T.raw"
+}
+
+peer_bdsync() {
+    with_basis || return 0
+    fresh
+    timed_sh "cp --sparse=always '$dst/$best.raw' '$dst/T.raw'
+        bdsync -b 4096 --zeroblocks '$rsh host bdsync -s' '$image' '$dst/T.raw' | zstd -q -3 |
+            '$rsh' host 'zstd -q -dc | bdsync --patch=$dst/T.raw'"
+    record "copy of the basis, bdsync -b 4096, zstd -3" "$dst/T.raw"
+}
+peer_rdiff() {
+    with_basis || return 0
+    fresh
+    timed_sh "'$rsh' host 'rdiff -b 4096 signature $dst/$best.raw - | zstd -q -1' </dev/null | zstd -q -dc >'$src/sig'
+        rdiff delta '$src/sig' '$image' - | zstd -q -3 |
+            '$rsh' host 'zstd -q -dc | rdiff -s patch $dst/$best.raw - $dst/T.raw'"
+    record "rdiff -b 4096, zstd -3" "$dst/T.raw"
+}
+peer_xdelta3() { # the source host must hold the basis too
+    with_basis || return 0
+    fresh
+    timed_sh "xdelta3 -e -c -1 -S none -B 2147483648 -s '$corpus/$best.raw' '$image' | zstd -q -3 |
+        '$rsh' host 'zstd -q -dc | xdelta3 -d -c -B 2147483648 -s $dst/$best.raw >$dst/T.raw'"
+    record "xdelta3 -1, zstd -3 (basis on both sides)" "$dst/T.raw"
+}
+peer_casync() {
+    local r seeds=''
+    fresh
+    for r in "${residents[@]}"; do seeds="$seeds --seed='$dst/$r.raw'"; done
+    CASYNC_SSH_PATH=$rsh timed_sh "casync make --chunk-size=64K --store='$src/T.castr' '$src/T.caibx' '$image'
+        casync extract $seeds --store=host:'$src/T.castr' host:'$src/T.caibx' '$dst/T.raw'"
+    record "casync 64K (make, extract with seeds)" "$dst/T.raw"
+}
+peer_borg() {
+    local r
+    fresh
+    borg init -e none "$dst/repo" >/dev/null 2>&1
+    for r in "${residents[@]}"; do
+        borg create -C zstd,3 "$dst/repo::$r" "$dst/$r.raw" >/dev/null 2>&1
+    done
+    rm -rf "$BORG_CACHE_DIR" # the source host knows nothing yet
+    timed_sh "cd '$corpus'
+        borg create --rsh '$rsh' -C zstd,3 'ssh://host/$dst/repo::T' '$target.raw'
+        cd '$dst'
+        BORG_CACHE_DIR='$run_dir/borg-cache2' borg extract --sparse '$dst/repo::T'"
+    record "borg (create, extract)" "$dst/$target.raw"
+}
+peer_restic() {
+    local r
+    fresh
+    restic -q init --repository-version 2 -r "$dst/repo" >/dev/null
+    for r in "${residents[@]}"; do restic -q backup -r "$dst/repo" "$dst/$r.raw" >/dev/null; done
+    rm -rf "$RESTIC_CACHE_DIR"
+    timed_sh "restic -q backup -o sftp.command='$rsh host /usr/lib/openssh/sftp-server' -r 'sftp:host:$dst/repo' --tag T '$image'
+        RESTIC_CACHE_DIR='$run_dir/restic-cache2' restic -q restore -r '$dst/repo' --tag T --target '$dst/out' latest"
+    record "restic (backup, restore)" "$dst/out$(realpath "$image")"
+}
+
+# ---- the list -------------------------------------------------------------------------------
+declare -A needs=([zstd1]=zstd [zstd3]=zstd [zstd3long]=zstd [zstdpatch]=zstd [qcow2]=qemu-img
+    [nbd]=qemu-nbd [rsync]=rsync [rsync4k]=rsync [rsync_inplace]=rsync [rsync_new]=rsync
+    [bdsync]=bdsync [rdiff]=rdiff [xdelta3]=xdelta3 [casync]=casync [borg]=borg [restic]=restic
+    [vmferry]="$VMFERRY" [vmferry_indexed]="$VMFERRY")
+all='vmferry vmferry_indexed zstd1 zstd3 zstd3long zstdpatch qcow2 nbd rsync rsync4k rsync_inplace
+    rsync_new bdsync rdiff xdelta3 casync borg restic'
+
+if [ "${1:-}" = list ]; then
+    echo "$all"
+    exit 0
+fi
+[ $# -ge 2 ] || { sed -n '2,/^set -/s/^# \{0,1\}//p' "$0" | head -n -1; exit 2; }
+case=$1
+shift
+# shellcheck source=cases.sh
+. "$here/cases.sh"
+bench_case "$case" || exit 2
+corpus=$(cd "$corpus" && pwd) || exit 1
+image=$corpus/$target.raw
+[ -x "$METER" ] || { echo "peers: no $METER: run 'make lab'" >&2; exit 1; }
+for f in "$target" "${residents[@]}"; do
+    [ -r "$corpus/$f.raw" ] || { echo "peers: no $corpus/$f.raw: see tests/lab/make-corpus.sh" >&2; exit 1; }
+done
+
+trap 'rm -rf "$run_dir"' EXIT
+peers=$*
+[ "$peers" != all ] || peers=$all
+for ((i = 0; i < runs; i++)); do
+    for peer in $peers; do
+        [ -n "${needs[$peer]:-}" ] || { echo "peers: no peer $peer: $0 list" >&2; exit 2; }
+        if command -v "${needs[$peer]}" >/dev/null; then
+            "peer_$peer" || echo "peers: $peer could not be prepared in case $case" >&2
+        else
+            echo "peers: $peer: ${needs[$peer]} is not installed" >&2
+        fi
+    done
+done
