@@ -1,0 +1,280 @@
+#include "core/sort.h"
+
+#include <stdbool.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/checked.h"
+#include "core/fdio.h"
+
+#define LEAST_MEMORY 65536u
+#define SMALL        48u /* records below which an insertion sort is faster */
+#define RUNS_MAX     4096u
+
+/* A sorted run on disk, read through a piece of the buffer. */
+struct run {
+    uint64_t at, end; /* bytes of the file not read yet */
+    uint8_t *buf;
+    size_t pos, len; /* bytes of buf */
+};
+
+struct vf_sorter {
+    size_t record, key;
+    char *tmpdir;
+    uint8_t *data, *scratch; /* half of the memory each */
+    size_t cap, n;           /* records */
+    int fd;                  /* the runs */
+    uint64_t file_len;
+    struct run *runs;
+    size_t nruns, run_cap, *heap; /* heap of runs by their front record */
+    size_t heap_n, run_room;
+    bool given; /* in memory: the one batch was handed out */
+};
+
+struct vf_sorter *vf_sorter_new(size_t record_len, size_t key_len, uint64_t memory_limit,
+                                const char *tmpdir, struct vf_error *err)
+{
+    struct vf_sorter *s = vf_calloc(1, sizeof *s, err);
+
+    if (!s)
+        return NULL;
+    if (memory_limit < LEAST_MEMORY)
+        memory_limit = LEAST_MEMORY;
+    s->record = record_len;
+    s->key = key_len;
+    s->cap = (size_t)(memory_limit / 2 / record_len);
+    s->fd = -1;
+    s->tmpdir = vf_strdup(tmpdir, err);
+    s->data = vf_calloc(s->cap, record_len, err); /* untouched memory costs nothing */
+    s->scratch = vf_calloc(s->cap, record_len, err);
+    if (!s->tmpdir || !s->data || !s->scratch) {
+        vf_sorter_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+void vf_sorter_free(struct vf_sorter *s)
+{
+    if (!s)
+        return;
+    vf_close_fd(&s->fd);
+    free(s->tmpdir);
+    free(s->data);
+    free(s->scratch);
+    free(s->runs);
+    free(s->heap);
+    free(s);
+}
+
+static void insertion_sort(const struct vf_sorter *s, uint8_t *a, size_t n, size_t from)
+{
+    uint8_t x[VF_SORT_RECORD_MAX];
+    size_t r = s->record;
+
+    for (size_t i = 1; i < n; i++) {
+        size_t k = i;
+
+        memcpy(x, a + i * r, r);
+        while (k && memcmp(a + (k - 1) * r + from, x + from, s->key - from) > 0) {
+            memcpy(a + k * r, a + (k - 1) * r, r);
+            k--;
+        }
+        memcpy(a + k * r, x, r);
+    }
+}
+
+/* Moves n records from a to b by the byte at `at`, keeping their order; start[] is where each value
+ * begins. */
+static void scatter(const struct vf_sorter *s, const uint8_t *a, uint8_t *b, size_t n, size_t at,
+                    size_t start[257])
+{
+    size_t next[256], r = s->record;
+
+    memset(start, 0, 257 * sizeof *start);
+    for (size_t i = 0; i < n; i++)
+        start[a[i * r + at] + 1]++;
+    for (size_t v = 0; v < 256; v++)
+        start[v + 1] += start[v];
+    memcpy(next, start, sizeof next);
+    switch (r) { /* the sizes that matter, so that the copy is a few moves */
+    case 8:
+        for (size_t i = 0; i < n; i++)
+            memcpy(b + next[a[i * 8 + at]]++ * 8, a + i * 8, 8);
+        break;
+    case 16:
+        for (size_t i = 0; i < n; i++)
+            memcpy(b + next[a[i * 16 + at]]++ * 16, a + i * 16, 16);
+        break;
+    default:
+        for (size_t i = 0; i < n; i++)
+            memcpy(b + next[a[i * r + at]]++ * r, a + i * r, r);
+    }
+}
+
+/* Sorts a by the key bytes from `at` on, with b as scratch; the result is in a.  Most significant
+ * byte first: after the first pass the parts fit into the cache. */
+static void radix_sort(const struct vf_sorter *s, uint8_t *a, uint8_t *b, size_t n, size_t at)
+{
+    size_t start[257];
+
+    if (at == s->key || n < 2)
+        return;
+    if (n <= SMALL) {
+        insertion_sort(s, a, n, at);
+        return;
+    }
+    scatter(s, a, b, n, at, start);
+    memcpy(a, b, n * s->record);
+    for (size_t v = 0; v < 256; v++) {
+        size_t from = start[v] * s->record;
+
+        if (start[v + 1] - start[v] > 1)
+            radix_sort(s, a + from, b + from, start[v + 1] - start[v], at + 1);
+    }
+}
+
+/* Sorts what is in memory and appends it to the file as one run. */
+static int spill(struct vf_sorter *s, struct vf_error *err)
+{
+    size_t len = s->n * s->record;
+
+    if (s->nruns == RUNS_MAX)
+        return vf_error_set(err, VF_ERR_SPACE, 0, "too many records to sort in this much memory");
+    if (s->fd < 0 && (s->fd = vf_tmpfile(s->tmpdir, err)) < 0)
+        return -1;
+    if (s->nruns == s->run_cap) {
+        size_t cap = s->run_cap ? s->run_cap * 2 : 16;
+        struct run *more = realloc(s->runs, cap * sizeof *more);
+
+        if (!more)
+            return vf_error_nomem(err);
+        s->runs = more;
+        s->run_cap = cap;
+    }
+    radix_sort(s, s->data, s->scratch, s->n, 0);
+    if (vf_pwrite_full(s->fd, s->data, len, s->file_len, err) < 0)
+        return vf_error_prefix(err, "sorting in '%s'", s->tmpdir);
+    s->runs[s->nruns++] = (struct run){.at = s->file_len, .end = s->file_len + len};
+    s->file_len += len;
+    s->n = 0;
+    return 0;
+}
+
+int vf_sorter_add(struct vf_sorter *s, const void *records, size_t n, struct vf_error *err)
+{
+    const uint8_t *p = records;
+
+    while (n) {
+        size_t room = s->cap - s->n, take = n < room ? n : room;
+
+        memcpy(s->data + s->n * s->record, p, take * s->record);
+        s->n += take;
+        p += take * s->record;
+        n -= take;
+        if (s->n == s->cap && spill(s, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Makes sure that a run's front record is in its buffer.  1: it is, 0: the run is used up, -1. */
+static int fill(struct vf_sorter *s, struct run *r, struct vf_error *err)
+{
+    uint64_t left = r->end - r->at;
+
+    if (r->pos < r->len)
+        return 1;
+    if (left == 0)
+        return 0;
+    r->len = left < s->run_room ? (size_t)left : s->run_room;
+    r->pos = 0;
+    if (vf_pread_full(s->fd, r->buf, r->len, r->at, err) < 0)
+        return -1;
+    r->at += r->len;
+    return 1;
+}
+
+/* Does run x come before run y?  Equal keys: the earlier run. */
+static bool before(const struct vf_sorter *s, size_t x, size_t y)
+{
+    const struct run *a = &s->runs[x], *b = &s->runs[y];
+    int c = memcmp(a->buf + a->pos, b->buf + b->pos, s->key);
+
+    return c ? c < 0 : x < y;
+}
+
+static void sift_down(struct vf_sorter *s, size_t i)
+{
+    for (;;) {
+        size_t least = i, l = 2 * i + 1, t;
+
+        for (size_t k = l; k < l + 2 && k < s->heap_n; k++)
+            if (before(s, s->heap[k], s->heap[least]))
+                least = k;
+        if (least == i)
+            return;
+        t = s->heap[i];
+        s->heap[i] = s->heap[least];
+        s->heap[least] = t;
+        i = least;
+    }
+}
+
+int vf_sorter_finish(struct vf_sorter *s, struct vf_error *err)
+{
+    if (s->nruns == 0) {
+        radix_sort(s, s->data, s->scratch, s->n, 0);
+        return 0;
+    }
+    if (s->n && spill(s, err) < 0)
+        return -1;
+    s->heap = vf_calloc(s->nruns, sizeof *s->heap, err);
+    if (!s->heap)
+        return -1;
+    s->run_room =
+        s->cap / s->nruns * s->record; /* data is shared out; scratch holds what is given */
+    if (s->run_room == 0)
+        return vf_error_set(err, VF_ERR_SPACE, 0, "too many records to sort in this much memory");
+    for (size_t i = 0; i < s->nruns; i++) {
+        s->runs[i].buf = s->data + i * s->run_room;
+        if (fill(s, &s->runs[i], err) < 0)
+            return -1;
+        s->heap[s->heap_n++] = i;
+    }
+    for (size_t i = s->heap_n; i-- > 0;)
+        sift_down(s, i);
+    return 0;
+}
+
+static long next_merged(struct vf_sorter *s, const void **ret, struct vf_error *err)
+{
+    size_t n = 0, most = s->cap < 8192 ? s->cap : 8192;
+
+    while (n < most && s->heap_n) {
+        struct run *r = &s->runs[s->heap[0]];
+        int rc;
+
+        memcpy(s->scratch + n++ * s->record, r->buf + r->pos, s->record);
+        r->pos += s->record;
+        rc = fill(s, r, err);
+        if (rc < 0)
+            return -1;
+        if (rc == 0)
+            s->heap[0] = s->heap[--s->heap_n];
+        sift_down(s, 0);
+    }
+    *ret = s->scratch;
+    return (long)n;
+}
+
+long vf_sorter_next(struct vf_sorter *s, const void **ret, struct vf_error *err)
+{
+    if (s->nruns)
+        return next_merged(s, ret, err);
+    *ret = s->data;
+    if (s->given)
+        return 0;
+    s->given = true;
+    return (long)s->n;
+}

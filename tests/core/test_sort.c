@@ -1,0 +1,74 @@
+/* core/sort.c: against qsort, in memory and through temporary files. */
+#include "core/sort.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/lib/check.h"
+
+static size_t g_key; /* qsort has no context */
+
+static int compare(const void *a, const void *b) { return memcmp(a, b, g_key); }
+
+/* n records of random keys (of few different values when `few`), numbered behind the key so that
+ * order shows. */
+static void check(size_t record, size_t key, size_t n, uint64_t limit, bool few)
+{
+    uint8_t *want = calloc(n + 1, record), *got = calloc(n + 1, record);
+    struct vf_error err;
+    struct vf_sorter *s = vf_sorter_new(record, key, limit, vf_test_tmpdir(), &err);
+    size_t at = 0;
+    const void *p;
+    long k;
+
+    CHECK(want && got);
+    CHECK_OK(s, &err);
+    vf_test_random(n, want, n * record);
+    for (size_t i = 0; i < n; i++) {
+        if (few)
+            memset(want + i * record, want[i * record] % 3, key);
+        for (size_t b = 0; b < 4 && key + b < record; b++)
+            want[i * record + key + b] = (uint8_t)(i >> (24 - 8 * b));
+    }
+    for (size_t i = 0; i < n; i += 1000)
+        CHECK_OK(vf_sorter_add(s, want + i * record, n - i < 1000 ? n - i : 1000, &err), &err);
+    CHECK_OK(vf_sorter_finish(s, &err), &err);
+    while ((k = vf_sorter_next(s, &p, &err)) > 0) {
+        CHECK(at + (size_t)k <= n);
+        memcpy(got + at * record, p, (size_t)k * record);
+        at += (size_t)k;
+    }
+    CHECK_GE0(k, &err);
+    CHECK_EQ_U64(at, n);
+    g_key = key + 4 <= record ? key + 4 : key; /* stable: the number decides between equal keys */
+    qsort(want, n, record, compare);
+    CHECK_MEM(got, want, n * record);
+    vf_sorter_free(s);
+    free(want);
+    free(got);
+}
+
+TEST(in_memory)
+{
+    check(8, 8, 100000, 64u << 20, false);
+    check(12, 8, 100000, 64u << 20, false);
+    check(16, 8, 100000, 64u << 20, true);
+    check(13, 5, 50000, 64u << 20, true);
+    check(64, 3, 5000, 64u << 20, true);
+    check(1, 1, 1000, 64u << 20, false);
+}
+
+TEST(few_records)
+{
+    for (size_t n = 0; n < 100; n += 7)
+        check(12, 8, n, 1u << 20, n % 2);
+}
+
+TEST(spilled)
+{
+    check(12, 8, 200000, 0, false);
+    check(12, 8, 200000, 300000, true);
+    check(16, 8, 32768 / 16 * 9, 0, false); /* full to the last record */
+}
+
+TESTS(in_memory, few_records, spilled)
