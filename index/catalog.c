@@ -1,0 +1,435 @@
+/* index/catalog.c - opening an index; images and their records. */
+#include "index/catalog.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/checked.h"
+#include "core/fdio.h"
+#include "index/le.h"
+
+#define EACH_BATCH 64u /* records read in one transaction */
+
+/* ---- opening ---- */
+
+static int put_version(struct vf_txn *t, void *ctx, struct vf_error *err)
+{
+    const struct vf_version_record rec = {VF_INDEX_VERSION, 1};
+    const struct vf_key key = vf_key_version();
+    struct vf_buf b = VF_BUF_INIT;
+    struct vf_bytes old;
+    int rc;
+
+    (void)ctx;
+    rc = vf_txn_get(t, vf_key_bytes(&key), &old, err);
+    if (rc == VF_FOUND)
+        return 0; /* another process was quicker */
+    if (rc == VF_ABSENT && vf_version_encode(&b, &rec, err) == 0)
+        rc = vf_txn_put(t, vf_key_bytes(&key), (struct vf_bytes){b.data, b.len}, err);
+    else
+        rc = -1;
+    vf_buf_free(&b);
+    return rc;
+}
+
+/* VF_ABSENT: there is nothing in the database at all. */
+static int check_version(struct vf_index *ix, struct vf_error *err)
+{
+    const struct vf_key key = vf_key_version();
+    struct vf_version_record rec;
+    struct vf_cursor c = {0};
+    struct vf_bytes value;
+    struct vf_txn t;
+    int rc;
+
+    if (vf_store_read(&ix->store, &t, err) < 0)
+        return -1;
+    rc = vf_txn_get(&t, vf_key_bytes(&key), &value, err);
+    if (rc == VF_FOUND && vf_version_decode(value.p, value.len, &rec, err) < 0)
+        rc = vf_store_damaged(&ix->store, err);
+    if (rc == VF_ABSENT)
+        rc = vf_cursor_open(&c, &t, err);
+    if (rc == 0 && (rc = vf_cursor_seek(&c, (struct vf_bytes){key.b, 1}, err)) == VF_ABSENT)
+        rc = vf_cursor_prev(&c, err);
+    if (rc == VF_FOUND && c.mc) {
+        (void)vf_error_set(err, VF_ERR_FORMAT, 0, "it has no version record");
+        rc = vf_store_damaged(&ix->store, err);
+    }
+    vf_cursor_close(&c);
+    vf_txn_end(&t);
+    return rc;
+}
+
+static int open_parts(struct vf_index *ix, const char *store_dir, unsigned flags,
+                      const struct vf_index_limits *limits, struct vf_error *err)
+{
+    char *dir = vf_strf(err, "%s/index", store_dir);
+    int rc = -1;
+
+    ix->store_dir = vf_strdup(store_dir, err);
+    if (!dir || !ix->store_dir)
+        goto out;
+    if ((flags & VF_INDEX_CREATE) && !(flags & VF_INDEX_READONLY) && vf_mkdir_p(dir, 0700, err) < 0)
+        goto out;
+    ix->real_dir = realpath(store_dir, NULL);
+    ix->store_fd = open(store_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (!ix->real_dir || ix->store_fd < 0) {
+        rc = vf_error_sys(err, errno, "open the store '%s'", store_dir);
+        goto out;
+    }
+    rc = vf_store_open(&ix->store, dir, flags, limits->map_size, err);
+out:
+    free(dir);
+    return rc;
+}
+
+struct vf_index *vf_index_open_with(const char *store_dir, unsigned flags,
+                                    const struct vf_index_limits *limits, struct vf_error *err)
+{
+    const bool readonly = flags & VF_INDEX_READONLY;
+    struct vf_error sweep = VF_ERROR_INIT;
+    struct vf_index *ix = vf_calloc(1, sizeof *ix, err);
+    int rc;
+
+    if (!ix)
+        return NULL;
+    ix->store_fd = -1;
+    ix->limits = *limits;
+    if (open_parts(ix, store_dir, flags, limits, err) < 0)
+        goto failed;
+    rc = check_version(ix, err);
+    if (rc == VF_ABSENT)
+        rc = readonly ? vf_error_set(err, VF_ERR_NOTFOUND, 0, "the index in '%s' is empty",
+                                     ix->store.dir)
+                      : vf_store_write(&ix->store, put_version, NULL, err);
+    if (rc < 0)
+        goto failed;
+    /* Leftovers can wait when there is no room to delete them in. */
+    if (!readonly && vf_generations_sweep(ix, &sweep) < 0 && sweep.code == VF_ERR_FORMAT) {
+        if (err)
+            *err = sweep;
+        goto failed;
+    }
+    return ix;
+failed:
+    vf_index_close(ix);
+    return NULL;
+}
+
+struct vf_index *vf_index_open(const char *store_dir, unsigned flags, struct vf_error *err)
+{
+    const struct vf_index_limits limits = VF_INDEX_LIMITS;
+
+    return vf_index_open_with(store_dir, flags, &limits, err);
+}
+
+void vf_index_close(struct vf_index *ix)
+{
+    if (!ix)
+        return;
+    vf_store_close(&ix->store);
+    vf_close_fd(&ix->store_fd);
+    free(ix->store_dir);
+    free(ix->real_dir);
+    free(ix);
+}
+
+/* ---- names and their keys ---- */
+
+char *vf_image_name(const struct vf_index *ix, const char *path, struct vf_error *err)
+{
+    const char *const dirs[] = {ix->real_dir, ix->store_dir};
+
+    for (size_t i = 0; path && path[0] == '/' && i < 2; i++) {
+        size_t n = strlen(dirs[i]);
+
+        while (n > 1 && dirs[i][n - 1] == '/')
+            n--;
+        if (dirs[i][0] == '/' && strncmp(path, dirs[i], n) == 0 && path[n] == '/') {
+            path += n + strspn(path + n, "/");
+            break;
+        }
+    }
+    return vf_record_check_path(path, err) < 0 ? NULL : vf_strdup(path, err);
+}
+
+/* 'I' and the path.  Of a path that is too long for a key, the first bytes, a zero byte, and a
+ * number (4) that tells those apart that begin alike. */
+#define PATH_IN_KEY 480u
+
+struct path_key {
+    uint8_t b[VF_KEY_MAX];
+    size_t len;
+};
+
+static struct vf_bytes path_bytes(const struct path_key *k)
+{
+    return (struct vf_bytes){k->b, k->len};
+}
+
+static void path_key_init(struct path_key *k, const char *name)
+{
+    const size_t len = strlen(name), n = len < PATH_IN_KEY ? len : PATH_IN_KEY;
+
+    k->b[0] = 'I';
+    memcpy(k->b + 1, name, n);
+    k->len = 1 + n;
+    if (len > n)
+        k->b[k->len++] = 0;
+}
+
+/* Decodes the record of a key that begins right. */
+static int decode(struct vf_txn *t, struct vf_bytes value, struct vf_image_record *ret,
+                  struct vf_error *err)
+{
+    if (vf_image_record_decode(value.p, value.len, ret, err) == 0)
+        return 0;
+    return vf_store_damaged(t->st, err);
+}
+
+/* A path that is longer than its key: looks at all that begin like it. */
+static int find_long(struct vf_txn *t, const char *name, struct path_key *key,
+                     struct vf_image_record *ret, struct vf_error *err)
+{
+    const size_t prefix = key->len;
+    struct vf_cursor c;
+    uint64_t slot = 0;
+    int rc;
+
+    if (vf_cursor_open(&c, t, err) < 0)
+        return -1;
+    for (rc = vf_cursor_seek(&c, path_bytes(key), err); rc == VF_FOUND;
+         rc = vf_cursor_next(&c, err)) {
+        struct vf_image_record rec;
+        uint64_t number;
+
+        if (c.key.len != prefix + 4 || memcmp(c.key.p, key->b, prefix) != 0) {
+            rc = VF_ABSENT;
+            break;
+        }
+        number = vf_be_get(c.key.p + prefix, 4);
+        if (number == slot)
+            slot++; /* the first free one, when all before it are taken */
+        if (decode(t, c.value, &rec, err) < 0) {
+            rc = -1;
+            break;
+        }
+        if (strcmp(rec.path, name) == 0) {
+            *ret = rec;
+            slot = number;
+            break;
+        }
+        vf_image_record_clear(&rec);
+    }
+    vf_cursor_close(&c);
+    vf_be_put(key->b + prefix, 4, slot);
+    key->len = prefix + 4;
+    return rc;
+}
+
+/* VF_FOUND with the record; VF_ABSENT: *key is where it would go; -1. */
+static int find(struct vf_txn *t, const char *name, struct path_key *key,
+                struct vf_image_record *ret, struct vf_error *err)
+{
+    struct vf_bytes value;
+    int rc;
+
+    path_key_init(key, name);
+    if (key->b[key->len - 1] == 0)
+        return find_long(t, name, key, ret, err);
+    rc = vf_txn_get(t, path_bytes(key), &value, err);
+    if (rc != VF_FOUND)
+        return rc;
+    if (decode(t, value, ret, err) < 0)
+        return -1;
+    if (strcmp(ret->path, name) == 0)
+        return VF_FOUND;
+    vf_image_record_clear(ret);
+    (void)vf_error_set(err, VF_ERR_FORMAT, 0, "a record lies under another image's name");
+    return vf_store_damaged(t->st, err);
+}
+
+/* ---- images ---- */
+
+int vf_image_find(struct vf_txn *t, const char *name, struct vf_image_record *ret,
+                  struct vf_error *err)
+{
+    struct path_key key;
+
+    return find(t, name, &key, ret, err);
+}
+
+int vf_image_put(struct vf_txn *t, const struct vf_image_record *rec, struct vf_error *err)
+{
+    struct vf_image_record old = {0};
+    struct vf_buf b = VF_BUF_INIT;
+    struct path_key key;
+    int rc = find(t, rec->path, &key, &old, err);
+
+    if (rc == VF_FOUND && old.generation != rec->generation)
+        rc = vf_generation_set(t, old.generation, VF_GEN_DOOMED, err);
+    if (rc >= 0)
+        rc = vf_image_record_encode(&b, rec, err);
+    if (rc == 0)
+        rc = vf_txn_put(t, path_bytes(&key), (struct vf_bytes){b.data, b.len}, err);
+    vf_image_record_clear(&old);
+    vf_buf_free(&b);
+    return rc;
+}
+
+int vf_index_get(struct vf_index *ix, const char *path, struct vf_image_record *ret,
+                 struct vf_error *err)
+{
+    char *name = vf_image_name(ix, path, err);
+    struct vf_txn t;
+    int rc = -1;
+
+    if (name && vf_store_read(&ix->store, &t, err) == 0) {
+        rc = vf_image_find(&t, name, ret, err);
+        vf_txn_end(&t);
+    }
+    free(name);
+    return rc;
+}
+
+/* Up to EACH_BATCH records behind *key, which moves on.  Their number, or -1. */
+static long each_batch(struct vf_index *ix, struct path_key *key, struct vf_image_record *ret,
+                       struct vf_error *err)
+{
+    struct vf_cursor c = {0};
+    struct vf_txn t;
+    long n = 0;
+    int rc;
+
+    if (vf_store_read(&ix->store, &t, err) < 0)
+        return -1;
+    rc = vf_cursor_open(&c, &t, err);
+    if (rc == 0)
+        rc = vf_cursor_seek(&c, path_bytes(key), err);
+    if (rc == VF_FOUND && c.key.len == key->len && memcmp(c.key.p, key->b, key->len) == 0)
+        rc = vf_cursor_next(&c, err); /* seen before */
+    while (rc == VF_FOUND && n < (long)EACH_BATCH && c.key.p[0] == 'I') {
+        if (c.key.len > sizeof key->b || decode(&t, c.value, &ret[n], err) < 0) {
+            rc = -1;
+            break;
+        }
+        memcpy(key->b, c.key.p, c.key.len);
+        key->len = c.key.len;
+        n++;
+        rc = vf_cursor_next(&c, err);
+    }
+    vf_cursor_close(&c);
+    vf_txn_end(&t);
+    if (rc >= 0)
+        return n;
+    while (n > 0)
+        vf_image_record_clear(&ret[--n]);
+    return -1;
+}
+
+int vf_index_each(struct vf_index *ix, vf_index_each_fn *fn, void *ctx, struct vf_error *err)
+{
+    struct vf_image_record *recs = vf_calloc(EACH_BATCH, sizeof *recs, err);
+    struct path_key key = {.b = {'I'}, .len = 1};
+    int rc = 0;
+    long n;
+
+    if (!recs)
+        return -1;
+    do {
+        n = each_batch(ix, &key, recs, err);
+        if (n < 0)
+            rc = -1;
+        for (long i = 0; i < n; i++) {
+            if (rc == 0)
+                rc = fn(ctx, &recs[i], err);
+            vf_image_record_clear(&recs[i]);
+        }
+    } while (rc == 0 && n == EACH_BATCH);
+    free(recs);
+    return rc;
+}
+
+struct change {
+    const char *name;
+    const struct vf_image_record *rec; /* update: path is a stored name */
+    bool found;
+};
+
+static int do_remove(struct vf_txn *t, void *ctx, struct vf_error *err)
+{
+    struct change *ch = ctx;
+    struct vf_image_record old;
+    struct path_key key;
+    int rc = find(t, ch->name, &key, &old, err);
+
+    ch->found = rc == VF_FOUND;
+    if (rc != VF_FOUND)
+        return rc;
+    rc = vf_generation_set(t, old.generation, VF_GEN_DOOMED, err);
+    if (rc == 0)
+        rc = vf_txn_del(t, path_bytes(&key), err) < 0 ? -1 : 0;
+    vf_image_record_clear(&old);
+    return rc;
+}
+
+int vf_index_remove(struct vf_index *ix, const char *path, struct vf_error *err)
+{
+    struct change ch = {.name = NULL};
+    char *name = vf_image_name(ix, path, err);
+    int rc = -1;
+
+    ch.name = name;
+    if (name)
+        rc = vf_store_write(&ix->store, do_remove, &ch, err);
+    free(name);
+    if (rc < 0)
+        return -1;
+    vf_generations_tidy(ix);
+    return ch.found ? VF_FOUND : VF_ABSENT;
+}
+
+static int do_update(struct vf_txn *t, void *ctx, struct vf_error *err)
+{
+    struct change *ch = ctx;
+    struct vf_image_record old, rec = *ch->rec;
+    struct path_key key;
+    int rc = find(t, ch->name, &key, &old, err);
+
+    if (rc < 0)
+        return -1;
+    if (rc == VF_ABSENT)
+        return vf_error_set(err, VF_ERR_NOTFOUND, 0, "'%s' is not in the index", ch->name);
+    rec.info = old.info;
+    if (old.generation != rec.generation)
+        rc =
+            vf_error_set(err, VF_ERR_CHANGED, 0, "'%s' has been indexed again meanwhile", ch->name);
+    else if (strcmp(ch->name, rec.path) != 0 && vf_txn_del(t, path_bytes(&key), err) < 0)
+        rc = -1;
+    else
+        rc = vf_image_put(t, &rec, err);
+    vf_image_record_clear(&old);
+    return rc;
+}
+
+int vf_index_update(struct vf_index *ix, const char *path, const struct vf_image_record *rec,
+                    struct vf_error *err)
+{
+    struct vf_image_record changed = *rec;
+    struct change ch = {.rec = &changed};
+    char *name = vf_image_name(ix, path, err);
+    int rc = -1;
+
+    changed.path = name ? vf_image_name(ix, rec->path, err) : NULL;
+    ch.name = name;
+    if (changed.path)
+        rc = vf_store_write(&ix->store, do_update, &ch, err);
+    free(changed.path);
+    free(name);
+    if (rc == 0)
+        vf_generations_tidy(ix);
+    return rc;
+}
