@@ -16,8 +16,8 @@
 #   -w  working directory, emptied for each run; on the same file system as the corpus
 #   -t  seconds after which a peer is stopped (default 600)
 #
-# Needs `make all lab`. Peers are the Debian packages zstd qemu-utils rsync bdsync rdiff xdelta3
-# casync borgbackup restic.
+# Needs `make all lab`. Peers are the Debian packages zstd qemu-utils rsync rdiff xdelta3 casync
+# borgbackup restic, and bdsync, which has to be built from its source.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 export LC_ALL=C

@@ -25,12 +25,11 @@ if ! command -v dpkg-query >/dev/null; then
     exit 0
 fi
 
+# shellcheck disable=SC2086 # a list of words; names that dpkg does not know are its complaint
+have=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $wanted 2>/dev/null | sed -n 's/^installed //p')
 missing=
 for p in $wanted; do
-    case $(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null || :) in
-    installed) ;;
-    *) missing="$missing $p" ;;
-    esac
+    echo "$have" | grep -qxF "$p" || missing="$missing $p"
 done
 [ -n "$missing" ] || exit 0
 

@@ -172,64 +172,24 @@ same_content() {
         fail "the contents of $1 and $2 differ"
 }
 
-# ---- an SSH server of its own --------------------------------------------
+# ---- an SSH server of its own: lib/sshd.sh, with names for it ---------------------
 
-vf_try_sshd() {
-    cat >"$vf_ssh_dir/config" <<CONFIG
-Port $VF_SSH_PORT
-ListenAddress 127.0.0.1
-HostKey $vf_ssh_dir/host
-PidFile $vf_ssh_dir/pid
-AuthorizedKeysFile $vf_ssh_dir/user.pub
-StrictModes no
-UsePAM no
-UseDNS no
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-PermitRootLogin prohibit-password
-MaxStartups 100:30:200
-PrintMotd no
-$*
-CONFIG
-    "$vf_sshd" -f "$vf_ssh_dir/config" -E "$vf_ssh_dir/log" || return 1
-    vf_wait_for 10 grep -q 'Server listening' "$vf_ssh_dir/log"
-}
-
-# vf_sshd_start [CONFIG-LINE]: a stock sshd on loopback with keys of its own, stopped on exit.
-# Sets VF_SSH_PORT, VF_SSH_USER, VF_SSH_KEY (private key), VF_SSH_KNOWN (known hosts file) and
-# VF_SSH_LOG. Skips where there is no sshd.
-vf_sshd_start() {
-    vf_sshd=$(PATH=$PATH:/usr/sbin:/sbin command -v sshd) || skip "sshd is not installed"
+# vf_ssh_up [CONFIG-LINE]: a stock sshd on loopback with keys of its own, stopped on exit.
+# Sets VF_SSH_DIR (see sshd.sh for what lies there), VF_SSH_PORT, VF_SSH_USER, VF_SSH_KEY (private
+# key) and VF_SSH_KNOWN (known hosts). Skips where there is no sshd.
+vf_ssh_up() {
+    VF_SSH_DIR=$vf_tmp/sshd
+    [ -x "${VF_SSHD:-/usr/sbin/sshd}" ] || skip "sshd is not installed"
     requires ssh-keygen
-    vf_ssh_dir=$(vf_tmpdir)
-    [ "$(id -u)" -ne 0 ] || mkdir -p /run/sshd # sshd insists on it; a package leaves that to its service
-    ssh-keygen -q -t ed25519 -N '' -C host -f "$vf_ssh_dir/host"
-    ssh-keygen -q -t ed25519 -N '' -C user -f "$vf_ssh_dir/user"
-    vf_on_exit 'vf_sshd_stop'
-    vf_try=0
-    while :; do
-        # below the range from which the system gives ports to outgoing connections
-        VF_SSH_PORT=$(shuf -i 20000-32000 -n 1)
-        : >"$vf_ssh_dir/log"
-        ! vf_try_sshd "$@" || break
-        vf_try=$((vf_try + 1))
-        [ "$vf_try" -lt 10 ] || fail "sshd does not start: $(cat "$vf_ssh_dir/log")"
-    done
+    mkdir -p "$VF_SSH_DIR"
+    [ $# -eq 0 ] || printf '%s\n' "$*" >"$VF_SSH_DIR/extra_config"
+    vf_on_exit 'vf_ssh_down'
+    VF_SSH_PORT=$(sh "$VF_TESTS/lib/sshd.sh" start "$VF_SSH_DIR" $$) || fail "sshd does not start"
     VF_SSH_USER=$(id -un)
-    VF_SSH_KEY=$vf_ssh_dir/user
-    VF_SSH_KNOWN=$vf_ssh_dir/known_hosts
-    VF_SSH_LOG=$vf_ssh_dir/log
-    echo "[127.0.0.1]:$VF_SSH_PORT $(cut -d' ' -f1,2 "$vf_ssh_dir/host.pub")" >"$VF_SSH_KNOWN"
-    export VF_SSH_PORT VF_SSH_USER VF_SSH_KEY VF_SSH_KNOWN VF_SSH_LOG
+    VF_SSH_KEY=$VF_SSH_DIR/id_ed25519
+    VF_SSH_KNOWN=$VF_SSH_DIR/known_hosts
+    export VF_SSH_DIR VF_SSH_PORT VF_SSH_USER VF_SSH_KEY VF_SSH_KNOWN
 }
 
-# vf_sshd_stop: end it now, with the connections it serves.
-vf_sshd_stop() {
-    if [ -s "$vf_ssh_dir/pid" ]; then
-        vf_pid=$(cat "$vf_ssh_dir/pid")
-        vf_children=$(ps -o pid= --ppid "$vf_pid" || :)
-        # shellcheck disable=SC2086 # a list of numbers
-        kill "$vf_pid" $vf_children 2>/dev/null || :
-        rm -f "$vf_ssh_dir/pid"
-    fi
-}
+# vf_ssh_down: end it now, with the connections it serves. Also: sh lib/sshd.sh kill|freeze|thaw DIR.
+vf_ssh_down() { sh "$VF_TESTS/lib/sshd.sh" stop "$VF_SSH_DIR"; }

@@ -22,7 +22,7 @@ product=$(echo "$files" | grep -vE '^(tests|bench)/')
     complain '[ 	]+$' "white space at the end of a line" $files
     complain '^[ ]*//' "comments are written /* */" $files
     complain '\b(TODO|FIXME|XXX|HACK)\b' "finish it, or say in the documents what is missing" $files
-    complain '^typedef (struct|union|enum)\b' "structs are not typedefed" $files
+    complain '^typedef (struct|union|enum)( [A-Za-z0-9_]+)?( \{|$| [A-Za-z0-9_]+;)' "structs are not typedefed" $files
     complain '(^|[^_a-zA-Z0-9.>])(gets|strcpy|strcat|sprintf|vsprintf|strtok|alloca|system|popen|strerror|atoi|atol|mktemp|tmpnam)\(' \
         "this call is banned: no bound, no error, a shell or hidden state" $product
     complain '(^|[^_a-zA-Z0-9.>])(printf|puts|putchar|perror|exit)\(|fprintf\(std' \
