@@ -24,9 +24,7 @@ void vf_receiver_fail(struct receiver *r, const struct vf_error *err)
     }
     pthread_cond_broadcast(&r->moved);
     pthread_mutex_unlock(&r->lock);
-    if (!first)
-        return;
-    if (worth_telling(err) && (m.fail.text = vf_strdup(err->msg, NULL))) {
+    if (first && worth_telling(err) && (m.fail.text = vf_strdup(err->msg, NULL))) {
         m.fail.code = (uint8_t)err->code;
         (void)r->st->ops->send(r->st, &m, &ignored); /* the first error is the one that counts */
         vf_msg_free(&m);

@@ -26,6 +26,13 @@ static const struct vf_node *nodes_of(const struct verify *v, size_t *ret_n)
     return (const struct vf_node *)(const void *)v->segs.data;
 }
 
+static const uint8_t (*md5s_of(const struct verify *v))[VF_MD5_LEN]
+{
+    uint8_t(*p)[VF_MD5_LEN] = (void *)v->md5.data;
+
+    return (const uint8_t(*)[VF_MD5_LEN])p;
+}
+
 /* Waits until all literals (up to the given seal) and copies of batch number id are in the file.
  * NULL: no such batch will come (all is done), or the migration has failed. */
 static struct recv_batch *wait_batch(struct receiver *r, uint32_t id, unsigned seals)
@@ -249,8 +256,7 @@ static int finish_batch(struct verify *v, struct recv_batch *b, struct vf_error 
     if (rc < 0 || (rc == 0 && repair(v, b, err) < 0))
         return -1;
     segs = nodes_of(v, &n);
-    if (vf_build_add(v->build, segs, n, (const uint8_t(*)[VF_MD5_LEN])(const void *)v->md5.data,
-                     err) < 0)
+    if (vf_build_add(v->build, segs, n, md5s_of(v), err) < 0)
         return -1;
     m.done.batch = b->id;
     pthread_mutex_lock(&r->lock);
