@@ -96,7 +96,8 @@ int vf_magic_error(const uint8_t *p, size_t n, struct vf_error *err)
     size_t len = 0, at = 0;
 
     /* The magic ends with a newline to find this out. */
-    if (n >= VF_MAGIC_LEN && memcmp(p, VF_MAGIC, VF_MAGIC_LEN - 1) == 0)
+    if (n >= VF_MAGIC_LEN && memcmp(p, VF_MAGIC, VF_MAGIC_LEN - 1) == 0 &&
+        p[VF_MAGIC_LEN - 1] == '\r')
         return vf_error_set(err, VF_ERR_PROTOCOL, 0,
                             "the connection to the far end changes bytes, as terminals do");
     while (at < n && !printable(p[at]))

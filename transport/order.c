@@ -168,7 +168,11 @@ static int step_open(struct vf_order *o, uint32_t batch, const struct vf_msg *m,
 
 static int step_end(struct vf_order *o, const struct vf_msg_end *m, struct vf_error *err)
 {
-    if (o->next_block != o->blocks || m->batches != o->next_batch || m->zero_blocks > o->blocks)
+    /* With a receiver that has nothing, a count needs no batches. */
+    bool none = o->empty && o->next_batch == 0;
+
+    if (m->zero_blocks > o->blocks ||
+        (!none && (o->next_block != o->blocks || m->batches != o->next_batch)))
         return refuse(VF_MSG_END, "does not fit the batches", err);
     o->phase = VF_PHASE_COUNTS;
     return 0;

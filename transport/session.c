@@ -1,0 +1,341 @@
+/* transport/session.c - a conversation: its beginning, its keepalive, its end. */
+#include "transport/session.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/checked.h"
+#include "transport/frame.h"
+#include "transport/message.h"
+#include "transport/session_impl.h"
+
+#define IN_BYTES (512u << 10) /* input buffer; only a longer message makes it grow */
+#define STACK    (256u << 10)
+
+/* ---- the pulse thread: PING when nothing was sent for a while, PONG when asked ---- */
+
+/* The message that is due now; false when none is, and *ret_ms is when to look again. */
+static bool pulse_due(struct vf_session *s, struct vf_msg *ret, int64_t *ret_ms)
+{
+    int64_t at = atomic_load(&s->link.sent_ms) + s->link.watchdog_ms / 3;
+
+    memset(ret, 0, sizeof *ret);
+    *ret_ms = at;
+    ret->type = s->pong_due ? VF_MSG_PONG : VF_MSG_PING;
+    ret->ping.cookie = s->pong_due ? s->pong_cookie : (uint64_t)at;
+    if (!s->pong_due && vf_link_now_ms() < at)
+        return false;
+    s->pong_due = false;
+    return true;
+}
+
+static void *pulse(void *arg)
+{
+    struct vf_session *s = arg;
+    struct vf_msg m;
+    int64_t at;
+
+    pthread_mutex_lock(&s->pulse_lock);
+    while (!s->stop) {
+        if (pulse_due(s, &m, &at)) {
+            int rc;
+
+            pthread_mutex_unlock(&s->pulse_lock);
+            rc = vf_session_send(s, &m, NULL);
+            pthread_mutex_lock(&s->pulse_lock);
+            /* The link is broken or we have said FAIL: others will notice, there is no more to do
+             * here. */
+            if (rc < 0)
+                break;
+        } else {
+            struct timespec t = {.tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000};
+
+            pthread_cond_timedwait(&s->pulse_cond, &s->pulse_lock, &t);
+        }
+    }
+    pthread_mutex_unlock(&s->pulse_lock);
+    return NULL;
+}
+
+static int start_pulse(struct vf_session *s, struct vf_error *err)
+{
+    pthread_attr_t attr;
+    sigset_t all, old;
+    int rc;
+
+    rc = pthread_attr_init(&attr);
+    if (rc)
+        return vf_error_sys(err, rc, "start a thread");
+    (void)pthread_attr_setstacksize(&attr, STACK); /* else it gets the usual one */
+    /* Signals are for the program's own threads. */
+    sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &old); /* cannot fail with a valid set */
+    rc = pthread_create(&s->pulse, &attr, pulse, s);
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    (void)pthread_attr_destroy(&attr);
+    if (rc)
+        return vf_error_sys(err, rc, "start a thread");
+    (void)pthread_setname_np(s->pulse, "vf-keepalive"); /* for debuggers only */
+    s->pulse_runs = true;
+    return 0;
+}
+
+/* ---- the stream ---- */
+
+static struct vf_session *of(struct vf_stream *st) { return (struct vf_session *)st; }
+
+static int op_send(struct vf_stream *st, const struct vf_msg *m, struct vf_error *err)
+{
+    struct vf_session *s = of(st);
+    struct vf_error e;
+
+    if (vf_session_send(s, m, &e) == 0)
+        return 0;
+    if (e.code == VF_ERR_UNREACHABLE && m->type != VF_MSG_FAIL)
+        vf_session_reason(s, &e);
+    if (err)
+        *err = e;
+    return -1;
+}
+
+static int op_recv(struct vf_stream *st, struct vf_msg *ret, struct vf_error *err)
+{
+    return vf_session_recv(of(st), ret, err);
+}
+
+static void op_cancel(struct vf_stream *st) { vf_link_cancel(&of(st)->link); }
+
+static void op_stats(struct vf_stream *st, struct vf_stream_stats *ret)
+{
+    struct vf_session *s = of(st);
+
+    ret->sent = atomic_load(&s->link.sent);
+    ret->received = atomic_load(&s->link.received);
+    ret->sent_data = atomic_load(&s->sent_data);
+}
+
+static void op_close(struct vf_stream *st)
+{
+    struct vf_session *s = of(st);
+
+    if (s->pulse_runs) {
+        pthread_mutex_lock(&s->pulse_lock);
+        s->stop = true;
+        pthread_cond_signal(&s->pulse_cond);
+        pthread_mutex_unlock(&s->pulse_lock);
+        vf_link_cancel(&s->link);           /* it may be blocked in a write */
+        (void)pthread_join(s->pulse, NULL); /* cannot fail: it runs, and is nobody else's */
+    }
+    vf_link_close(&s->link);
+    vf_buf_free(&s->out);
+    vf_buf_free(&s->rest);
+    free(s->in);
+    pthread_cond_destroy(&s->pulse_cond);
+    pthread_mutex_destroy(&s->pulse_lock);
+    pthread_mutex_destroy(&s->recv_lock);
+    pthread_mutex_destroy(&s->send_lock);
+    pthread_mutex_destroy(&s->order_lock);
+    free(s);
+}
+
+static const struct vf_stream_ops session_ops = {
+    .send = op_send,
+    .recv = op_recv,
+    .cancel = op_cancel,
+    .stats = op_stats,
+    .close = op_close,
+};
+
+/* ---- the beginning ---- */
+
+static int init_locks(struct vf_session *s)
+{
+    pthread_condattr_t attr;
+    int rc = pthread_condattr_init(&attr);
+
+    if (rc)
+        return rc;
+    /* With the clock of vf_link_now_ms.  Default mutexes and this cannot fail on Linux. */
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    rc = pthread_cond_init(&s->pulse_cond, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    if (rc)
+        return rc;
+    (void)pthread_mutex_init(&s->pulse_lock, NULL);
+    (void)pthread_mutex_init(&s->recv_lock, NULL);
+    (void)pthread_mutex_init(&s->send_lock, NULL);
+    (void)pthread_mutex_init(&s->order_lock, NULL);
+    return 0;
+}
+
+static struct vf_session *session_new(int rfd, int wfd, const struct vf_session_opts *o,
+                                      enum vf_side side, struct vf_error *err)
+{
+    struct vf_session *s = vf_calloc(1, sizeof *s, err);
+    int rc;
+
+    if (!s)
+        return NULL;
+    s->in = vf_calloc(IN_BYTES, 1, err);
+    if (!s->in)
+        goto failed;
+    s->in_cap = IN_BYTES;
+    s->st.ops = &session_ops;
+    s->side = side;
+    s->version_min = o->version_min ? o->version_min : VF_PROTOCOL_MIN;
+    s->version_max = o->version_max ? o->version_max : VF_PROTOCOL_MAX;
+    vf_order_init(&s->order);
+    if (vf_link_open(&s->link, rfd, wfd, o->watchdog_ms ? o->watchdog_ms : VF_WATCHDOG_MS,
+                     o->ratelimit, err) < 0)
+        goto failed;
+    rc = init_locks(s);
+    if (rc) {
+        (void)vf_error_sys(err, rc, "start a session"); /* the NULL says it */
+        vf_link_close(&s->link);
+        goto failed;
+    }
+    return s;
+failed:
+    free(s->in);
+    free(s);
+    return NULL;
+}
+
+static int say_magic(struct vf_session *s, struct vf_error *err)
+{
+    char magic[VF_MAGIC_LEN];
+    struct iovec iov = {magic, sizeof magic};
+
+    memcpy(magic, VF_MAGIC, sizeof magic);
+    return vf_link_write(&s->link, &iov, 1, 0, err);
+}
+
+static int say_hello(struct vf_session *s, const struct vf_session_opts *o, struct vf_error *err)
+{
+    char none[] = "";
+    struct vf_msg m = {.type = VF_MSG_HELLO};
+    char *program = o->program ? vf_strdup(o->program, err) : none;
+    char *group = o->group ? vf_strdup(o->group, err) : none;
+    int rc = -1;
+
+    if (!program || !group)
+        goto out;
+    m.hello.version_min = s->version_min;
+    m.hello.version_max = s->version_max;
+    m.hello.purpose = (uint8_t)o->purpose;
+    m.hello.program = program;
+    m.hello.group = group;
+    rc = say_magic(s, err);
+    if (rc == 0)
+        rc = vf_session_send(s, &m, err);
+out:
+    if (program != none)
+        free(program);
+    if (group != none)
+        free(group);
+    return rc;
+}
+
+struct vf_stream *vf_session_source(int rfd, int wfd, const struct vf_session_opts *opts,
+                                    struct vf_msg_welcome *ret_welcome, struct vf_error *err)
+{
+    struct vf_session *s = session_new(rfd, wfd, opts, VF_SIDE_SOURCE, err);
+    struct vf_msg m = {.type = VF_MSG_TYPES_};
+    struct vf_error e;
+
+    if (!s)
+        return NULL;
+    if (say_hello(s, opts, &e) < 0) {
+        /* A program that is not ours prints a line and is gone before it has read anything. */
+        if (e.code == VF_ERR_UNREACHABLE)
+            vf_session_reason(s, &e);
+        goto failed;
+    }
+    if (start_pulse(s, &e) < 0 || vf_session_recv(s, &m, &e) < 0)
+        goto failed;
+    /* By the order of messages it is a WELCOME. */
+    if (m.welcome.version < s->version_min || m.welcome.version > s->version_max) {
+        (void)vf_error_set(&e, VF_ERR_PROTOCOL, 0, /* the NULL says it */
+                           "the far end chose protocol version %u, offered were %u to %u",
+                           m.welcome.version, s->version_min, s->version_max);
+        vf_msg_free(&m);
+        vf_stream_fail(&s->st, &e);
+        goto failed;
+    }
+    s->version = m.welcome.version;
+    *ret_welcome = m.welcome;
+    return &s->st;
+failed:
+    op_close(&s->st);
+    if (err)
+        *err = e;
+    return NULL;
+}
+
+/* The highest version that both speak. */
+static int choose_version(struct vf_session *s, const struct vf_msg_hello *h, struct vf_error *err)
+{
+    uint16_t top = h->version_max < s->version_max ? h->version_max : s->version_max;
+
+    if (top < h->version_min || top < s->version_min)
+        return vf_error_set(err, VF_ERR_PROTOCOL, 0,
+                            "no common protocol version: the source speaks %u to %u, the receiver "
+                            "%u to %u",
+                            h->version_min, h->version_max, s->version_min, s->version_max);
+    s->version = top;
+    return 0;
+}
+
+struct vf_stream *vf_session_receiver(int rfd, int wfd, const struct vf_session_opts *opts,
+                                      struct vf_msg_hello *ret_hello, struct vf_error *err)
+{
+    struct vf_session *s = session_new(rfd, wfd, opts, VF_SIDE_RECEIVER, err);
+    struct vf_msg m = {.type = VF_MSG_TYPES_};
+    struct vf_error e;
+
+    if (!s)
+        return NULL;
+    /* By the order of messages the first is a HELLO. */
+    if (say_magic(s, &e) < 0 || vf_session_recv(s, &m, &e) < 0)
+        goto failed;
+    if (start_pulse(s, &e) < 0 || choose_version(s, &m.hello, &e) < 0) {
+        vf_stream_fail(&s->st, &e);
+        vf_msg_free(&m);
+        goto failed;
+    }
+    *ret_hello = m.hello;
+    return &s->st;
+failed:
+    op_close(&s->st);
+    if (err)
+        *err = e;
+    return NULL;
+}
+
+int vf_session_welcome(struct vf_stream *st, const struct vf_msg_welcome *w, struct vf_error *err)
+{
+    struct vf_msg m = {.type = VF_MSG_WELCOME, .welcome = *w};
+
+    m.welcome.version = of(st)->version;
+    return op_send(st, &m, err);
+}
+
+void vf_hello_free(struct vf_msg_hello *h)
+{
+    struct vf_msg m = {.type = VF_MSG_HELLO, .hello = *h};
+
+    vf_msg_free(&m);
+    *h = m.hello;
+}
+
+void vf_welcome_free(struct vf_msg_welcome *w)
+{
+    struct vf_msg m = {.type = VF_MSG_WELCOME, .welcome = *w};
+
+    vf_msg_free(&m);
+    *w = m.welcome;
+}
