@@ -63,7 +63,7 @@ fi
 
 # In Markdown, lines with a vmferry command must use options that it has.
 for doc in $(find . -name '*.md' -not -path './.git/*' -not -path './build*'); do
-    sed -n 's/.*\(vmferry [-a-z].*\)/\1/p' "$doc" | sed 's/[|;&].*//' | options >"$tmp/named"
+    sed -e ':a' -e '/\\$/{N;s/\\\n/ /;ba' -e '}' "$doc" | sed -n 's/.*\(vmferry [-a-z].*\)/\1/p' | sed 's/[|;&].*//' | options >"$tmp/named"
     for o in $(comm -23 "$tmp/named" "$tmp/have"); do wrong "$doc: vmferry has no option $o"; done
 done
 exit $rc
