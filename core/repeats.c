@@ -4,30 +4,29 @@
 
 #include "core/checked.h"
 
-#define FIRST_SLOTS 65536u
+#define LEAST_SLOTS UINT64_C(65536)
+#define BLOCK_BITS  34 /* block numbers that fit into a slot: images of 8 TiB */
+#define BLOCK_MASK  ((UINT64_C(1) << BLOCK_BITS) - 1)
 
-/* Open addressing, linear probing, at most half full.  fp 0 marks a free slot; a block whose fp is
- * 0 is not remembered. */
-struct slot {
-    uint64_t fp, block;
-};
-
+/* Open addressing with linear probing.  A slot is tag << BLOCK_BITS | block + 1, 0 when free; the
+ * tag is the top 30 bits of the fingerprint, its low bits choose the slot. */
 struct vf_repeats {
-    struct slot *slots;
-    uint64_t n, mask, max_slots;
+    uint64_t *slots;
+    uint64_t n, most, mask;
 };
 
-struct vf_repeats *vf_repeats_new(uint64_t max_bytes, struct vf_error *err)
+struct vf_repeats *vf_repeats_new(uint64_t expected, uint64_t max_bytes, struct vf_error *err)
 {
     struct vf_repeats *r = vf_calloc(1, sizeof *r, err);
+    uint64_t slots = LEAST_SLOTS;
 
     if (!r)
         return NULL;
-    r->max_slots = FIRST_SLOTS;
-    while (r->max_slots * 2 * sizeof(struct slot) <= max_bytes)
-        r->max_slots *= 2;
-    r->mask = FIRST_SLOTS - 1;
-    r->slots = vf_calloc(FIRST_SLOTS, sizeof *r->slots, err);
+    while (slots / 10 * 7 < expected && slots * 2 * sizeof *r->slots <= max_bytes)
+        slots *= 2;
+    r->mask = slots - 1;
+    r->most = slots / 10 * 7;
+    r->slots = vf_calloc(slots, sizeof *r->slots, err);
     if (!r->slots) {
         free(r);
         return NULL;
@@ -43,54 +42,41 @@ void vf_repeats_free(struct vf_repeats *r)
     free(r);
 }
 
-static struct slot *find(struct slot *slots, uint64_t mask, uint64_t fp)
+/* The slot of a fingerprint, or the free one where it belongs. */
+static uint64_t *find(uint64_t *slots, uint64_t mask, uint64_t fp)
 {
-    uint64_t i = fp & mask;
+    uint64_t i = fp & mask, tag = fp >> BLOCK_BITS;
 
-    while (slots[i].fp && slots[i].fp != fp)
+    while (slots[i] && slots[i] >> BLOCK_BITS != tag)
         i = (i + 1) & mask;
     return &slots[i];
 }
 
-/* Twice the slots, if allowed and possible; otherwise the table stays as it is. */
-static void grow(struct vf_repeats *r)
-{
-    uint64_t slots = (r->mask + 1) * 2;
-    struct slot *bigger;
-
-    if (slots > r->max_slots || !(bigger = calloc(slots, sizeof *bigger)))
-        return;
-    for (uint64_t i = 0; i <= r->mask; i++)
-        if (r->slots[i].fp)
-            *find(bigger, slots - 1, r->slots[i].fp) = r->slots[i];
-    free(r->slots);
-    r->slots = bigger;
-    r->mask = slots - 1;
-}
+bool vf_repeats_full(const struct vf_repeats *r) { return r->n >= r->most; }
 
 bool vf_repeats_seen(struct vf_repeats *r, const uint8_t md5[VF_MD5_LEN], uint64_t block,
                      uint64_t *ret_first)
 {
-    struct slot *s;
-    uint64_t fp;
+    uint64_t fp, *slot;
 
     memcpy(&fp, md5, sizeof fp);
-    if (fp == 0)
-        return false;
-    s = find(r->slots, r->mask, fp);
-    if (s->fp == fp && s->block < block) {
-        *ret_first = s->block;
+    slot = find(r->slots, r->mask, fp);
+    if (*slot && (*slot & BLOCK_MASK) - 1 < block) {
+        *ret_first = (*slot & BLOCK_MASK) - 1;
         return true;
     }
-    if (s->fp)
-        return false;
-    if (r->n * 2 >= r->mask) {
-        grow(r);
-        if (r->n * 2 >= r->mask)
-            return false;
-        s = find(r->slots, r->mask, fp);
+    if (!*slot && !vf_repeats_full(r) && block < BLOCK_MASK) {
+        *slot = fp >> BLOCK_BITS << BLOCK_BITS | (block + 1);
+        r->n++;
     }
-    *s = (struct slot){fp, block};
-    r->n++;
     return false;
+}
+
+void vf_repeats_add(struct vf_repeats *r, const uint8_t (*md5)[VF_MD5_LEN], uint64_t first,
+                    size_t n)
+{
+    uint64_t ignored;
+
+    for (size_t i = 0; i < n && !vf_repeats_full(r); i++)
+        (void)vf_repeats_seen(r, md5[i], first + i, &ignored);
 }

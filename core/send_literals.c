@@ -113,24 +113,35 @@ static int add_run(struct piece *p, uint64_t first, size_t n, const uint8_t (*md
     return 0;
 }
 
-/* All blocks of the batch that have to travel. */
+/* Does anything here need the digests of the batch? */
+static bool digests_wanted(const struct piece *p, const struct send_slot *slot)
+{
+    return slot->b->ndata &&
+           (!vf_repeats_full(p->repeats) || memchr(slot->need, 1, slot->b->ndata));
+}
+
+/* All blocks of the batch that have to travel; those that do not are remembered, as later blocks
+ * may equal them. */
 static int send_needed(struct piece *p, struct send_slot *slot, struct vf_error *err)
 {
     struct vf_batch *b = slot->b;
+    bool wanted = digests_wanted(p, slot);
     size_t at = 0;
 
-    if (b->ndata && memchr(slot->need, 1, b->ndata) && vf_batch_load(b, p->s->map, err) < 0)
+    if (wanted && vf_batch_load(b, p->s->map, err) < 0)
         return -1;
-    for (size_t i = 0; i < b->nsegs; at += (size_t)b->segs[i++].span) {
+    for (size_t i = 0; wanted && i < b->nsegs; at += (size_t)b->segs[i++].span) {
         const struct vf_node *g = &b->segs[i];
 
         for (size_t k = 0, n; k < g->span; k += n) {
+            const uint8_t(*md5)[VF_MD5_LEN] = (const uint8_t(*)[VF_MD5_LEN])b->md5 + at + k;
             uint8_t need = slot->need[at + k];
 
             for (n = 1; k + n < g->span && slot->need[at + k + n] == need; n++)
                 ;
-            if (need &&
-                add_run(p, g->first + k, n, (const uint8_t(*)[VF_MD5_LEN])b->md5 + at + k, err) < 0)
+            if (!need)
+                vf_repeats_add(p->repeats, md5, g->first + k, n);
+            else if (add_run(p, g->first + k, n, md5, err) < 0)
                 return -1;
         }
     }
@@ -229,6 +240,16 @@ static int run(struct piece *p, struct vf_error *err)
     return rc;
 }
 
+/* How many contents there may be to remember. */
+static uint64_t expected(struct sender *s)
+{
+    struct vf_map_info info;
+
+    if (s->map && s->map->ops->info(s->map, &info, NULL) == 0)
+        return info.distinct_blocks;
+    return s->blocks;
+}
+
 void *vf_sender_literals(void *arg)
 {
     struct sender *s = arg;
@@ -241,7 +262,7 @@ void *vf_sender_literals(void *arg)
         p->way = vf_md5_best();
         p->packer = vf_packer_new(s->opts->level < 0 ? 3 : s->opts->level, s->opts->window_log,
                                   send_data, s, &err);
-        p->repeats = vf_repeats_new(SEND_REPEATS, &err);
+        p->repeats = vf_repeats_new(expected(s), SEND_REPEATS, &err);
         p->md5 = vf_calloc(VF_PIECE_BLOCKS, VF_MD5_LEN, &err);
         p->data = vf_calloc(VF_PIECE_BLOCKS, VF_BLOCK, &err);
         if (p->packer && p->repeats && p->md5 && p->data)

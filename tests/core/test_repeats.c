@@ -6,7 +6,7 @@
 TEST(finds_what_was_sent)
 {
     struct vf_error err;
-    struct vf_repeats *r = vf_repeats_new(UINT64_C(64) << 20, &err);
+    struct vf_repeats *r = vf_repeats_new(300000, UINT64_C(64) << 20, &err);
     uint8_t md5[VF_MD5_LEN];
     uint64_t first;
 
@@ -27,7 +27,7 @@ TEST(finds_what_was_sent)
 TEST(bounded)
 {
     struct vf_error err;
-    struct vf_repeats *r = vf_repeats_new(1, &err);
+    struct vf_repeats *r = vf_repeats_new(1000000, 1, &err);
     uint8_t md5[VF_MD5_LEN];
     uint64_t first, found = 0;
 
@@ -40,7 +40,8 @@ TEST(bounded)
         vf_test_random(i, md5, sizeof md5);
         found += vf_repeats_seen(r, md5, 1000000, &first);
     }
-    CHECK(found > 30000 && found < 40000);
+    CHECK(found > 40000 && found < 50000);
+    CHECK(vf_repeats_full(r));
     vf_repeats_free(r);
 }
 
@@ -48,7 +49,7 @@ TEST(bounded)
 TEST(only_earlier_blocks)
 {
     struct vf_error err;
-    struct vf_repeats *r = vf_repeats_new(1, &err);
+    struct vf_repeats *r = vf_repeats_new(1000000, 1, &err);
     uint8_t md5[VF_MD5_LEN];
     uint64_t first;
 
@@ -61,4 +62,21 @@ TEST(only_earlier_blocks)
     vf_repeats_free(r);
 }
 
-TESTS(finds_what_was_sent, bounded, only_earlier_blocks)
+TEST(added_blocks)
+{
+    struct vf_error err;
+    struct vf_repeats *r = vf_repeats_new(100, 0, &err);
+    uint8_t md5[50][VF_MD5_LEN];
+    uint64_t first;
+
+    CHECK_OK(r, &err);
+    vf_test_random(1, md5, sizeof md5);
+    vf_repeats_add(r, (const uint8_t(*)[VF_MD5_LEN])md5, 1000, 50);
+    for (uint64_t i = 0; i < 50; i++) {
+        CHECK(vf_repeats_seen(r, md5[i], 5000, &first));
+        CHECK_EQ_U64(first, 1000 + i);
+    }
+    vf_repeats_free(r);
+}
+
+TESTS(finds_what_was_sent, bounded, only_earlier_blocks, added_blocks)
