@@ -4,11 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/checked.h"
@@ -44,24 +42,54 @@ static int check_type(const struct stat *st, const char *name, struct vf_error *
                         "'%s' is %s; an image is a regular file or a block device", name, what);
 }
 
-/* open, where beneath forbids to leave dirfd and to pass any symbolic link. */
+static int leaves(const char *path, struct vf_error *err)
+{
+    return vf_error_set(err, VF_ERR_DENIED, 0, "'%s' leaves its directory or is a symbolic link",
+                        path);
+}
+
+/* open, one part of the path after the other, so that no symbolic link is passed and dirfd is not
+ * left.  (openat2 can do this at once, but not on every kernel and not in every sandbox.) */
+static int open_beneath(int dirfd, const char *path, int flags, struct vf_error *err)
+{
+    int at = -1, fd = -1;
+
+    if (*path == '/')
+        return leaves(path, err);
+    for (const char *p = path; fd < 0;) {
+        size_t len = strcspn(p, "/");
+        bool last = !p[len + strspn(p + len, "/")];
+        char *part = vf_strf(err, "%.*s", (int)len, p);
+        bool up = part && strcmp(part, "..") == 0;
+        int next = -1, sys;
+
+        if (part && !up)
+            next = openat(at < 0 ? dirfd : at, part, (last ? flags : DIR_FLAGS) | O_NOFOLLOW);
+        sys = errno;
+        vf_close_fd(&at);
+        free(part);
+        if (!part)
+            return -1;
+        if (up || (next < 0 && (sys == ELOOP || sys == ENOTDIR)))
+            return leaves(path, err);
+        if (next < 0)
+            return vf_error_sys(err, sys, "open '%s'", path);
+        if (last)
+            fd = next;
+        else
+            at = next;
+        p += len + strspn(p + len, "/");
+    }
+    return fd;
+}
+
 static int open_at(int dirfd, const char *path, int flags, bool beneath, struct vf_error *err)
 {
-    struct open_how how = {.flags = (unsigned)flags,
-                           .resolve =
-                               RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
     int fd;
 
-    if (!beneath) {
-        fd = openat(dirfd, path, flags);
-        return fd >= 0 ? fd : vf_error_sys(err, errno, "open '%s'", path);
-    }
-    fd = (int)syscall(SYS_openat2, dirfd, path, &how, sizeof how);
-    if (fd < 0 && errno == ENOSYS && !strchr(path, '/') && strcmp(path, "..") != 0)
-        fd = openat(dirfd, path, flags | O_NOFOLLOW); /* an old kernel: single names only */
-    if (fd < 0 && (errno == EXDEV || errno == ELOOP))
-        return vf_error_set(err, VF_ERR_DENIED, 0,
-                            "'%s' leaves its directory or is a symbolic link", path);
+    if (beneath)
+        return open_beneath(dirfd, path, flags, err);
+    fd = openat(dirfd, path, flags);
     return fd >= 0 ? fd : vf_error_sys(err, errno, "open '%s'", path);
 }
 

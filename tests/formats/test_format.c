@@ -377,6 +377,12 @@ TEST(beneath)
     CHECK_FAIL(vf_format_open(dir, "../nothing", &o, NULL, &err), &err, VF_ERR_DENIED);
     CHECK_FAIL(vf_format_open(dir, "ld/b.raw", &o, NULL, &err), &err, VF_ERR_DENIED);
     CHECK_FAIL(vf_format_open(dir, vf_test_path("o.raw"), &o, NULL, &err), &err, VF_ERR_DENIED);
+    CHECK_FAIL(vf_format_open(dir, "sub/../a.raw", &o, NULL, &err), &err, VF_ERR_DENIED);
+    CHECK_FAIL(vf_format_open(dir, "sub/../../o.raw", &o, NULL, &err), &err, VF_ERR_DENIED);
+    CHECK_FAIL(vf_format_open(dir, "..", &o, NULL, &err), &err, VF_ERR_DENIED);
+    CHECK_FAIL(vf_format_open(dir, "sub", &o, NULL, &err), &err, VF_ERR_UNSUPPORTED);
+    CHECK_FAIL(vf_format_open(dir, "a.raw/", &o, NULL, &err), &err, VF_ERR_DENIED);
+    CHECK_FAIL(vf_format_open(dir, "sub/none", &o, NULL, &err), &err, VF_ERR_NOTFOUND);
     o.beneath = false;
     im = vf_format_open(dir, "ld/../l.raw", &o, NULL, &err);
     CHECK_OK(im, &err);
