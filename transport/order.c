@@ -13,6 +13,7 @@
 #define COUNT     (1u << VF_FOR_COUNT)
 #define CHECK     (1u << VF_FOR_CHECK)
 #define ANY       0xffu
+#define WORK      (IN(VF_PHASE_WORK) | IN(VF_PHASE_RESULT)) /* for the source */
 
 /* Who may send a type, in which phases, for which purposes. */
 struct rule {
@@ -24,14 +25,14 @@ static const struct rule rules[VF_MSG_TYPES_] = {
     [VF_MSG_WELCOME] = {RECEIVER, IN(VF_PHASE_WELCOME), ANY},
     [VF_MSG_OFFER] = {SOURCE, IN(VF_PHASE_OFFER), MIGRATE | COUNT},
     [VF_MSG_ACCEPT] = {RECEIVER, IN(VF_PHASE_ACCEPT), ANY},
-    [VF_MSG_BATCH] = {SOURCE, IN(VF_PHASE_WORK), ANY},
-    [VF_MSG_NODES] = {SOURCE, IN(VF_PHASE_WORK), ANY},
+    [VF_MSG_BATCH] = {SOURCE, WORK, ANY},
+    [VF_MSG_NODES] = {SOURCE, WORK, ANY},
     [VF_MSG_HAVE] = {RECEIVER, IN(VF_PHASE_WORK) | IN(VF_PHASE_COUNTS), ANY},
-    [VF_MSG_PROBES] = {SOURCE, IN(VF_PHASE_WORK), ANY},
-    [VF_MSG_DATA] = {SOURCE, IN(VF_PHASE_WORK), MIGRATE},
+    [VF_MSG_PROBES] = {SOURCE, WORK, ANY},
+    [VF_MSG_DATA] = {SOURCE, WORK, MIGRATE},
     [VF_MSG_DONE] = {RECEIVER, IN(VF_PHASE_WORK) | IN(VF_PHASE_COUNTS), ANY},
     [VF_MSG_RECHECK] = {RECEIVER, IN(VF_PHASE_WORK), MIGRATE},
-    [VF_MSG_SEGMENTS] = {SOURCE, IN(VF_PHASE_WORK), MIGRATE},
+    [VF_MSG_SEGMENTS] = {SOURCE, WORK, MIGRATE},
     [VF_MSG_REPAIR] = {RECEIVER, IN(VF_PHASE_WORK), MIGRATE},
     [VF_MSG_END] = {SOURCE, IN(VF_PHASE_WORK), COUNT},
     [VF_MSG_COUNTS] = {RECEIVER, IN(VF_PHASE_COUNTS), COUNT},
@@ -51,10 +52,10 @@ void vf_order_init(struct vf_order *o) { memset(o, 0, sizeof *o); }
 int vf_order_type(const struct vf_order *o, enum vf_side from, uint8_t type, struct vf_error *err)
 {
     static const char *const when[] = {
-        [VF_PHASE_HELLO] = "before HELLO",          [VF_PHASE_WELCOME] = "before WELCOME",
-        [VF_PHASE_OFFER] = "before OFFER",          [VF_PHASE_ACCEPT] = "before ACCEPT",
-        [VF_PHASE_WORK] = "during the transfer",    [VF_PHASE_COUNTS] = "after END",
-        [VF_PHASE_OVER] = "after all was finished",
+        [VF_PHASE_HELLO] = "before HELLO",       [VF_PHASE_WELCOME] = "before WELCOME",
+        [VF_PHASE_OFFER] = "before OFFER",       [VF_PHASE_ACCEPT] = "before ACCEPT",
+        [VF_PHASE_WORK] = "during the transfer", [VF_PHASE_COUNTS] = "after END",
+        [VF_PHASE_RESULT] = "after RESULT",      [VF_PHASE_OVER] = "after COUNTS",
     };
     const struct rule *r = &rules[type < VF_MSG_TYPES_ ? type : 0];
 
@@ -182,7 +183,7 @@ static int step_result(struct vf_order *o, const struct vf_msg_result *m, struct
 {
     if (m->verified && (o->next_block != o->blocks || o->n_open))
         return refuse(VF_MSG_RESULT, "while batches are open", err);
-    o->phase = VF_PHASE_OVER;
+    o->phase = VF_PHASE_RESULT;
     return 0;
 }
 

@@ -25,7 +25,8 @@ enum vf_phase {
     VF_PHASE_ACCEPT,  /* OFFER was */
     VF_PHASE_WORK,    /* ACCEPT was: batches */
     VF_PHASE_COUNTS,  /* END was */
-    VF_PHASE_OVER,    /* RESULT or COUNTS was */
+    VF_PHASE_RESULT,  /* RESULT was; what the source sent before it knew is on its way */
+    VF_PHASE_OVER,    /* COUNTS was */
 };
 
 /* An announced batch that is not DONE. */

@@ -39,6 +39,7 @@ static void *pulse(void *arg)
     struct vf_msg m;
     int64_t at;
 
+    (void)pthread_setname_np(pthread_self(), "vf-keepalive"); /* for debuggers only */
     pthread_mutex_lock(&s->pulse_lock);
     while (!s->stop) {
         if (pulse_due(s, &m, &at)) {
@@ -79,7 +80,6 @@ static int start_pulse(struct vf_session *s, struct vf_error *err)
     (void)pthread_attr_destroy(&attr);
     if (rc)
         return vf_error_sys(err, rc, "start a thread");
-    (void)pthread_setname_np(s->pulse, "vf-keepalive"); /* for debuggers only */
     s->pulse_runs = true;
     return 0;
 }

@@ -268,23 +268,34 @@ static int recv_one(struct vf_session *s, int64_t limit_ms, struct vf_msg *ret,
     return ret->type == VF_MSG_FAIL ? far_end_failed(ret, err) : 0;
 }
 
+/* Not for the caller: what is about the link, and what the source sent before it knew of our
+ * RESULT. */
+static bool is_ours(struct vf_session *s, const struct vf_msg *m)
+{
+    bool late;
+
+    pthread_mutex_lock(&s->order_lock);
+    late = s->side == VF_SIDE_RECEIVER && s->order.phase == VF_PHASE_RESULT;
+    pthread_mutex_unlock(&s->order_lock);
+    return late || m->type == VF_MSG_PING || m->type == VF_MSG_PONG;
+}
+
 /* limit_ms as in vf_link_read; a limit of its own (not 0) leaves the session usable when it is
  * passed. */
 static int recv_locked(struct vf_session *s, int64_t limit_ms, struct vf_msg *ret,
                        struct vf_error *err)
 {
     struct vf_error e;
-    int rc;
 
     if (s->over) {
         copy_error(err, &s->over_why);
         return -1;
     }
-    do
-        rc = recv_one(s, limit_ms, ret, &e);
-    while (rc == 0 && (ret->type == VF_MSG_PING || ret->type == VF_MSG_PONG));
-    if (rc == 0)
-        return 0;
+    while (recv_one(s, limit_ms, ret, &e) == 0) {
+        if (!is_ours(s, ret))
+            return 0;
+        vf_msg_free(ret);
+    }
     if (e.code != VF_ERR_CANCELLED && !(limit_ms && e.code == VF_ERR_TIMEOUT)) {
         s->over = true;
         s->over_why = e;

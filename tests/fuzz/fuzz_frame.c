@@ -82,6 +82,7 @@ static void other(struct talk *t)
             answer_batches(t);
         return;
     case VF_PHASE_COUNTS:
+    case VF_PHASE_RESULT:
     case VF_PHASE_OVER:
         return;
     }

@@ -1,10 +1,14 @@
 /* Frames: heads, ceilings, the magic and what comes in its place. */
 #include "transport/frame.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/stream.h"
 #include "tests/lib/check.h"
+#include "transport/message.h"
 
 TEST(head_there_and_back)
 {
@@ -93,4 +97,28 @@ TEST(somebody_else)
          "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx'");
 }
 
-TESTS(head_there_and_back, ceilings, magic, somebody_else)
+/* The table of messages in the document says what the code does. */
+TEST(document)
+{
+    const char *src = getenv("VF_SRC");
+    char path[4096], line[1000], name[20], from[20];
+    unsigned type, rows = 0;
+    uint32_t ceiling;
+    FILE *f;
+
+    (void)snprintf(path, sizeof path, "%s/transport/PROTOCOL.md", src ? src : "."); /* fits */
+    f = fopen(path, "re");
+    CHECK(f != NULL);
+    while (fgets(line, sizeof line, f)) {
+        if (sscanf(line, "| %u | %19s | %19s | %" SCNu32 " |", &type, name, from, &ceiling) != 4)
+            continue;
+        rows++;
+        CHECK_EQ_U64(type, rows);
+        CHECK_STR(name, vf_msg_name((uint8_t)type));
+        CHECK_EQ_U64(ceiling, vf_frame_ceiling((uint8_t)type));
+    }
+    CHECK_EQ_U64(rows, VF_MSG_TYPES_ - 1);
+    CHECK(fclose(f) == 0);
+}
+
+TESTS(head_there_and_back, ceilings, magic, somebody_else, document)

@@ -27,7 +27,7 @@ TEST(conversations)
     struct vf_order o;
 
     follow(&o, GOLDEN_MIGRATE, 100);
-    CHECK(o.phase == VF_PHASE_OVER);
+    CHECK(o.phase == VF_PHASE_RESULT);
     CHECK_EQ_U64(o.n_open, 0);
     follow(&o, GOLDEN_COUNT, 100);
     CHECK(o.phase == VF_PHASE_OVER);
@@ -49,7 +49,7 @@ TEST(phases)
         {GOLDEN_MIGRATE, 3, "FAIL PING PONG", "ACCEPT FAIL PING PONG"},
         {GOLDEN_MIGRATE, 4, "BATCH NODES PROBES DATA SEGMENTS FAIL PING PONG",
          "HAVE DONE RECHECK REPAIR RESULT FAIL PING PONG"},
-        {GOLDEN_MIGRATE, 22, "FAIL PING PONG", "FAIL PING PONG"},
+        {GOLDEN_MIGRATE, 22, "BATCH NODES PROBES DATA SEGMENTS FAIL PING PONG", "FAIL PING PONG"},
         {GOLDEN_COUNT, 4, "BATCH NODES PROBES END FAIL PING PONG", "HAVE DONE FAIL PING PONG"},
         {GOLDEN_COUNT, 11, "FAIL PING PONG", "HAVE DONE COUNTS FAIL PING PONG"},
         {GOLDEN_COUNT, 12, "FAIL PING PONG", "FAIL PING PONG"},
@@ -186,6 +186,10 @@ TEST(results)
     at_work(&o, VF_FOR_MIGRATE, 100, false);
     CHECK_OK(batch(&o, 0, 0, 60, &err), &err);
     CHECK_OK(result(&o, false, &err), &err);
+    /* What the source sent meanwhile is no offence. */
+    CHECK_OK(batch(&o, 1, 60, 10, &err), &err);
+    CHECK_OK(nodes(&o, 1, 1, 60, 10, &err), &err);
+    CHECK_FAIL(have(&o, 1, 1, 1, &err), &err, VF_ERR_PROTOCOL);
     at_work(&o, VF_FOR_MIGRATE, 0, true);
     CHECK_FAIL(batch(&o, 0, 0, 1, &err), &err, VF_ERR_PROTOCOL);
     CHECK_OK(result(&o, true, &err), &err);

@@ -362,6 +362,29 @@ TEST(long_message)
     part(&e);
 }
 
+/* What the source had sent when it did not know of the RESULT is no error, and nobody's concern. */
+TEST(late_messages)
+{
+    struct vf_msg data = sample_msg(VF_MSG_DATA, 1, 1000), result = {.type = VF_MSG_RESULT};
+    struct vf_error err;
+    struct vf_msg m;
+    struct ends e;
+
+    meet(&e, true, 0, VF_FOR_MIGRATE);
+    start_work(&e);
+    CHECK_OK(send_msg(e.source, &data, &err), &err);
+    CHECK_OK(send_msg(e.receiver, &result, &err), &err);
+    CHECK_OK(e.source->ops->recv(e.source, &m, &err), &err);
+    vf_msg_free(&m);
+    e.source->ops->close(e.source);
+    e.source = NULL;
+    hang_up(e.w.source);
+    CHECK_FAIL(e.receiver->ops->recv(e.receiver, &m, &err), &err, VF_ERR_UNREACHABLE);
+    CHECK_STR(err.msg, "the far end closed the connection");
+    vf_msg_free(&data);
+    part(&e);
+}
+
 /* Descriptors may be shared with others: they are left as they were found. */
 TEST(flags_restored)
 {
@@ -467,4 +490,4 @@ TEST(golden_receiver)
 
 TESTS(greets_over_pipes, greets_over_a_socket, versions, version_not_offered, not_vmferry,
       not_a_source, hostile_source, own_order, many_senders_over_pipes, many_senders_over_a_socket,
-      long_message, flags_restored, bad_descriptor, golden_source, golden_receiver)
+      long_message, late_messages, flags_restored, bad_descriptor, golden_source, golden_receiver)

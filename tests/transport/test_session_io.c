@@ -69,6 +69,20 @@ TEST(stalled_reader)
     }
 }
 
+/* No CHECK in here: a child must not go on with the parent's tests. */
+static void be_child(struct ends *e)
+{
+    struct vf_session_opts o = {.watchdog_ms = 60000};
+    struct vf_msg_welcome w = some_welcome();
+    struct vf_msg m;
+
+    e->receiver = vf_session_receiver(e->w.receiver[0], e->w.receiver[1], &o, &e->hello, NULL);
+    if (e->receiver && vf_session_welcome(e->receiver, &w, NULL) == 0)
+        while (e->receiver->ops->recv(e->receiver, &m, NULL) == 0)
+            vf_msg_free(&m);
+    _exit(0);
+}
+
 /* A process that is stopped while it receives: both directions notice. */
 TEST(stopped_process)
 {
@@ -79,13 +93,8 @@ TEST(stopped_process)
 
     pid = fork();
     CHECK(pid >= 0);
-    if (pid == 0) {
-        e.opts = (struct vf_session_opts){.watchdog_ms = 60000};
-        be_receiver(&e);
-        while (e.receiver->ops->recv(e.receiver, &m, &err) == 0)
-            vf_msg_free(&m);
-        _exit(0);
-    }
+    if (pid == 0)
+        be_child(&e);
     vf_close_fd(&e.w.receiver[0]);
     e.opts = (struct vf_session_opts){.watchdog_ms = 2000, .purpose = VF_FOR_MIGRATE};
     e.source = vf_session_source(e.w.source[0], e.w.source[1], &e.opts, &e.welcome, &err);
@@ -120,17 +129,18 @@ TEST(ping_keeps_alive)
     struct vf_error err;
     pthread_t t[2];
 
-    meet(&e, false, 1500, VF_FOR_MIGRATE);
+    meet(&e, false, 2000, VF_FOR_MIGRATE);
     start_work(&e);
     CHECK(pthread_create(&t[0], NULL, receive_one, e.receiver) == 0);
     CHECK(pthread_create(&t[1], NULL, receive_one, e.source) == 0);
-    nap(4000);
+    nap(5000);
     m.data.len = 1;
     m.data.bytes = &byte;
     CHECK_OK(send_msg(e.source, &m, &err), &err);
+    CHECK(pthread_join(t[0], NULL) == 0);
     m = (struct vf_msg){.type = VF_MSG_RESULT};
     CHECK_OK(send_msg(e.receiver, &m, &err), &err);
-    CHECK(pthread_join(t[0], NULL) == 0 && pthread_join(t[1], NULL) == 0);
+    CHECK(pthread_join(t[1], NULL) == 0);
     e.source->ops->stats(e.source, &a);
     e.receiver->ops->stats(e.receiver, &b);
     CHECK(a.received > 0 && b.received > 0);
@@ -168,11 +178,11 @@ TEST(busy_receiver)
     pthread_t t, d;
     struct ends e;
 
-    meet(&e, false, 1500, VF_FOR_MIGRATE);
+    meet(&e, false, 2000, VF_FOR_MIGRATE);
     start_work(&e);
     CHECK(pthread_create(&d, NULL, drain, e.source) == 0);
     CHECK(pthread_create(&t, NULL, send_a_lot, e.source) == 0);
-    nap(4000);
+    nap(5000);
     for (unsigned i = 0; i < 8; i++) {
         CHECK_OK(e.receiver->ops->recv(e.receiver, &m, &err), &err);
         CHECK_EQ_U64(m.data.len, VF_MAX_DATA);
