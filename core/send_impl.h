@@ -48,8 +48,9 @@ struct sender {
     size_t open_blocks, open_segs;
     bool source_ended; /* all batches have been announced; info is valid */
     struct vf_map_info info;
-    uint32_t queue[2 * VF_BATCHES_OPEN]; /* batches for the literals thread, a ring */
-    size_t queue_at, queue_n;
+    uint32_t sent;                    /* batches whose literals were taken, in order */
+    uint32_t repair[VF_BATCHES_OPEN]; /* batches to be repaired, a ring */
+    size_t repair_at, repair_n;
     struct vf_msg *inbox[SEND_INBOX]; /* received, not yet handled: a ring */
     size_t inbox_at, inbox_n;
     struct vf_progress_now now;
@@ -63,8 +64,6 @@ void vf_sender_progress(struct sender *s, bool now);
 /* Waits for a change, with the lock held, but not longer than the stop flag may go unseen. */
 void vf_sender_wait(struct sender *s);
 bool vf_sender_stopped(const struct sender *s);
-/* Puts a batch into the literals thread's queue; the lock must be held. */
-void vf_sender_queue(struct sender *s, uint32_t batch);
 /* The thread that packs and sends literals; arg is the struct sender. */
 void *vf_sender_literals(void *arg);
 

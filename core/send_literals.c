@@ -190,38 +190,50 @@ static int send_batch(struct piece *p, struct vf_sha *sha, struct send_slot *slo
     return vf_packer_seal(p->packer, id, digest, err);
 }
 
+/* Something to send?  Repairs first: the receiver waits for them.  Else the next batch in order,
+ * and only that: a content is then sent where it occurs first, and literals stay close to what they
+ * resemble.  The lock is held. */
+static bool take_work(struct sender *s, uint32_t *ret_batch)
+{
+    const struct send_slot *next = &s->slot[s->sent % VF_BATCHES_OPEN];
+
+    if (s->repair_n) {
+        *ret_batch = s->repair[s->repair_at];
+        s->repair_at = (s->repair_at + 1) % VF_BATCHES_OPEN;
+        s->repair_n--;
+        return true;
+    }
+    if (s->sent < s->announced && next->b && next->b->id == s->sent && next->queued) {
+        *ret_batch = s->sent++;
+        return true;
+    }
+    return false;
+}
+
 /* Waits for work.  1: *ret_batch is to be sent, 0: all is done, -1: given up or interrupted. */
 static int next_batch(struct piece *p, uint32_t *ret_batch, struct vf_error *err)
 {
     struct sender *s = p->s;
-    bool flushed = false;
-    int rc = 1;
+    bool flushed = false, work = false, over = false;
 
     pthread_mutex_lock(&s->lock);
-    while (!s->failed && s->queue_n == 0 && !(s->source_ended && s->done == s->announced)) {
-        if (vf_sender_stopped(s))
-            break;
-        if (!flushed) { /* nothing to do: let the receiver have what the compressor holds */
-            pthread_mutex_unlock(&s->lock);
-            if (vf_packer_flush(p->packer, err) < 0)
-                return -1;
-            flushed = true;
-            pthread_mutex_lock(&s->lock);
+    while (!s->failed && !vf_sender_stopped(s) && !(work = take_work(s, ret_batch)) &&
+           !(over = s->source_ended && s->done == s->announced)) {
+        if (flushed) {
+            vf_sender_wait(s);
             continue;
         }
-        vf_sender_wait(s);
-    }
-    if (s->failed || vf_sender_stopped(s)) {
-        rc = vf_error_set(err, VF_ERR_CANCELLED, 0, "interrupted");
-    } else if (s->queue_n) {
-        *ret_batch = s->queue[s->queue_at];
-        s->queue_at = (s->queue_at + 1) % (sizeof s->queue / sizeof s->queue[0]);
-        s->queue_n--;
-    } else {
-        rc = 0;
+        /* Nothing to do: let the receiver have what the compressor holds. */
+        pthread_mutex_unlock(&s->lock);
+        if (vf_packer_flush(p->packer, err) < 0)
+            return -1;
+        flushed = true;
+        pthread_mutex_lock(&s->lock);
     }
     pthread_mutex_unlock(&s->lock);
-    return rc;
+    if (work || over)
+        return work;
+    return vf_error_set(err, VF_ERR_CANCELLED, 0, "interrupted");
 }
 
 static int run(struct piece *p, struct vf_error *err)

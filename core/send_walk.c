@@ -14,14 +14,6 @@ void vf_send_slot_clear(struct send_slot *slot)
     memset(slot, 0, sizeof *slot);
 }
 
-void vf_sender_queue(struct sender *s, uint32_t batch)
-{
-    size_t room = sizeof s->queue / sizeof s->queue[0];
-
-    s->queue[(s->queue_at + s->queue_n++) % room] = batch;
-    pthread_cond_broadcast(&s->moved);
-}
-
 /* Sends NODES for those of n nodes whose have[i] is `want`; none to send is fine. */
 static int send_nodes(struct sender *s, uint32_t batch, uint8_t level, const struct vf_node *nodes,
                       size_t n, const uint8_t *have, struct vf_error *err)
@@ -67,7 +59,7 @@ static int settle(struct sender *s, struct send_slot *slot, const uint8_t *bits,
     }
     pthread_mutex_lock(&s->lock);
     slot->queued = true;
-    vf_sender_queue(s, b->id);
+    pthread_cond_broadcast(&s->moved);
     pthread_mutex_unlock(&s->lock);
     return 0;
 }
@@ -238,7 +230,8 @@ int vf_sender_done(struct sender *s, uint32_t batch, struct vf_error *err)
         return -1;
     pthread_mutex_lock(&s->lock);
     b = slot->b;
-    if (batch != s->done || (!s->opts->count_only && !slot->sealed)) {
+    /* A count finishes batches as their questions happen to be answered. */
+    if (!s->opts->count_only && (batch != s->done || !slot->sealed)) {
         pthread_mutex_unlock(&s->lock);
         return bad_answer(err);
     }
@@ -303,7 +296,8 @@ int vf_sender_repair(struct sender *s, struct vf_msg_repair *m, struct vf_error 
         slot->sealed = false;
         m->run = NULL; /* kept */
         m->n = 0;
-        vf_sender_queue(s, slot->b->id);
+        s->repair[(s->repair_at + s->repair_n++) % VF_BATCHES_OPEN] = slot->b->id;
+        pthread_cond_broadcast(&s->moved);
     }
     pthread_mutex_unlock(&s->lock);
     return busy ? bad_answer(err) : 0;
