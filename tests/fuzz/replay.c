@@ -88,6 +88,8 @@ static void run_file(const char *path)
         exit(1);
     }
     (void)fclose(f); /* opened for reading: nothing can be lost */
+    printf("%s, %zu bytes\n", path, len);
+    (void)fflush(stdout); /* the last line before a crash names the seed */
     run_variants(data, len);
     free(data);
 }
