@@ -59,6 +59,7 @@ static void *walk(void *arg)
     struct vf_error err = VF_ERROR_INIT;
     struct vf_map_info info;
 
+    pthread_setname_np(pthread_self(), "vf-walk");
     if (vf_source_run(s->image, s->map, s->sink, s->opts->workers, vf_sender_announce, s,
                       s->opts->stop, &info, &err) < 0) {
         vf_sender_fail(s, &err);
@@ -80,6 +81,7 @@ static void *end_count(void *arg)
     struct vf_msg m = {.type = VF_MSG_END};
     bool go;
 
+    pthread_setname_np(pthread_self(), "vf-count");
     pthread_mutex_lock(&s->lock);
     while (!s->failed && !vf_sender_stopped(s) && !(s->source_ended && s->done == s->announced))
         vf_sender_wait(s);
@@ -94,6 +96,23 @@ static void *end_count(void *arg)
     return NULL;
 }
 
+/* How many blocks may hold data, as far as the image can tell without being read: what the receiver
+ * must have room for. */
+static int data_bound(struct sender *s, uint64_t *ret, struct vf_error *err)
+{
+    struct vf_extent e;
+
+    *ret = 0;
+    for (uint64_t off = 0; off < s->image->size; off = e.off + e.len) {
+        if (vf_image_next_extent(s->image, off, &e, err) < 0)
+            return -1;
+        if (!e.zero)
+            *ret += vf_blocks_of(e.off % VF_BLOCK + e.len);
+    }
+    *ret = *ret < s->blocks ? *ret : s->blocks; /* a block may lie in two extents */
+    return 0;
+}
+
 static int offer(struct sender *s, struct vf_error *err)
 {
     const struct vf_send_opts *o = s->opts;
@@ -102,13 +121,14 @@ static int offer(struct sender *s, struct vf_error *err)
     int rc = 0;
 
     m.offer = (struct vf_msg_offer){.size = s->image->size,
-                                    .data_blocks = s->blocks,
                                     .cluster_size = o->cluster_size,
                                     .flags = o->replace ? VF_OFFER_REPLACE : 0,
                                     .name = vf_strdup(o->name, err),
                                     .format = vf_strdup(o->format, err)};
     if (!m.offer.name || !m.offer.format)
         rc = -1;
+    if (rc == 0 && !s->map)
+        rc = data_bound(s, &m.offer.data_blocks, err);
     if (rc == 0 && s->map && (rc = s->map->ops->info(s->map, &info, err)) == 0)
         m.offer.data_blocks = info.blocks - info.zero_blocks;
     if (rc == 0)
@@ -183,6 +203,7 @@ static void *answers(void *arg)
     struct vf_msg *m;
     int rc = 0;
 
+    pthread_setname_np(pthread_self(), "vf-answers");
     while (rc == 0 && (m = next_message(s))) {
         rc = handle(s, m, &err);
         vf_msg_free(m);
