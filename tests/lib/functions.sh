@@ -153,6 +153,7 @@ vf_format() {
     *.qcow2) echo qcow2 ;;
     *.vmdk) echo vmdk ;;
     *.vdi) echo vdi ;;
+    *.vhd) echo vpc ;;
     *) echo raw ;;
     esac
 }
