@@ -330,6 +330,7 @@ void *vf_receiver_verify(void *arg)
     struct verify v = {.r = r};
     int rc = -1;
 
+    pthread_setname_np(pthread_self(), "vf-verify");
     v.sha = vf_sha_new(&err);
     v.buf = v.sha ? vf_calloc(VF_SEG_MAX, VF_BLOCK, &err) : NULL;
     v.build = v.buf ? vf_build_new(r->size, r->sink, NULL, NULL, &err) : NULL;

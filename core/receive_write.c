@@ -120,6 +120,7 @@ void *vf_receiver_decode(void *arg)
     struct vf_unpacker *u = vf_unpacker_new(VF_WINDOW_LOG_MAX, &ops, r, &err);
     int rc = u ? 0 : -1;
 
+    pthread_setname_np(pthread_self(), "vf-decode");
     while (rc == 0 && next_data(r))
         rc = vf_unpacker_feed(u, r->data[1].data, r->data[1].len, &err);
     vf_unpacker_free(u);
@@ -242,6 +243,7 @@ void *vf_receiver_copy(void *arg)
     struct vf_buf jobs = VF_BUF_INIT;
     int rc = -1;
 
+    pthread_setname_np(pthread_self(), "vf-copy");
     if (d && (d->buf = vf_calloc(1, COPY_LEN, &err))) {
         d->r = r;
         rc = 0;

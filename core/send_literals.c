@@ -269,6 +269,7 @@ void *vf_sender_literals(void *arg)
     struct piece *p = vf_calloc(1, sizeof *p, &err);
     int rc = -1;
 
+    pthread_setname_np(pthread_self(), "vf-literals");
     if (p) {
         p->s = s;
         p->way = vf_md5_best();
