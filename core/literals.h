@@ -10,7 +10,7 @@
  * batch may have any number of RUNS, and further RUNS and one more SEAL after a repair was asked
  * for. The last block of an odd-sized image travels padded with zeros.
  *
- * This is the one file of the program that knows zstd.
+ * literals_pack.c and literals_unpack.c are the only files of the program that know zstd.
  *
  * Thread rules: an object belongs to one thread at a time. */
 #ifndef VF_CORE_LITERALS_H
@@ -37,9 +37,16 @@ struct vf_packer;
 /* Takes len bytes of the stream (at most VF_MAX_DATA); -1 with *err set stops the packer. */
 typedef int vf_pack_fn(void *ctx, const uint8_t *bytes, size_t len, struct vf_error *err);
 
-/* level 1..19, or 0 to store; window 2^window_log bytes (10..31): memory is about that plus 20 to
- * 40 MiB. */
-struct vf_packer *vf_packer_new(int level, unsigned window_log, vf_pack_fn *fn, void *ctx,
+struct vf_pack_opts {
+    int level;           /* 1..19; 0: store; VF_LEVEL_AUTO: core/adapt.h decides as it goes */
+    int most;            /* VF_LEVEL_AUTO: the highest level it may take */
+    unsigned window_log; /* window of 2^n bytes, 10..31: memory is about that plus 30 MiB, at levels
+                            above 12 plus 100 MiB */
+    unsigned workers;    /* threads that compress, 1..16; the caller's goes on meanwhile */
+};
+#define VF_LEVEL_AUTO (-1)
+
+struct vf_packer *vf_packer_new(const struct vf_pack_opts *opts, vf_pack_fn *fn, void *ctx,
                                 struct vf_error *err);
 void vf_packer_free(struct vf_packer *p);
 

@@ -1,12 +1,16 @@
 /* The source's half: the thread that reads what is missing, finds duplicates, packs and sends. */
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/checked.h"
 #include "core/digest.h"
 #include "core/md5_lanes.h"
 #include "core/send_impl.h"
 #include "core/tree.h"
+
+#define LEVEL_MOST                                                                                 \
+    12 /* beyond it the compressor's tables would not fit into the 300 MiB of a side */
 
 /* Blocks on their way into one record. */
 struct piece {
@@ -252,6 +256,14 @@ static int run(struct piece *p, struct vf_error *err)
     return rc;
 }
 
+/* Threads for compressing: the machine has other work as well. */
+static unsigned pack_workers(void)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return cpus < 2 ? 1 : cpus < 8 ? 2 : 4;
+}
+
 /* How many contents there may be to remember. */
 static uint64_t expected(struct sender *s)
 {
@@ -267,14 +279,15 @@ void *vf_sender_literals(void *arg)
     struct sender *s = arg;
     struct vf_error err = VF_ERROR_INIT;
     struct piece *p = vf_calloc(1, sizeof *p, &err);
+    struct vf_pack_opts pack = {s->opts->level < 0 ? VF_LEVEL_AUTO : s->opts->level, LEVEL_MOST,
+                                s->opts->window_log, pack_workers()};
     int rc = -1;
 
     pthread_setname_np(pthread_self(), "vf-literals");
     if (p) {
         p->s = s;
         p->way = vf_md5_best();
-        p->packer = vf_packer_new(s->opts->level < 0 ? 3 : s->opts->level, s->opts->window_log,
-                                  send_data, s, &err);
+        p->packer = vf_packer_new(&pack, send_data, s, &err);
         p->repeats = vf_repeats_new(expected(s), SEND_REPEATS, &err);
         p->md5 = vf_calloc(VF_PIECE_BLOCKS, VF_MD5_LEN, &err);
         p->data = vf_calloc(VF_PIECE_BLOCKS, VF_BLOCK, &err);

@@ -1,4 +1,4 @@
-/* core/literals.c: what is packed is unpacked, whatever way the bytes are cut; hostile streams fail
+/* core/literals_*.c: what is packed is unpacked, whatever way the bytes are cut; hostile streams fail
  * cleanly. */
 #include "core/literals.h"
 
@@ -73,7 +73,8 @@ static void pack(int level, struct vf_buf *out, uint8_t *want)
     static uint8_t data[900 * VF_BLOCK];
     uint8_t sha[VF_SHA_LEN];
     struct vf_error err;
-    struct vf_packer *p = vf_packer_new(level, 24, keep, out, &err);
+    struct vf_pack_opts o = {level, 19, 24, 2};
+    struct vf_packer *p = vf_packer_new(&o, keep, out, &err);
 
     CHECK_OK(p, &err);
     for (uint32_t b = 0; b < 3; b++) {
@@ -125,8 +126,8 @@ TEST(round_trips)
     static const size_t cuts[] = {1, 7, 511, 512, 513, 4096, 65536, 1u << 24};
 
     for (size_t i = 0; i < sizeof cuts / sizeof cuts[0]; i++)
-        for (int level = 0; level <= 3; level += 3)
-            round_trip(level, cuts[i]);
+        for (int level = -1; level <= 3; level += 2)
+            round_trip(level < 0 ? 0 : level == 1 ? VF_LEVEL_AUTO : level, cuts[i]);
 }
 
 /* Every single wrong byte: an error or other content, never a crash, never a write outside. */

@@ -1,3 +1,5 @@
+/* The receiver's side of the literal stream: decompressing and taking apart, all of it hostile
+ * until checked. */
 #include "core/literals.h"
 
 #include <string.h>
@@ -6,171 +8,10 @@
 
 #include "core/buf.h"
 #include "core/checked.h"
+#include "core/literals_impl.h"
 
 #define OUT_LEN    (128u * 1024)
 #define HEADER_MAX (32u + VF_RUNS_MAX * 30u) /* varints of at most ten bytes, three to a run */
-
-enum { REC_RUNS = 1, REC_SEAL = 2, REC_FINISH = 3 };
-enum { CODE_PLAIN = 0, CODE_ZSTD = 1 };
-
-static int zstd_failed(size_t rc, struct vf_error *err)
-{
-    if (ZSTD_getErrorCode(rc) == ZSTD_error_memory_allocation)
-        return vf_error_nomem(err);
-    return vf_error_set(err, VF_ERR_IO, 0, "zstd: %s", ZSTD_getErrorName(rc));
-}
-
-/* ---- source side ---- */
-
-struct vf_packer {
-    ZSTD_CCtx *cctx; /* NULL: plain */
-    vf_pack_fn *fn;
-    void *ctx;
-    struct vf_buf header;
-    size_t used; /* bytes waiting in out */
-    uint8_t out[OUT_LEN];
-};
-
-static int set_up(struct vf_packer *p, int level, unsigned window_log, struct vf_error *err)
-{
-    const struct {
-        ZSTD_cParameter name;
-        int value;
-    } params[] = {{ZSTD_c_compressionLevel, level},
-                  {ZSTD_c_windowLog, (int)window_log},
-                  {ZSTD_c_enableLongDistanceMatching, window_log >= 22},
-                  {ZSTD_c_contentSizeFlag, 0}};
-
-    p->cctx = ZSTD_createCCtx();
-    if (!p->cctx)
-        return vf_error_nomem(err);
-    for (size_t i = 0; i < sizeof params / sizeof params[0]; i++) {
-        size_t rc = ZSTD_CCtx_setParameter(p->cctx, params[i].name, params[i].value);
-
-        if (ZSTD_isError(rc))
-            return zstd_failed(rc, err);
-    }
-    return 0;
-}
-
-struct vf_packer *vf_packer_new(int level, unsigned window_log, vf_pack_fn *fn, void *ctx,
-                                struct vf_error *err)
-{
-    struct vf_packer *p = vf_calloc(1, sizeof *p, err);
-
-    if (!p)
-        return NULL;
-    p->fn = fn;
-    p->ctx = ctx;
-    if (level != 0 && set_up(p, level, window_log, err) < 0) {
-        vf_packer_free(p);
-        return NULL;
-    }
-    p->out[p->used++] = level ? CODE_ZSTD : CODE_PLAIN;
-    return p;
-}
-
-void vf_packer_free(struct vf_packer *p)
-{
-    if (!p)
-        return;
-    ZSTD_freeCCtx(p->cctx);
-    vf_buf_free(&p->header);
-    free(p);
-}
-
-static int hand_on(struct vf_packer *p, struct vf_error *err)
-{
-    size_t n = p->used;
-
-    p->used = 0;
-    return n ? p->fn(p->ctx, p->out, n, err) : 0;
-}
-
-/* Puts bytes through the coder; end says whether to flush or to end the frame after them. */
-static int code(struct vf_packer *p, const void *data, size_t len, ZSTD_EndDirective end,
-                struct vf_error *err)
-{
-    ZSTD_inBuffer in = {data, len, 0};
-    size_t left;
-
-    do {
-        if (p->used == OUT_LEN && hand_on(p, err) < 0)
-            return -1;
-        if (p->cctx) {
-            ZSTD_outBuffer out = {p->out, OUT_LEN, p->used};
-
-            left = ZSTD_compressStream2(p->cctx, &out, &in, end);
-            if (ZSTD_isError(left))
-                return zstd_failed(left, err);
-            p->used = out.pos;
-        } else {
-            size_t n = OUT_LEN - p->used < len - in.pos ? OUT_LEN - p->used : len - in.pos;
-
-            if (n) /* data may be NULL when len is 0 */
-                memcpy(p->out + p->used, (const uint8_t *)data + in.pos, n);
-            p->used += n;
-            in.pos += n;
-            left = 0;
-        }
-    } while (in.pos < len || (end != ZSTD_e_continue && left));
-    return end == ZSTD_e_continue ? 0 : hand_on(p, err);
-}
-
-int vf_packer_runs(struct vf_packer *p, uint32_t batch, uint64_t base,
-                   const struct vf_lit_run *runs, size_t n, const uint8_t *data, size_t len,
-                   struct vf_error *err)
-{
-    struct vf_buf *h = &p->header;
-
-    vf_buf_clear(h);
-    if (vf_buf_varint(h, REC_RUNS, err) < 0 || vf_buf_varint(h, batch, err) < 0 ||
-        vf_buf_varint(h, n, err) < 0)
-        return -1;
-    for (size_t i = 0; i < n; i++) {
-        const struct vf_run *r = &runs[i].run;
-
-        if (vf_buf_varint(h, r->first - base, err) < 0 ||
-            vf_buf_varint(h, 2 * r->n + (runs[i].back != 0), err) < 0 ||
-            (runs[i].back && vf_buf_varint(h, runs[i].back, err) < 0))
-            return -1;
-        base = r->first + r->n;
-    }
-    if (code(p, h->data, h->len, ZSTD_e_continue, err) < 0)
-        return -1;
-    return len ? code(p, data, len, ZSTD_e_continue, err) : 0;
-}
-
-static int short_record(struct vf_packer *p, uint64_t kind, uint64_t number, const uint8_t *sha,
-                        ZSTD_EndDirective end, struct vf_error *err)
-{
-    struct vf_buf *h = &p->header;
-
-    vf_buf_clear(h);
-    if (vf_buf_varint(h, kind, err) < 0 || vf_buf_varint(h, number, err) < 0 ||
-        vf_buf_add(h, sha, VF_SHA_LEN, err) < 0)
-        return -1;
-    return code(p, h->data, h->len, end, err);
-}
-
-int vf_packer_seal(struct vf_packer *p, uint32_t batch, const uint8_t sha[VF_SHA_LEN],
-                   struct vf_error *err)
-{
-    return short_record(p, REC_SEAL, batch, sha, ZSTD_e_continue, err);
-}
-
-int vf_packer_finish(struct vf_packer *p, uint64_t batches, const uint8_t root[VF_SHA_LEN],
-                     struct vf_error *err)
-{
-    return short_record(p, REC_FINISH, batches, root, ZSTD_e_end, err);
-}
-
-int vf_packer_flush(struct vf_packer *p, struct vf_error *err)
-{
-    return code(p, NULL, 0, ZSTD_e_flush, err);
-}
-
-/* ---- receiver side ---- */
 
 struct vf_unpacker {
     const struct vf_unpack_ops *ops;
@@ -206,7 +47,7 @@ struct vf_unpacker *vf_unpacker_new(unsigned window_log, const struct vf_unpack_
     }
     rc = ZSTD_DCtx_setParameter(u->dctx, ZSTD_d_windowLogMax, (int)window_log);
     if (ZSTD_isError(rc)) {
-        (void)zstd_failed(rc, err); /* the NULL says it */
+        (void)vf_zstd_failed(rc, err); /* the NULL says it */
         goto fail;
     }
     return u;
@@ -385,20 +226,5 @@ int vf_unpacker_feed(struct vf_unpacker *u, const uint8_t *bytes, size_t len, st
         if (take(u, u->out, out.pos, err) < 0)
             return -1;
     } while (in.pos < len || out.pos == OUT_LEN);
-    return 0;
-}
-
-int vf_literals_sample(const uint8_t *data, size_t len, size_t *ret_len, struct vf_error *err)
-{
-    size_t room = ZSTD_compressBound(len), rc;
-    uint8_t *out = vf_calloc(1, room, err);
-
-    if (!out)
-        return -1;
-    rc = ZSTD_compress(out, room, data, len, 3);
-    free(out);
-    if (ZSTD_isError(rc))
-        return zstd_failed(rc, err);
-    *ret_len = rc;
     return 0;
 }

@@ -1,0 +1,223 @@
+/* The source's side of the literal stream: packing and compressing. */
+#include "core/literals.h"
+
+#include <string.h>
+#include <time.h>
+#include <zstd.h>
+
+#include "core/adapt.h"
+#include "core/buf.h"
+#include "core/checked.h"
+#include "core/literals_impl.h"
+
+#define OUT_LEN (128u * 1024)
+
+struct vf_packer {
+    ZSTD_CCtx *cctx; /* NULL: plain */
+    vf_pack_fn *fn;
+    void *ctx;
+    bool adapts;
+    struct vf_adapt adapt;
+    uint64_t mark;                 /* when this call, or the last one, ended */
+    uint64_t link_ns, compress_ns; /* of the current call */
+    struct vf_buf header;
+    size_t used; /* bytes waiting in out */
+    uint8_t out[OUT_LEN];
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static int set(struct vf_packer *p, ZSTD_cParameter name, int value, struct vf_error *err)
+{
+    size_t rc = ZSTD_CCtx_setParameter(p->cctx, name, value);
+
+    return ZSTD_isError(rc) ? vf_zstd_failed(rc, err) : 0;
+}
+
+static int set_up(struct vf_packer *p, const struct vf_pack_opts *o, struct vf_error *err)
+{
+    int level = p->adapts ? p->adapt.level : o->level;
+
+    p->cctx = ZSTD_createCCtx();
+    if (!p->cctx)
+        return vf_error_nomem(err);
+    if (set(p, ZSTD_c_compressionLevel, level, err) < 0 ||
+        set(p, ZSTD_c_windowLog, (int)o->window_log, err) < 0 ||
+        set(p, ZSTD_c_enableLongDistanceMatching, o->window_log >= 22, err) < 0 ||
+        set(p, ZSTD_c_contentSizeFlag, 0, err) < 0)
+        return -1;
+    return set(p, ZSTD_c_nbWorkers, (int)o->workers, err);
+}
+
+struct vf_packer *vf_packer_new(const struct vf_pack_opts *opts, vf_pack_fn *fn, void *ctx,
+                                struct vf_error *err)
+{
+    struct vf_packer *p = vf_calloc(1, sizeof *p, err);
+
+    if (!p)
+        return NULL;
+    p->fn = fn;
+    p->ctx = ctx;
+    p->adapts = opts->level == VF_LEVEL_AUTO;
+    vf_adapt_init(&p->adapt, opts->most);
+    p->mark = now_ns();
+    if (opts->level != 0 && set_up(p, opts, err) < 0) {
+        vf_packer_free(p);
+        return NULL;
+    }
+    p->out[p->used++] = opts->level ? CODE_ZSTD : CODE_PLAIN;
+    return p;
+}
+
+void vf_packer_free(struct vf_packer *p)
+{
+    if (!p)
+        return;
+    ZSTD_freeCCtx(p->cctx);
+    vf_buf_free(&p->header);
+    free(p);
+}
+
+static int hand_on(struct vf_packer *p, struct vf_error *err)
+{
+    uint64_t before = now_ns();
+    size_t n = p->used;
+    int rc;
+
+    p->used = 0;
+    rc = n ? p->fn(p->ctx, p->out, n, err) : 0;
+    p->link_ns += now_ns() - before;
+    return rc;
+}
+
+/* Lets the compressor take bytes and give bytes; *ret_left: it has more to give. */
+static int compress(struct vf_packer *p, ZSTD_inBuffer *in, ZSTD_EndDirective end, size_t *ret_left,
+                    struct vf_error *err)
+{
+    ZSTD_outBuffer out = {p->out, OUT_LEN, p->used};
+    uint64_t before = now_ns();
+
+    *ret_left = ZSTD_compressStream2(p->cctx, &out, in, end);
+    if (end == ZSTD_e_continue) /* flushing waits for the compressor by nature: that says nothing */
+        p->compress_ns += now_ns() - before;
+    p->used = out.pos;
+    return ZSTD_isError(*ret_left) ? vf_zstd_failed(*ret_left, err) : 0;
+}
+
+/* Tells the controller how the time of the last call went, and follows its advice: with worker
+ * threads zstd takes a new level in the middle of a frame. */
+static int adapt(struct vf_packer *p, struct vf_error *err)
+{
+    uint64_t now = now_ns(), all = now - p->mark, known = p->link_ns + p->compress_ns;
+    int level = p->adapt.level;
+
+    p->mark = now;
+    if (!p->adapts)
+        return 0;
+    if (vf_adapt_step(&p->adapt, p->link_ns, p->compress_ns, all > known ? all - known : 0) !=
+            level &&
+        set(p, ZSTD_c_compressionLevel, p->adapt.level, err) < 0)
+        return -1;
+    p->link_ns = p->compress_ns = 0;
+    return 0;
+}
+
+/* Puts bytes through the coder; end says whether to flush or to end the frame after them. */
+static int code(struct vf_packer *p, const void *data, size_t len, ZSTD_EndDirective end,
+                struct vf_error *err)
+{
+    ZSTD_inBuffer in = {data, len, 0};
+    size_t left;
+
+    do {
+        if (p->used == OUT_LEN && hand_on(p, err) < 0)
+            return -1;
+        if (p->cctx) {
+            if (compress(p, &in, end, &left, err) < 0)
+                return -1;
+        } else {
+            size_t n = OUT_LEN - p->used < len - in.pos ? OUT_LEN - p->used : len - in.pos;
+
+            if (n) /* data may be NULL when len is 0 */
+                memcpy(p->out + p->used, (const uint8_t *)data + in.pos, n);
+            p->used += n;
+            in.pos += n;
+            left = 0;
+        }
+    } while (in.pos < len || (end != ZSTD_e_continue && left));
+    return end == ZSTD_e_continue ? adapt(p, err) : hand_on(p, err);
+}
+
+int vf_packer_runs(struct vf_packer *p, uint32_t batch, uint64_t base,
+                   const struct vf_lit_run *runs, size_t n, const uint8_t *data, size_t len,
+                   struct vf_error *err)
+{
+    struct vf_buf *h = &p->header;
+
+    vf_buf_clear(h);
+    if (vf_buf_varint(h, REC_RUNS, err) < 0 || vf_buf_varint(h, batch, err) < 0 ||
+        vf_buf_varint(h, n, err) < 0)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        const struct vf_run *r = &runs[i].run;
+
+        if (vf_buf_varint(h, r->first - base, err) < 0 ||
+            vf_buf_varint(h, 2 * r->n + (runs[i].back != 0), err) < 0 ||
+            (runs[i].back && vf_buf_varint(h, runs[i].back, err) < 0))
+            return -1;
+        base = r->first + r->n;
+    }
+    if (code(p, h->data, h->len, ZSTD_e_continue, err) < 0)
+        return -1;
+    return len ? code(p, data, len, ZSTD_e_continue, err) : 0;
+}
+
+static int short_record(struct vf_packer *p, uint64_t kind, uint64_t number, const uint8_t *sha,
+                        ZSTD_EndDirective end, struct vf_error *err)
+{
+    struct vf_buf *h = &p->header;
+
+    vf_buf_clear(h);
+    if (vf_buf_varint(h, kind, err) < 0 || vf_buf_varint(h, number, err) < 0 ||
+        vf_buf_add(h, sha, VF_SHA_LEN, err) < 0)
+        return -1;
+    return code(p, h->data, h->len, end, err);
+}
+
+int vf_packer_seal(struct vf_packer *p, uint32_t batch, const uint8_t sha[VF_SHA_LEN],
+                   struct vf_error *err)
+{
+    return short_record(p, REC_SEAL, batch, sha, ZSTD_e_continue, err);
+}
+
+int vf_packer_finish(struct vf_packer *p, uint64_t batches, const uint8_t root[VF_SHA_LEN],
+                     struct vf_error *err)
+{
+    return short_record(p, REC_FINISH, batches, root, ZSTD_e_end, err);
+}
+
+int vf_packer_flush(struct vf_packer *p, struct vf_error *err)
+{
+    return code(p, NULL, 0, ZSTD_e_flush, err);
+}
+
+int vf_literals_sample(const uint8_t *data, size_t len, size_t *ret_len, struct vf_error *err)
+{
+    size_t room = ZSTD_compressBound(len), rc;
+    uint8_t *out = vf_calloc(1, room, err);
+
+    if (!out)
+        return -1;
+    rc = ZSTD_compress(out, room, data, len, 3);
+    free(out);
+    if (ZSTD_isError(rc))
+        return vf_zstd_failed(rc, err);
+    *ret_len = rc;
+    return 0;
+}
