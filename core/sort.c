@@ -8,7 +8,7 @@
 #include "core/fdio.h"
 
 #define LEAST_MEMORY 65536u
-#define SMALL        48u /* records below which an insertion sort is faster */
+#define SMALL        32u /* records up to which an insertion sort is faster */
 #define RUNS_MAX     4096u
 
 /* A sorted run on disk, read through a piece of the buffer. */
@@ -67,48 +67,96 @@ void vf_sorter_free(struct vf_sorter *s)
     free(s);
 }
 
-static void insertion_sort(const struct vf_sorter *s, uint8_t *a, size_t n, size_t from)
+/* Up to eight bytes of the key from `from` on, as a number that compares as they do. */
+static uint64_t prefix(const struct vf_sorter *s, const uint8_t *rec, size_t from)
 {
-    uint8_t x[VF_SORT_RECORD_MAX];
-    size_t r = s->record;
+    size_t n = s->key - from < 8 ? s->key - from : 8, at;
+    uint64_t v = 0;
 
-    for (size_t i = 1; i < n; i++) {
-        size_t k = i;
-
-        memcpy(x, a + i * r, r);
-        while (k && memcmp(a + (k - 1) * r + from, x + from, s->key - from) > 0) {
-            memcpy(a + k * r, a + (k - 1) * r, r);
-            k--;
-        }
-        memcpy(a + k * r, x, r);
+    if (s->record < 8) {
+        for (size_t i = 0; i < n; i++)
+            v |= (uint64_t)rec[from + i] << (56 - 8 * i);
+        return v;
     }
+    at = from <= s->record - 8 ? from : s->record - 8; /* never outside the record */
+    for (size_t i = 0; i < 8; i++)
+        v |= (uint64_t)rec[at + i] << (56 - 8 * i); /* compilers make one load of this */
+    return v << (8 * (from - at)) & (UINT64_MAX << (64 - 8 * n));
 }
 
-/* Moves n records from a to b by the byte at `at`, keeping their order; start[] is where each value
- * begins. */
-static void scatter(const struct vf_sorter *s, const uint8_t *a, uint8_t *b, size_t n, size_t at,
-                    size_t start[257])
+/* Sorts up to SMALL records by the key bytes from `from` on, with b as scratch. */
+static void insertion_sort(const struct vf_sorter *s, uint8_t *a, uint8_t *b, size_t n, size_t from)
 {
-    size_t next[256], r = s->record;
+    struct {
+        uint64_t v;
+        size_t i;
+    } e[SMALL], x;
+    size_t r = s->record, rest = s->key - from > 8 ? from + 8 : s->key;
 
+    for (size_t i = 0; i < n; i++) {
+        size_t k = i;
+
+        x.v = prefix(s, a + i * r, from);
+        x.i = i;
+        while (k && (e[k - 1].v > x.v ||
+                     (e[k - 1].v == x.v && rest < s->key &&
+                      memcmp(a + e[k - 1].i * r + rest, a + i * r + rest, s->key - rest) > 0))) {
+            e[k] = e[k - 1];
+            k--;
+        }
+        e[k] = x;
+    }
+    memcpy(b, a, n * r);
+    for (size_t i = 0; i < n; i++)
+        if (e[i].i != i)
+            memcpy(a + i * r, b + e[i].i * r, r);
+}
+
+/* start[v] = how many of the n records have a byte less than v at `at`; true if it is the same byte
+ * in all of them. */
+static bool count(const struct vf_sorter *s, const uint8_t *a, size_t n, size_t at,
+                  size_t start[257])
+{
     memset(start, 0, 257 * sizeof *start);
     for (size_t i = 0; i < n; i++)
-        start[a[i * r + at] + 1]++;
+        start[a[i * s->record + at] + 1]++;
+    if (start[a[at] + 1] == n)
+        return true;
     for (size_t v = 0; v < 256; v++)
         start[v + 1] += start[v];
+    return false;
+}
+
+/* Moves n records of r bytes from a to b, each to where the next one with its byte at `at` goes, so
+ * that they keep their order. */
+static inline void move(const uint8_t *a, uint8_t *b, size_t n, size_t r, size_t at,
+                        size_t next[256])
+{
+    for (size_t i = 0; i < n; i++)
+        memcpy(b + next[a[i * r + at]]++ * r, a + i * r, r);
+}
+
+static void scatter(const struct vf_sorter *s, const uint8_t *a, uint8_t *b, size_t n, size_t at,
+                    const size_t start[257])
+{
+    size_t next[256];
+
     memcpy(next, start, sizeof next);
-    switch (r) { /* the sizes that matter, so that the copy is a few moves */
+    switch (s->record) { /* the sizes that matter, so that the copy is a few moves */
     case 8:
-        for (size_t i = 0; i < n; i++)
-            memcpy(b + next[a[i * 8 + at]]++ * 8, a + i * 8, 8);
+        move(a, b, n, 8, at, next);
+        break;
+    case 12:
+        move(a, b, n, 12, at, next);
+        break;
+    case 13:
+        move(a, b, n, 13, at, next);
         break;
     case 16:
-        for (size_t i = 0; i < n; i++)
-            memcpy(b + next[a[i * 16 + at]]++ * 16, a + i * 16, 16);
+        move(a, b, n, 16, at, next);
         break;
     default:
-        for (size_t i = 0; i < n; i++)
-            memcpy(b + next[a[i * r + at]]++ * r, a + i * r, r);
+        move(a, b, n, s->record, at, next);
     }
 }
 
@@ -118,11 +166,15 @@ static void radix_sort(const struct vf_sorter *s, uint8_t *a, uint8_t *b, size_t
 {
     size_t start[257];
 
-    if (at == s->key || n < 2)
-        return;
-    if (n <= SMALL) {
-        insertion_sort(s, a, n, at);
-        return;
+    for (;; at++) {
+        if (at == s->key || n < 2)
+            return;
+        if (n <= SMALL) {
+            insertion_sort(s, a, b, n, at);
+            return;
+        }
+        if (!count(s, a, n, at, start))
+            break; /* else there is nothing to move: numbers often begin with the same bytes */
     }
     scatter(s, a, b, n, at, start);
     memcpy(a, b, n * s->record);

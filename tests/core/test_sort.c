@@ -10,9 +10,12 @@ static size_t g_key; /* qsort has no context */
 
 static int compare(const void *a, const void *b) { return memcmp(a, b, g_key); }
 
-/* n records of random keys (of few different values when `few`), numbered behind the key so that
- * order shows. */
-static void check(size_t record, size_t key, size_t n, uint64_t limit, bool few)
+/* What the keys look like: random; of three different values; with the same bytes in front, as big
+ * numbers that count have. */
+enum shape { RANDOM, FEW, ALIKE };
+
+/* n records, numbered behind the key so that order shows. */
+static void check(size_t record, size_t key, size_t n, uint64_t limit, enum shape shape)
 {
     uint8_t *want = calloc(n + 1, record), *got = calloc(n + 1, record);
     struct vf_error err;
@@ -25,8 +28,12 @@ static void check(size_t record, size_t key, size_t n, uint64_t limit, bool few)
     CHECK_OK(s, &err);
     vf_test_random(n, want, n * record);
     for (size_t i = 0; i < n; i++) {
-        if (few)
+        if (shape == FEW)
             memset(want + i * record, want[i * record] % 3, key);
+        if (shape == ALIKE) {
+            memset(want + i * record, 7, key - 1);
+            want[i * record + key / 2] &= 1;
+        }
         for (size_t b = 0; b < 4 && key + b < record; b++)
             want[i * record + key + b] = (uint8_t)(i >> (24 - 8 * b));
     }
@@ -50,25 +57,47 @@ static void check(size_t record, size_t key, size_t n, uint64_t limit, bool few)
 
 TEST(in_memory)
 {
-    check(8, 8, 100000, 64u << 20, false);
-    check(12, 8, 100000, 64u << 20, false);
-    check(16, 8, 100000, 64u << 20, true);
-    check(13, 5, 50000, 64u << 20, true);
-    check(64, 3, 5000, 64u << 20, true);
-    check(1, 1, 1000, 64u << 20, false);
+    check(8, 8, 100000, 64u << 20, RANDOM);
+    check(12, 8, 100000, 64u << 20, RANDOM);
+    check(16, 8, 100000, 64u << 20, FEW);
+    check(13, 5, 50000, 64u << 20, FEW);
+    check(64, 3, 5000, 64u << 20, FEW);
+    check(1, 1, 1000, 64u << 20, RANDOM);
 }
 
 TEST(few_records)
 {
     for (size_t n = 0; n < 100; n += 7)
-        check(12, 8, n, 1u << 20, n % 2);
+        check(12, 8, n, 1u << 20, n % 2 ? FEW : RANDOM);
+}
+
+TEST(keys_that_are_alike)
+{
+    check(13, 13, 50000, 64u << 20, ALIKE);
+    check(12, 8, 50000, 64u << 20, ALIKE);
+    check(24, 20, 30, 64u << 20, ALIKE); /* few records, which differ late */
+    check(24, 20, 20000, 64u << 20, ALIKE);
+    check(7, 3, 20000, 64u << 20, ALIKE);
+    check(64, 64, 5000, 64u << 20, ALIKE);
+    check(64, 64, 5000, 64u << 20, FEW);
+}
+
+/* Every size of record and key, with few and with many records. */
+TEST(all_sizes)
+{
+    for (size_t record = 1; record <= VF_SORT_RECORD_MAX; record += record < 20 ? 1 : 11)
+        for (size_t key = 1; key <= record; key += key < 17 ? 1 : 7) {
+            check(record, key, 25, 1u << 20, RANDOM);
+            check(record, key, 25, 1u << 20, ALIKE);
+            check(record, key, 700, 1u << 20, RANDOM);
+        }
 }
 
 TEST(spilled)
 {
-    check(12, 8, 200000, 0, false);
-    check(12, 8, 200000, 300000, true);
-    check(16, 8, 32768 / 16 * 9, 0, false); /* full to the last record */
+    check(12, 8, 200000, 0, RANDOM);
+    check(12, 8, 200000, 300000, FEW);
+    check(16, 8, 32768 / 16 * 9, 0, RANDOM); /* full to the last record */
 }
 
-TESTS(in_memory, few_records, spilled)
+TESTS(in_memory, few_records, keys_that_are_alike, all_sizes, spilled)
