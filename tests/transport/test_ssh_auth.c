@@ -2,6 +2,7 @@
  * asked instead. */
 #include "transport/ssh_auth.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,34 +45,27 @@ static struct vf_conn_opts with_key(const char *path)
 
 /* ---- agents ---- */
 
+/* In the foreground, as our child: it cannot outlive the test. */
 struct agent {
-    char *pid, *socket; /* owned */
+    struct vf_proc proc;
+    const char *socket;
 };
-
-/* The value of NAME=value; in text; owned. */
-static char *value_of(const char *text, const char *name)
-{
-    const char *at = strstr(text, name);
-
-    CHECK(at != NULL);
-    at += strlen(name);
-    return strndup(at, strcspn(at, ";\n"));
-}
 
 /* Starts an agent with these keys and points SSH_AUTH_SOCK at it. */
 static void agent_start(struct agent *a, const char *const *keys)
 {
-    /* it chooses the path: one that ends removes its own, which must not be the next one's */
-    const char *argv[] = {"ssh-agent", "-s", NULL};
     struct vf_error err = VF_ERROR_INIT;
-    char *out = NULL;
 
     if (!vf_test_have("ssh-agent") || !vf_test_have("ssh-add"))
         SKIP("no ssh-agent");
-    CHECK_OK(vf_proc_run(argv, &out, 10000, &err), &err);
-    a->pid = value_of(out, "SSH_AGENT_PID=");
-    a->socket = value_of(out, "SSH_AUTH_SOCK=");
-    free(out);
+    a->socket = vf_test_path("agent");
+    {
+        const char *argv[] = {"ssh-agent", "-D", "-a", a->socket, NULL};
+
+        CHECK_OK(vf_proc_start(&a->proc, argv, VF_PROC_OUT, &err), &err);
+    }
+    for (int i = 0; i < 500 && access(a->socket, F_OK) != 0; i++)
+        (void)poll(NULL, 0, 10);
     CHECK(setenv("SSH_AUTH_SOCK", a->socket, 1) == 0);
     for (; *keys; keys++) {
         const char *add[] = {"ssh-add", "-q", *keys, NULL};
@@ -82,11 +76,9 @@ static void agent_start(struct agent *a, const char *const *keys)
 
 static void agent_stop(struct agent *a)
 {
-    (void)kill((pid_t)strtol(a->pid, NULL, 10), SIGTERM);
+    vf_proc_kill(&a->proc);
     (void)unlink(a->socket);
     (void)unsetenv("SSH_AUTH_SOCK");
-    free(a->pid);
-    free(a->socket);
 }
 
 /* Options without an identity, with a home that has no keys. */
@@ -163,16 +155,13 @@ TEST(agent_that_hangs)
     struct vf_error err = VF_ERROR_INIT;
     int64_t before = vf_wait_now_ms();
     struct agent a;
-    pid_t pid;
 
     agent_start(&a, keys);
-    pid = (pid_t)strtol(a.pid, NULL, 10);
-    CHECK(kill(pid, SIGSTOP) == 0);
+    CHECK(kill(a.proc.pid, SIGSTOP) == 0);
     opts.connect_timeout_ms = 1500;
     CHECK(connect_with(&opts, &err) == NULL);
     CHECK(err.code == VF_ERR_AUTH || err.code == VF_ERR_TIMEOUT);
     CHECK(vf_wait_now_ms() - before < 10000);
-    CHECK(kill(pid, SIGCONT) == 0);
     agent_stop(&a);
 }
 
