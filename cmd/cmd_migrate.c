@@ -1,0 +1,463 @@
+/* cmd/cmd_migrate.c - `migrate`: moves the content of an image to another node. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/candidates.h"
+#include "cmd/clock.h"
+#include "cmd/cmd.h"
+#include "cmd/dest.h"
+#include "cmd/estimate.h"
+#include "cmd/memory.h"
+#include "cmd/origin.h"
+#include "cmd/progress.h"
+#include "cmd/report.h"
+#include "cmd/storedir.h"
+#include "core/checked.h"
+#include "core/ratelimit.h"
+#include "formats/writer.h"
+
+struct migrate_opts {
+    struct vf_origin_opts origin;
+    struct vf_reach reach;
+    const char *to, *as, *to_format, *group, *compress, *streams;
+    struct vf_opt_list nodes;
+    uint64_t limit_rate; /* bytes per second, 0: none */
+    bool dry_run, replace;
+};
+
+#define FIELD(f) offsetof(struct migrate_opts, f)
+static const struct vf_opt migrate_table[] = {
+    {"to", 0, VF_OPT_TEXT, FIELD(to), "NODE",
+     "where to; 'auto' chooses the node that needs the least", 0, 0, NULL},
+    {"node", 0, VF_OPT_LIST, FIELD(nodes), "NODE", "with --to auto: consider this node", 0, 0,
+     NULL},
+    {"as", 0, VF_OPT_TEXT, FIELD(as), "NAME", "its name there", 0, 0, NULL},
+    {"replace", 0, VF_OPT_FLAG, FIELD(replace), NULL, "replace an image of that name", 0, 0, NULL},
+    {"dry-run", 0, VF_OPT_FLAG, FIELD(dry_run), NULL, "only say what would be sent", 0, 0, NULL},
+    VF_ORIGIN_OPTS(struct migrate_opts, origin),
+    {"to-format", 0, VF_OPT_TEXT, FIELD(to_format), "FORMAT",
+     "raw or qcow2; default: as the source", 0, 0, "raw|qcow2"},
+    {"group", 0, VF_OPT_TEXT, FIELD(group), "GROUP", "share blocks within this group only", 0, 0,
+     NULL},
+    {"compress", 0, VF_OPT_TEXT, FIELD(compress), "LEVEL", "auto, none, or 1 to 19", 0, 0, NULL},
+    {"limit-rate", 0, VF_OPT_SIZE, FIELD(limit_rate), "BYTES", "send at most so much per second",
+     1000, UINT64_C(1) << 50, NULL},
+    {"streams", 0, VF_OPT_TEXT, FIELD(streams), "N", "connections at most; auto, or 1 to 64", 0, 0,
+     NULL},
+    VF_REACH_OPTS(struct migrate_opts, reach),
+    {NULL, 0, VF_OPT_FLAG, 0, NULL, NULL, 0, 0, NULL},
+};
+#undef FIELD
+
+struct migrate {
+    struct vf_cli *cli;
+    const struct migrate_opts *opts;
+    struct vf_storedir *store;
+    struct vf_index *index;
+    struct vf_origin image;
+    char *name;         /* at the destination */
+    const char *format; /* at the destination */
+    const char *group;
+    int level;
+    struct vf_candidates nodes; /* with --to auto */
+    const char *label;          /* of the node that it goes to */
+    const struct vf_target *target;
+    struct vf_target named; /* without --to auto */
+    double start;
+    /* results */
+    struct vf_send_result result;
+    struct vf_stream_stats wire;
+    double seconds;
+};
+
+/* ---- what is asked for ---- */
+
+static int parse_level(struct migrate *m, struct vf_error *err)
+{
+    const char *text = m->opts->compress;
+    uint64_t level;
+
+    m->level = -1;
+    if (!text || strcmp(text, "auto") == 0)
+        return 0;
+    m->level = 0;
+    if (strcmp(text, "none") == 0)
+        return 0;
+    if (vf_parse_u64(text, "--compress", 1, 19, &level, NULL) < 0)
+        return vf_error_set(err, VF_ERR_USAGE, 0,
+                            "--compress must be auto, none or a number from 1 to 19, not '%s'",
+                            text);
+    m->level = (int)level;
+    return 0;
+}
+
+static int check_opts(struct migrate *m, struct vf_error *err)
+{
+    const struct migrate_opts *o = m->opts;
+    uint64_t streams;
+
+    if (!o->to)
+        return vf_error_set(err, VF_ERR_USAGE, 0, "migrate: --to NODE is missing");
+    if (o->nodes.n && strcmp(o->to, "auto") != 0)
+        return vf_error_set(err, VF_ERR_USAGE, 0, "migrate: --node goes with --to auto only");
+    if (o->streams && strcmp(o->streams, "auto") != 0 &&
+        vf_parse_u64(o->streams, "--streams", 1, 64, &streams, err) < 0)
+        return -1;
+    if (o->as && vf_dest_name_check(o->as, err) < 0)
+        return -1;
+    if (o->group && vf_group_check(o->group, err) < 0)
+        return -1;
+    return parse_level(m, err);
+}
+
+/* Does a file of that format end in that suffix by custom? */
+static bool is_suffix_of(const char *suffix, const char *format)
+{
+    return strcmp(suffix, format) == 0 ||
+           (strcmp(format, "raw") == 0 && strcmp(suffix, "img") == 0);
+}
+
+/* The name at the destination: --as, else the image's own, whose suffix follows the format. */
+static int choose_name(struct migrate *m, const char *operand, struct vf_error *err)
+{
+    const char *slash = strrchr(operand, '/'), *base = slash ? slash + 1 : operand,
+               *dot = strrchr(base, '.'), *source = m->image.desc.format;
+
+    m->format = m->opts->to_format ? m->opts->to_format : source;
+    if (!vf_writer_can(m->format))
+        return vf_error_set(err, VF_ERR_USAGE, 0,
+                            "%s images can be read but not written: give --to-format raw or qcow2",
+                            m->format);
+    if (m->opts->as)
+        m->name = vf_strdup(m->opts->as, err);
+    else if (strcmp(source, m->format) != 0 && dot && is_suffix_of(dot + 1, source))
+        m->name = vf_strf(err, "%.*s.%s", (int)(dot - base), base, m->format);
+    else
+        m->name = vf_strdup(base, err);
+    if (!m->name)
+        return -1;
+    if (vf_dest_name_check(m->name, err) < 0)
+        return vf_error_set(err, VF_ERR_USAGE, 0, "%s; give --as NAME", err->msg);
+    return 0;
+}
+
+/* ---- counting: --dry-run and --to auto ---- */
+
+/* Counting needs a map; it is kept, so that the migration that follows need not read again. */
+static int ensure_map(struct migrate *m, struct vf_error *err)
+{
+    struct vf_progress *progress;
+    struct vf_send_opts opts = {.stop = m->cli->stop};
+    struct vf_map_sink *sink;
+    int rc;
+
+    if (m->image.map)
+        return 0;
+    sink = vf_index_begin(m->index, &m->image.rec, err);
+    if (!sink)
+        return -1;
+    progress = vf_progress_new(m->cli, m->image.path);
+    opts.progress = progress ? vf_progress_tick : NULL;
+    opts.progress_ctx = progress;
+    rc = vf_index_image(m->image.image, sink, &opts, NULL, err);
+    vf_progress_end(progress);
+    if (rc < 0)
+        return -1;
+    m->image.map = vf_index_map(m->index, m->image.path, err);
+    return m->image.map ? 0 : -1;
+}
+
+static int count_at(struct migrate *m, struct vf_candidate *node, struct vf_map_info *info,
+                    struct vf_error *err)
+{
+    struct vf_count count = {.cli = m->cli,
+                             .reach = &m->opts->reach,
+                             .group = m->group,
+                             .title = m->image.path,
+                             .image = m->image.image,
+                             .map = m->image.map,
+                             .name = m->name,
+                             .format = m->format,
+                             .replace = m->opts->replace};
+
+    return vf_candidate_count(&count, node, info, err);
+}
+
+static int choose_node(struct migrate *m, struct vf_error *err)
+{
+    const struct vf_candidate *best;
+    struct vf_map_info info;
+
+    if (vf_candidates_find(m->store, &m->opts->nodes, false, &m->nodes, err) < 0)
+        return -1;
+    if (!m->nodes.n)
+        return vf_error_set(err, VF_ERR_USAGE, 0,
+                            "--to auto has no nodes to choose from: give --node, or `vmferry node "
+                            "add`");
+    if (ensure_map(m, err) < 0)
+        return -1;
+    for (size_t i = 0; i < m->nodes.n; i++) {
+        if (count_at(m, &m->nodes.node[i], &info, err) < 0)
+            return -1;
+        if (!m->nodes.node[i].counted && m->nodes.n > 1)
+            vf_say(m->cli, "%s: %s", m->nodes.node[i].label, m->nodes.node[i].why.msg);
+    }
+    best = vf_candidates_best(&m->nodes);
+    if (!best) {
+        *err = m->nodes.node[0].why;
+        if (err->code == VF_ERR_NONE)
+            return vf_error_set(err, VF_ERR_DENIED, 0, "far end: no node takes images");
+        return vf_error_prefix(err, "no node can take it: %s", m->nodes.node[0].label);
+    }
+    m->label = best->label;
+    vf_say(m->cli, "%s needs the fewest: %" PRIu64 " blocks", m->label,
+           vf_literals_of(&best->counts));
+    m->target = &best->target;
+    return 0;
+}
+
+/* ---- the report ---- */
+
+static uint64_t extra_of(const struct vf_send_result *r)
+{
+    return r->literal_sent > r->peer.literal_blocks ? r->literal_sent - r->peer.literal_blocks : 0;
+}
+
+static json_t *report_json(const struct migrate *m)
+{
+    const struct vf_map_info *i = &m->result.info;
+    const struct vf_msg_result *p = &m->result.peer;
+    char digest[VF_DIGEST_TEXT];
+
+    vf_digest_text(i->root, digest);
+    return json_pack(
+        "{s:o, s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+        "s:f, s:s, s:b, s:I, s:I, s:b}",
+        "image", vf_json_text(m->image.path), "node", vf_json_text(m->label), "path",
+        vf_json_text(p->path ? p->path : ""), "format", m->format, "group", vf_json_text(m->group),
+        "virtual_size", (json_int_t)i->size, "block_size", (json_int_t)VF_BLOCK, "blocks",
+        (json_int_t)i->blocks, "zero_blocks", (json_int_t)i->zero_blocks, "shared_blocks",
+        (json_int_t)p->shared_blocks, "duplicate_blocks", (json_int_t)p->duplicate_blocks,
+        "literal_blocks", (json_int_t)p->literal_blocks, "extra_blocks",
+        (json_int_t)extra_of(&m->result), "wire_bytes_sent", (json_int_t)m->wire.sent,
+        "wire_bytes_received", (json_int_t)m->wire.received, "seconds", m->seconds, "digest",
+        digest, "verified", (int)p->verified, "copied_blocks", (json_int_t)p->copied_blocks,
+        "repaired_blocks", (json_int_t)p->repaired_blocks, "dry_run", (int)m->opts->dry_run);
+}
+
+static void print_row(const char *what, uint64_t blocks, uint64_t all)
+{
+    char bytes[VF_BYTES_TEXT], share[VF_BYTES_TEXT];
+
+    vf_bytes_text(blocks * VF_BLOCK, bytes);
+    vf_share_text(blocks, all, share);
+    printf("  %-10s %14" PRIu64 " blocks  %9s  %9s\n", what, blocks, bytes, share);
+}
+
+static void print_report(const struct migrate *m)
+{
+    const struct vf_map_info *i = &m->result.info;
+    const struct vf_msg_result *p = &m->result.peer;
+    char sent[VF_BYTES_TEXT], received[VF_BYTES_TEXT], took[VF_BYTES_TEXT], digest[VF_DIGEST_TEXT];
+
+    vf_put_clean(stdout, m->image.path);
+    fputs(m->opts->dry_run ? " -> (dry run) " : " -> ", stdout);
+    vf_put_clean(stdout, m->label);
+    fputs(": ", stdout);
+    vf_put_clean(stdout, p->path ? p->path : m->name);
+    fputc('\n', stdout);
+    print_row("all", i->blocks, i->blocks);
+    print_row("zero", i->zero_blocks, i->blocks);
+    print_row("shared", p->shared_blocks, i->blocks);
+    print_row("duplicate", p->duplicate_blocks, i->blocks);
+    print_row("literal", p->literal_blocks, i->blocks);
+    if (extra_of(&m->result))
+        print_row("extra", extra_of(&m->result), i->blocks);
+    vf_bytes_text(m->wire.sent, sent);
+    vf_bytes_text(m->wire.received, received);
+    vf_seconds_text(m->seconds, took);
+    vf_digest_text(i->root, digest);
+    if (m->opts->dry_run)
+        printf("  would send about %s\n  digest %s\n", sent, digest);
+    else
+        printf("  sent %s, received %s, in %s\n  verified %s\n", sent, received, took, digest);
+}
+
+static int report(struct migrate *m, struct vf_error *err)
+{
+    m->seconds = vf_clock_now() - m->start;
+    if (vf_report_set(m->cli, report_json(m), err) < 0)
+        return -1;
+    if (!m->cli->json)
+        print_report(m);
+    return 0;
+}
+
+/* ---- the work ---- */
+
+/* The counts of a dry run in the words of a migration's result. */
+static int take_counts(struct migrate *m, const struct vf_candidate *node, struct vf_error *err)
+{
+    const struct vf_map_info *info = &m->result.info;
+    struct vf_msg_result *p = &m->result.peer;
+    uint64_t data = info->blocks - info->zero_blocks, literals = vf_literals_of(&node->counts);
+    uint64_t shared = node->counts.all.blocks;
+
+    if (shared > data || literals > data - shared)
+        return vf_error_set(err, VF_ERR_PROTOCOL, 0, "the far end's counts do not add up");
+    p->shared_blocks = shared;
+    p->literal_blocks = literals;
+    p->duplicate_blocks = data - shared - literals;
+    p->path = vf_strf(err, "%s/%s", node->dir, m->name);
+    return p->path ? 0 : -1;
+}
+
+/* What a migration would do, in the words of its report. */
+static int dry_run(struct migrate *m, struct vf_error *err)
+{
+    const struct vf_map_info *info = &m->result.info;
+    struct vf_candidate node = {0};
+    char *text = vf_target_text(m->target, err);
+    double ratio;
+    int rc = -1;
+
+    node.label = text ? vf_strdup(m->label, err) : NULL;
+    if (!node.label || vf_target_parse(text, &node.target, err) < 0 || ensure_map(m, err) < 0 ||
+        count_at(m, &node, &m->result.info, err) < 0)
+        goto out;
+    if (!node.counted)
+        *err = node.why;
+    else if (take_counts(m, &node, err) == 0 &&
+             vf_estimate_ratio(m->image.image, m->cli->stop, &ratio, err) == 0) {
+        m->wire.sent = vf_estimate_wire(info, m->result.peer.literal_blocks, node.probes, ratio);
+        rc = report(m, err);
+    }
+out:
+    vf_candidate_free(&node);
+    free(text);
+    return rc;
+}
+
+static int send_over(struct migrate *m, struct vf_peer *peer, struct vf_error *err)
+{
+    struct vf_progress *progress = vf_progress_new(m->cli, m->image.path);
+    bool same = strcmp(m->format, m->image.desc.format) == 0;
+    struct vf_send_opts opts = {.name = m->name,
+                                .format = m->format,
+                                .cluster_size = same ? m->image.desc.cluster_size : 0,
+                                .replace = m->opts->replace,
+                                .level = m->level,
+                                .window_log = vf_memory_window(m->store->set.memory),
+                                .progress = progress ? vf_progress_tick : NULL,
+                                .progress_ctx = progress,
+                                .stop = m->cli->stop};
+    struct vf_map_sink *sink = NULL;
+    int rc = -1;
+
+    /* A machine that comes back finds what it left: the map of what is sent is kept. */
+    if (!m->image.map)
+        sink = vf_index_begin(m->index, &m->image.rec, err);
+    if (m->image.map || sink) {
+        vf_progress_over(progress, peer->stream);
+        rc = vf_send(peer->stream, &peer->welcome, m->image.image, m->image.map, sink, &opts,
+                     &m->result, err);
+    }
+    vf_progress_end(progress);
+    peer->stream->ops->stats(peer->stream, &m->wire);
+    if (rc == 0 && (!m->result.peer.path || !*m->result.peer.path)) {
+        free(m->result.peer.path);
+        m->result.peer.path = vf_strf(err, "%s/%s", peer->welcome.dir, m->name);
+        rc = m->result.peer.path ? 0 : -1;
+    }
+    return rc;
+}
+
+static int migrate(struct migrate *m, struct vf_error *err)
+{
+    struct vf_ratelimit *limit = NULL;
+    struct vf_peer peer = {0};
+    int rc = -1;
+
+    if (m->opts->limit_rate) {
+        limit = vf_ratelimit_new(m->opts->limit_rate, err);
+        if (!limit)
+            return -1;
+    }
+    if (vf_peer_open(m->cli, m->target, &m->opts->reach, VF_FOR_MIGRATE, m->group, limit, &peer,
+                     err) < 0)
+        goto out;
+    rc = send_over(m, &peer, err);
+    if (rc < 0)
+        vf_peer_why(&peer, err);
+    vf_peer_close(&peer, rc < 0 ? err : NULL);
+    if (rc == 0)
+        rc = report(m, err);
+out:
+    vf_ratelimit_free(limit);
+    return rc;
+}
+
+static int prepare(struct migrate *m, const char *operand, struct vf_error *err)
+{
+    struct vf_inventory nodes = {NULL, 0};
+    int rc;
+
+    m->store = vf_storedir_open(m->cli, err);
+    m->index = m->store ? vf_index_open(m->store->path, VF_INDEX_CREATE, err) : NULL;
+    if (!m->index)
+        return -1;
+    if (strcmp(m->opts->to, "auto") != 0) {
+        m->label = m->opts->to;
+        rc = vf_inventory_load(m->store->fd, &nodes, err);
+        if (rc == 0)
+            rc = vf_inventory_resolve(&nodes, m->label, &m->named, err);
+        vf_inventory_free(&nodes);
+        if (rc < 0)
+            return -1;
+        m->target = &m->named;
+    }
+    if (vf_origin_open(m->index, operand, &m->opts->origin, &m->image, err) < 0 ||
+        choose_name(m, operand, err) < 0)
+        return -1;
+    m->group = m->opts->group ? m->opts->group : m->image.rec.group;
+    return m->label ? 0 : choose_node(m, err);
+}
+
+static int run_migrate(struct vf_cli *cli, const void *opts, char *const args[],
+                       struct vf_error *err)
+{
+    struct migrate m = {.cli = cli, .opts = opts, .named = VF_TARGET_INIT};
+    int rc = -1;
+
+    m.start = vf_clock_now();
+    if (check_opts(&m, err) == 0 && prepare(&m, args[0], err) == 0)
+        rc = m.opts->dry_run ? dry_run(&m, err) : migrate(&m, err);
+    vf_send_result_free(&m.result);
+    vf_target_free(&m.named);
+    vf_candidates_free(&m.nodes);
+    vf_origin_close(&m.image);
+    free(m.name);
+    vf_index_close(m.index);
+    vf_storedir_close(m.store);
+    return rc;
+}
+
+const struct vf_cmd vf_cmd_migrate = {
+    .name = "migrate",
+    .args = "IMAGE --to NODE",
+    .summary = "move an image's content to another node",
+    .about = "Makes a copy of the image at another node, sending only the blocks that the images\n"
+             "there do not hold, each distinct one once, and proves that it is the same.  The\n"
+             "source stays as it is.  An interrupted migration is continued by the same command.",
+    .examples =
+        "  vmferry migrate web1.qcow2 --to paris\n"
+        "  vmferry migrate /dev/vg0/db1 --format raw --to ssh://root@10.0.0.7 --as db1.qcow2 \\\n"
+        "      --to-format qcow2 --limit-rate 10M\n"
+        "  vmferry migrate web1.qcow2 --to auto --node paris --node lyon --dry-run\n",
+    .opts = migrate_table,
+    .opts_size = sizeof(struct migrate_opts),
+    .min_args = 1,
+    .max_args = 1,
+    .run = run_migrate,
+};

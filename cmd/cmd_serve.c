@@ -1,0 +1,222 @@
+/* cmd/cmd_serve.c - the far end: speaks the protocol on standard input and output. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cmd/cmd.h"
+#include "cmd/dest.h"
+#include "cmd/memory.h"
+#include "cmd/report.h"
+#include "cmd/sandbox.h"
+#include "cmd/stopper.h"
+#include "cmd/storedir.h"
+#include "core/checked.h"
+#include "core/engine.h"
+#include "core/fdio.h"
+#include "transport/session.h"
+
+#define HOST_MAX     256
+#define SHORT_TMPDIR 48 /* QEMU's servers have sockets there, whose paths have 107 bytes at most   \
+                         */
+
+struct none {
+    char unused;
+};
+
+struct server {
+    struct vf_cli *cli;
+    struct vf_storedir *store;
+    struct vf_index *index;
+    int in, out, images_fd, tmp_fd;
+    struct vf_stream *stream;
+    struct vf_stopper *stopper;
+    struct vf_msg_hello hello;
+};
+
+/* Takes the protocol's descriptors away from stdio, so that nothing else can be written among it.
+ */
+static int take_stdio(struct server *s, struct vf_error *err)
+{
+    int null;
+
+    if (isatty(STDIN_FILENO) || isatty(STDOUT_FILENO))
+        return vf_error_set(err, VF_ERR_USAGE, 0,
+                            "serve speaks with another vmferry, not with a terminal");
+    s->in = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+    s->out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (s->in < 0 || s->out < 0 || null < 0 || dup2(null, STDIN_FILENO) < 0 ||
+        dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
+        (void)vf_error_sys(err, errno, "standard input and output");
+        vf_close_fd(&null);
+        return -1;
+    }
+    vf_close_fd(&null);
+    return 0;
+}
+
+static int open_all(struct server *s, struct vf_error *err)
+{
+    s->store = vf_storedir_open(s->cli, err);
+    if (!s->store)
+        return -1;
+    s->images_fd = open(s->store->images_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->images_fd < 0)
+        return vf_error_sys(err, errno, "image directory '%s'", s->store->images_dir);
+    s->index = vf_index_open(s->store->path, VF_INDEX_CREATE, err);
+    return s->index ? 0 : -1;
+}
+
+/* Where QEMU's servers find room for their sockets: a short name for STORE/tmp. */
+static int set_tmpdir(struct server *s, struct vf_error *err)
+{
+    const char *dir = s->store->tmp_dir;
+    char *text;
+    int rc;
+
+    s->tmp_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (s->tmp_fd < 0)
+        return vf_error_sys(err, errno, "'%s'", dir);
+    text = strlen(dir) <= SHORT_TMPDIR ? vf_strdup(dir, err)
+                                       : vf_strf(err, "/proc/%ld/fd/%d", (long)getpid(), s->tmp_fd);
+    if (!text)
+        return -1;
+    rc = setenv("TMPDIR", text, 1) < 0 ? vf_error_nomem(err) : 0;
+    free(text);
+    return rc;
+}
+
+/* From here on only the store and the image directory can be written. */
+static int confine(struct server *s, struct vf_error *err)
+{
+    const char *dirs[] = {s->store->path, s->store->images_dir};
+    struct vf_sandbox box;
+
+    if (set_tmpdir(s, err) < 0 || vf_sandbox_enter(dirs, sizeof dirs / sizeof *dirs, &box, err) < 0)
+        return -1;
+    vf_say_more(s->cli, "sandbox: landlock %s, seccomp %s", box.landlock ? "on" : "off",
+                box.seccomp ? "on" : "off");
+    return 0;
+}
+
+struct tally {
+    const char *group;
+    uint64_t images, blocks;
+};
+
+static int tally_one(void *ctx, const struct vf_image_record *rec, struct vf_error *err)
+{
+    struct tally *t = ctx;
+
+    (void)err;
+    if (strcmp(rec->group, t->group) == 0) {
+        t->images++;
+        t->blocks += rec->info.blocks - rec->info.zero_blocks;
+    }
+    return 0;
+}
+
+/* Answers HELLO, or refuses. */
+static int welcome(struct server *s, struct vf_error *err)
+{
+    char host[HOST_MAX] = "", program[] = "vmferry " VF_VERSION;
+    struct tally t = {s->hello.group, 0, 0};
+    struct vf_msg_welcome w = {.window_log = (uint8_t)vf_memory_window(s->store->set.memory),
+                               .free_bytes = vf_dest_free_bytes(s->images_fd),
+                               .program = program,
+                               .node = host,
+                               .group = s->hello.group,
+                               .dir = s->store->images_dir};
+
+    if (vf_group_check(s->hello.group, err) < 0)
+        return -1;
+    if (!vf_settings_grants(&s->store->set, s->hello.group))
+        return vf_error_set(err, VF_ERR_DENIED, 0, "the sharing group '%s' is not granted here",
+                            s->hello.group);
+    w.writable = s->store->set.accept && faccessat(s->images_fd, ".", W_OK, AT_EACCESS) == 0;
+    if (s->hello.purpose == VF_FOR_MIGRATE && !w.writable)
+        return vf_error_set(err, VF_ERR_DENIED, 0, "this store takes no images");
+    if (vf_index_each(s->index, tally_one, &t, err) < 0)
+        return -1;
+    w.resident_images = t.images;
+    w.resident_blocks = t.blocks;
+    if (gethostname(host, sizeof host - 1) < 0)
+        host[0] = '\0';
+    return vf_session_welcome(s->stream, &w, err);
+}
+
+static int receive(struct server *s, struct vf_error *err)
+{
+    struct vf_dest *dest = vf_dest_new(s->store, s->index, s->images_fd, s->hello.group, err);
+    int rc;
+
+    if (!dest)
+        return -1;
+    rc = vf_receive(s->stream, s->hello.purpose, dest, err);
+    vf_dest_free(dest, rc < 0 ? err : NULL);
+    return rc;
+}
+
+/* The conversation.  ready: what became of opening the store; the peer is told when that failed. */
+static int converse(struct server *s, int ready, struct vf_error *err)
+{
+    struct vf_session_opts opts = {0};
+    struct vf_error own = VF_ERROR_INIT;
+
+    s->stream = vf_session_receiver(s->in, s->out, &opts, &s->hello, ready < 0 ? &own : err);
+    if (!s->stream)
+        return -1;
+    if (ready == 0) {
+        s->stopper = vf_stopper_start(s->cli->stop, s->stream, err);
+        ready = s->stopper ? welcome(s, err) : -1;
+    }
+    if (ready < 0) {
+        vf_stream_fail(s->stream, err);
+        return -1;
+    }
+    return s->hello.purpose == VF_FOR_CHECK ? 0 : receive(s, err);
+}
+
+static int run_serve(struct vf_cli *cli, const void *opts, char *const args[], struct vf_error *err)
+{
+    struct server s = {.cli = cli, .in = -1, .out = -1, .images_fd = -1, .tmp_fd = -1};
+    int rc;
+
+    (void)opts;
+    (void)args;
+    if (take_stdio(&s, err) < 0)
+        return -1;
+    umask(077);
+    rc = open_all(&s, err);
+    if (rc == 0)
+        rc = confine(&s, err);
+    rc = converse(&s, rc, err);
+    vf_stopper_end(s.stopper);
+    if (s.stream)
+        s.stream->ops->close(s.stream);
+    vf_hello_free(&s.hello);
+    vf_index_close(s.index);
+    vf_storedir_close(s.store);
+    vf_close_fd(&s.images_fd);
+    vf_close_fd(&s.tmp_fd);
+    vf_close_fd(&s.in);
+    vf_close_fd(&s.out);
+    return rc;
+}
+
+const struct vf_cmd vf_cmd_serve = {
+    .name = "serve",
+    .args = "",
+    .summary = "the far end of similar and migrate; SSH starts it",
+    .about = "Speaks vmferry's protocol on standard input and output.  Not called by people: the\n"
+             "other side starts it through SSH, or as a child for a store on the same machine.\n"
+             "It is fit for a forced command, and looks at nothing but its own command line.",
+    .examples = "  In ~/.ssh/authorized_keys, for a key that can do nothing else:\n"
+                "  restrict,command=\"vmferry --store /srv/vm serve\" ssh-ed25519 AAAA... alice\n",
+    .opts_size = sizeof(struct none),
+    .run = run_serve,
+};

@@ -1,0 +1,386 @@
+/* cmd/dest.c - the destination of a transfer. */
+#include "cmd/dest_impl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/checked.h"
+#include "core/fdio.h"
+#include "formats/writer.h"
+
+#define GROUP_XATTR "user.vmferry.group"
+
+static int take_names(struct dest *d, const struct vf_msg_offer *offer, struct vf_error *err)
+{
+    if (vf_dest_name_check(offer->name, err) < 0)
+        return -1;
+    if (!vf_writer_can(offer->format))
+        return vf_error_set(err, VF_ERR_UNSUPPORTED, 0, "cannot make an image of format '%.32s'",
+                            offer->format);
+    d->name = vf_strdup(offer->name, err);
+    d->part_name = vf_strf(err, "%s.part", offer->name);
+    d->path = vf_strf(err, "%s/%s", d->store->images_dir, offer->name);
+    d->part_path = vf_strf(err, "%s/%s.part", d->store->images_dir, offer->name);
+    d->format = vf_strdup(offer->format, err);
+    d->cluster_size = offer->cluster_size;
+    return d->name && d->part_name && d->path && d->part_path && d->format ? 0 : -1;
+}
+
+/* ---- donors ---- */
+
+/* A resident image for reading.  What it gives is verified, so a guest may be using it. */
+static struct vf_image *open_donor(void *ctx, const struct vf_image_record *rec, const char *file,
+                                   struct vf_error *err)
+{
+    struct vf_open_opts opts = {.trusted_format = rec->format, .allow_busy = true};
+
+    (void)ctx;
+    return vf_format_open(AT_FDCWD, file, &opts, NULL, err);
+}
+
+/* Number of the part among the residents, or -1. */
+static int64_t find_part(const struct dest *d, const char *known_as)
+{
+    unsigned n = d->residents->ops->count(d->residents);
+
+    for (unsigned i = 0; known_as && i < n; i++) {
+        struct vf_map_info info;
+        const char *name;
+        bool fresh;
+
+        if (d->residents->ops->describe(d->residents, i, &name, &info, &fresh, NULL) == 0 &&
+            strcmp(name, known_as) == 0)
+            return i;
+    }
+    return -1;
+}
+
+/* ---- the part ---- */
+
+/* The record of a file in the image directory as it is now. */
+static int fill_record(const struct dest *d, char *path, enum vf_image_state state,
+                       struct vf_image_record *ret, struct vf_error *err)
+{
+    *ret = (struct vf_image_record){.path = path,
+                                    .format = d->format,
+                                    .group = d->group,
+                                    .cluster_size = d->cluster_size,
+                                    .state = state,
+                                    .indexed_at = (int64_t)time(NULL)};
+    return vf_index_stat(d->index, path, &ret->st, err);
+}
+
+/* Indexes what an earlier try has left, so that it is a donor like any other. */
+static int index_leftover(struct dest *d, char **ret_known_as, struct vf_error *err)
+{
+    struct vf_image_record rec, known = {0};
+    struct vf_send_opts opts = {0};
+    struct vf_map_sink *sink;
+
+    if (fill_record(d, d->part_path, VF_IMAGE_PARTIAL, &rec, err) < 0)
+        return -1;
+    sink = vf_index_begin(d->index, &rec, err);
+    if (!sink || vf_index_image(d->part, sink, &opts, NULL, err) < 0)
+        return -1;
+    if (vf_index_get(d->index, d->part_path, &known, err) != VF_FOUND)
+        return -1;
+    *ret_known_as = known.path;
+    known.path = NULL;
+    vf_image_record_clear(&known);
+    return 0;
+}
+
+static int remove_part(struct dest *d, struct vf_error *err)
+{
+    if (unlinkat(d->images_fd, d->part_name, 0) < 0 && errno != ENOENT)
+        return vf_error_sys(err, errno, "remove '%s'", d->part_path);
+    return vf_index_remove(d->index, d->part_path, err) < 0 ? -1 : 0;
+}
+
+/* The group whose transfer wrote a part is noted at the file: what it holds must not be offered to
+ * another one. */
+static int note_group(const struct dest *d, struct vf_error *err)
+{
+    int fd = openat(d->images_fd, d->part_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int rc = 0;
+
+    if (fd < 0)
+        return vf_error_sys(err, errno, "'%s'", d->part_path);
+    if (fsetxattr(fd, GROUP_XATTR, d->group, strlen(d->group), 0) < 0 && errno != ENOTSUP)
+        rc = vf_error_sys(err, errno, "attribute of '%s'", d->part_path);
+    vf_close_fd(&fd);
+    return rc;
+}
+
+static bool is_of_group(const struct dest *d)
+{
+    char group[VF_GROUP_MAX + 1];
+    int fd = openat(d->images_fd, d->part_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    ssize_t n = fd < 0 ? -1 : fgetxattr(fd, GROUP_XATTR, group, sizeof group - 1);
+
+    vf_close_fd(&fd);
+    if (n < 0)
+        return false;
+    group[n] = '\0';
+    return strcmp(group, d->group) == 0;
+}
+
+/* The .part: the one of an earlier try if that can be gone on with, else a new one. */
+static int open_part(struct dest *d, uint64_t size, char **ret_known_as, struct vf_error *err)
+{
+    struct vf_image_desc like = {
+        .format = d->format, .virtual_size = size, .cluster_size = d->cluster_size};
+    struct vf_error why = VF_ERROR_INIT;
+
+    d->has_part = true;
+    if (is_of_group(d)) {
+        d->part = vf_writer_reopen(d->images_fd, d->part_name, &like, &why);
+        if (d->part && index_leftover(d, ret_known_as, &why) == 0)
+            return 0;
+        vf_image_close(d->part);
+        d->part = NULL;
+        if (why.code == VF_ERR_NOMEM || why.code == VF_ERR_SPACE)
+            return vf_error_set(err, why.code, why.sys, "%s", why.msg);
+    }
+    if (remove_part(d, err) < 0)
+        return -1;
+    d->part = vf_writer_create(d->images_fd, d->part_name, &like, err);
+    return d->part ? note_group(d, err) : -1;
+}
+
+static struct vf_map_sink *begin_map(struct dest *d, struct vf_error *err)
+{
+    struct vf_image_record rec = {
+        .path = d->path, .format = d->format, .group = d->group, .cluster_size = d->cluster_size};
+
+    return vf_index_begin(d->index, &rec, err);
+}
+
+static int dest_open(struct vf_dest *dest, const struct vf_msg_offer *offer, bool count_only,
+                     struct vf_image **ret_part, struct vf_residents **ret_residents,
+                     struct vf_map_sink **ret_sink, int64_t *ret_leftover,
+                     struct vf_msg_accept *accept, struct vf_error *err)
+{
+    struct dest *d = (struct dest *)dest;
+    bool replace = offer->flags & VF_OFFER_REPLACE;
+    struct vf_map_sink *sink = NULL;
+    char *known_as = NULL;
+    int rc = -1;
+
+    if (take_names(d, offer, err) < 0)
+        goto out;
+    /* Whoever only counts does not mind what is there, unless he said that it matters. */
+    if ((!count_only || !replace) && vf_dest_check_target(d, replace, &d->replaces, err) < 0)
+        goto out;
+    if (!count_only) {
+        if (vf_dest_check_size(d, offer, err) < 0 || vf_dest_lock(d, err) < 0 ||
+            vf_dest_check_space(d, offer, err) < 0 || open_part(d, offer->size, &known_as, err) < 0)
+            goto out;
+        sink = begin_map(d, err);
+        if (!sink)
+            goto out;
+    }
+    d->residents = vf_index_residents(d->index, d->group, NULL, open_donor, NULL, err);
+    accept->path = d->residents ? vf_strdup(d->path, err) : NULL;
+    if (!accept->path)
+        goto out;
+    *ret_part = d->part;
+    *ret_residents = d->residents;
+    *ret_sink = sink;
+    *ret_leftover = find_part(d, known_as);
+    sink = NULL;
+    rc = 0;
+out:
+    if (sink)
+        sink->ops->abort(sink);
+    free(known_as);
+    return rc;
+}
+
+/* ---- publishing ---- */
+
+/* The final name, at once; one that appeared meanwhile is not replaced unless that was asked for.
+ */
+static int rename_part(struct dest *d, struct vf_error *err)
+{
+    int rc;
+
+    if (d->replaces) {
+        rc = renameat(d->images_fd, d->part_name, d->images_fd, d->name);
+    } else {
+        rc = renameat2(d->images_fd, d->part_name, d->images_fd, d->name, RENAME_NOREPLACE);
+        if (rc < 0 && (errno == EINVAL || errno == ENOSYS)) { /* not on this file system */
+            rc = linkat(d->images_fd, d->part_name, d->images_fd, d->name, 0);
+            if (rc == 0)
+                rc = unlinkat(d->images_fd, d->part_name, 0);
+        }
+    }
+    if (rc < 0)
+        return vf_error_sys(err, errno, "rename to '%s'", d->path);
+    d->published = true;
+    if (fsync(d->images_fd) < 0)
+        return vf_error_sys(err, errno, "sync '%s'", d->store->images_dir);
+    return 0;
+}
+
+static int sync_part(struct dest *d, struct vf_error *err)
+{
+    int fd, rc = 0;
+
+    vf_image_close(d->part); /* QEMU has then written all and is gone */
+    d->part = NULL;
+    if (vf_writer_check(d->images_fd, d->part_name, d->format, err) < 0)
+        return -1;
+    fd = openat(d->images_fd, d->part_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0)
+        (void)fremovexattr(fd, GROUP_XATTR); /* of no use any more, and of no harm */
+    if (fd < 0 || fsync(fd) < 0)
+        rc = vf_error_sys(err, errno, "sync '%s'", d->part_path);
+    vf_close_fd(&fd);
+    return rc;
+}
+
+/* The replaced image's map must outlive the new one's commit: the report counts against it. */
+static int set_aside(struct dest *d, struct vf_error *err)
+{
+    struct vf_image_record rec = {0};
+    char *old;
+    int rc = vf_index_get(d->index, d->path, &rec, err);
+
+    if (rc != VF_FOUND)
+        return rc < 0 ? -1 : 0;
+    d->replaced_path = vf_strf(err, "%s/replaced-%ld", d->store->tmp_dir, (long)getpid());
+    if (!d->replaced_path) {
+        vf_image_record_clear(&rec);
+        return -1;
+    }
+    old = rec.path;
+    rec.path = d->replaced_path;
+    rc = vf_index_update(d->index, old, &rec, err);
+    rec.path = old;
+    vf_image_record_clear(&rec);
+    return rc;
+}
+
+static int dest_publish(struct vf_dest *dest, struct vf_map_sink *sink, struct vf_map_info *info,
+                        struct vf_error *err)
+{
+    struct dest *d = (struct dest *)dest;
+    struct timespec tick = {0, 20 * 1000 * 1000};
+    struct vf_image_record rec;
+
+    if (sync_part(d, err) < 0 || rename_part(d, err) < 0 || (d->replaces && set_aside(d, err) < 0))
+        goto fail;
+    (void)nanosleep(&tick, NULL); /* so that a later write is sure to change the file's times */
+    if (fill_record(d, d->path, VF_IMAGE_COMPLETE, &rec, err) < 0 ||
+        vf_index_set_record(sink, &rec, err) < 0)
+        goto fail;
+    if (sink->ops->commit(sink, info, err) == 0)
+        return 0;
+    sink = NULL;
+fail:
+    if (sink)
+        sink->ops->abort(sink);
+    if (d->published)
+        (void)vf_error_prefix(err, "the image is complete, but not indexed"); /* returns -1 below */
+    return -1;
+}
+
+static int dest_count(struct vf_dest *dest, struct vf_shared *ret, struct vf_error *err)
+{
+    struct dest *d = (struct dest *)dest;
+    struct vf_map *map = vf_index_map(d->index, d->path, err);
+    struct vf_index_prints *prints = map ? vf_index_prints_new(map, err) : NULL;
+    struct vf_shared *each = NULL;
+    int rc = -1;
+
+    if (prints)
+        each = vf_calloc(d->residents->ops->count(d->residents), sizeof *each, err);
+    if (each)
+        rc = d->residents->ops->shared(d->residents, vf_index_prints_next, prints, each, ret, err);
+    free(each);
+    vf_index_prints_free(prints);
+    if (map)
+        map->ops->close(map);
+    return rc;
+}
+
+static const char *dest_tmpdir(struct vf_dest *dest)
+{
+    return ((struct dest *)dest)->store->tmp_dir;
+}
+
+static const struct vf_dest_ops ops = {dest_open, dest_publish, dest_count, dest_tmpdir};
+
+struct vf_dest *vf_dest_new(const struct vf_storedir *store, struct vf_index *index, int images_fd,
+                            const char *group, struct vf_error *err)
+{
+    struct dest *d = vf_calloc(1, sizeof *d, err);
+
+    if (!d)
+        return NULL;
+    d->dest.ops = &ops;
+    d->store = store;
+    d->index = index;
+    d->images_fd = images_fd;
+    d->lock_fd = -1;
+    d->group = vf_strdup(group, err);
+    if (!d->group) {
+        free(d);
+        return NULL;
+    }
+    return &d->dest;
+}
+
+/* Is what has arrived worth keeping?  Not what filled the disk, nor what did not verify. */
+static bool keep_part(const struct dest *d, const struct vf_error *outcome)
+{
+    struct stat sb;
+
+    if (outcome->code == VF_ERR_SPACE || outcome->code == VF_ERR_MISMATCH)
+        return false;
+    return fstatat(d->images_fd, d->part_name, &sb, AT_SYMLINK_NOFOLLOW) == 0 && sb.st_blocks > 0;
+}
+
+/* The lock is held until the end of this, so the part is our own.  Failures change nothing for the
+ * outcome: what stays behind is found by the next transfer of that name. */
+static void clean_up(struct dest *d, const struct vf_error *outcome)
+{
+    int ignored = 0;
+
+    if (d->has_part && !d->published && outcome && !keep_part(d, outcome))
+        ignored |= remove_part(d, NULL);
+    if (d->published)
+        ignored |= vf_index_remove(d->index, d->part_path, NULL);
+    if (d->replaced_path)
+        ignored |= vf_index_remove(d->index, d->replaced_path, NULL);
+    (void)ignored;
+}
+
+void vf_dest_free(struct vf_dest *dest, const struct vf_error *outcome)
+{
+    struct dest *d = (struct dest *)dest;
+
+    if (!d)
+        return;
+    vf_image_close(d->part);
+    if (d->residents)
+        d->residents->ops->close(d->residents);
+    clean_up(d, outcome);
+    vf_close_fd(&d->lock_fd);
+    free(d->name);
+    free(d->part_name);
+    free(d->path);
+    free(d->part_path);
+    free(d->format);
+    free(d->group);
+    free(d->replaced_path);
+    free(d);
+}

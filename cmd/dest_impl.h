@@ -1,0 +1,41 @@
+/* cmd/dest_impl.h - what the files of a destination share; nobody else includes it. */
+#ifndef VF_CMD_DEST_IMPL_H
+#define VF_CMD_DEST_IMPL_H
+
+#include "cmd/dest.h"
+
+struct dest {
+    struct vf_dest dest; /* first */
+    const struct vf_storedir *store;
+    struct vf_index *index;
+    int images_fd;
+    char *group;
+    /* from open on */
+    int lock_fd;
+    char *name, *part_name; /* in the image directory */
+    char *path, *part_path; /* absolute, for messages and the index */
+    char *format;
+    uint32_t cluster_size;
+    bool replaces, has_part, published;
+    struct vf_image *part; /* NULL again once it is complete */
+    struct vf_residents *residents;
+    char *replaced_path; /* what the index calls the image that was replaced; until the end */
+};
+
+/* ---- checks before anything is written (cmd/dest_check.c) ---- */
+
+/* Nobody else may transfer an image of that name until the lock's descriptor is closed. VF_ERR_BUSY
+ * if somebody does. */
+int vf_dest_lock(struct dest *d, struct vf_error *err) VF_MUST_CHECK;
+
+/* May the final name be taken?  *ret_exists: an image is to be replaced. */
+int vf_dest_check_target(const struct dest *d, bool replace, bool *ret_exists,
+                         struct vf_error *err) VF_MUST_CHECK;
+
+/* The store's limit of size, and the disk's of space. */
+int vf_dest_check_size(const struct dest *d, const struct vf_msg_offer *offer,
+                       struct vf_error *err) VF_MUST_CHECK;
+int vf_dest_check_space(const struct dest *d, const struct vf_msg_offer *offer,
+                        struct vf_error *err) VF_MUST_CHECK;
+
+#endif

@@ -1,0 +1,119 @@
+/* cmd/peer.c - reaches a node. */
+#include "cmd/peer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/cmd.h"
+#include "cmd/report.h"
+#include "cmd/stopper.h"
+#include "transport/session.h"
+
+#define WHY_MS   2000 /* time for the far end to end, so that it can be asked why */
+#define CLOSE_MS 5000
+#define HURRY_MS 1500 /* the same for a user who wants to leave */
+
+struct asked {
+    const volatile int *stop;
+};
+
+static bool stopped(void *arg)
+{
+    const struct asked *a = arg;
+
+    return *a->stop != 0;
+}
+
+static struct vf_conn *reach_it(const struct vf_cli *cli, const struct vf_target *target,
+                                const struct vf_reach *reach, struct vf_error *err)
+{
+    struct asked asked = {cli->stop};
+    struct vf_conn_opts opts = {.identity = reach->identity,
+                                .known_hosts = reach->known_hosts,
+                                .remote_program = reach->remote_program,
+                                .ssh_command = reach->ssh_command,
+                                .connect_timeout_ms = (int)reach->connect_timeout * 1000,
+                                .stopped = stopped,
+                                .stopped_arg = &asked};
+
+    return vf_connect(target, &opts, err);
+}
+
+int vf_peer_open(const struct vf_cli *cli, const struct vf_target *target,
+                 const struct vf_reach *reach, enum vf_purpose purpose, const char *group,
+                 struct vf_ratelimit *limit, struct vf_peer *ret, struct vf_error *err)
+{
+    struct vf_session_opts session = {
+        .ratelimit = limit, .purpose = purpose, .program = "vmferry " VF_VERSION, .group = group};
+    struct vf_peer p = {0};
+
+    p.conn = reach_it(cli, target, reach, err);
+    if (!p.conn)
+        return -1;
+    vf_say_more(cli, "connecting to %s (%s)%s%s", vf_conn_peer(p.conn), vf_conn_backend(p.conn),
+                *vf_conn_backend_reason(p.conn) ? ": " : "", vf_conn_backend_reason(p.conn));
+    p.stream = vf_session_source(p.conn->rfd, p.conn->wfd, &session, &p.welcome, err);
+    if (p.stream)
+        p.stopper = vf_stopper_start(cli->stop, p.stream, err);
+    if (!p.stopper) {
+        vf_peer_why(&p, err);
+        vf_peer_close(&p, err);
+        return -1;
+    }
+    vf_say_more(cli, "%s: %s, store images in %s", p.welcome.node, p.welcome.program,
+                p.welcome.dir);
+    *ret = p;
+    return 0;
+}
+
+void vf_peer_why(struct vf_peer *p, struct vf_error *err)
+{
+    struct vf_error why = VF_ERROR_INIT;
+    char *said;
+
+    if (!p->conn)
+        return;
+    if (err->code == VF_ERR_UNREACHABLE) {
+        (void)vf_conn_why(p->conn, WHY_MS, &why); /* always -1: it explains */
+        if (why.code != VF_ERR_TIMEOUT && why.code != VF_ERR_NONE)
+            *err = why;
+    } else if (err->code == VF_ERR_PROTOCOL) {
+        said = vf_conn_diagnosis(p->conn);
+        if (said && *said)
+            (void)vf_error_set(err, err->code, err->sys, "%s (it says: %s)", err->msg, said);
+        free(said);
+    }
+}
+
+/* How long the far end may take to end, 0: it is not asked. */
+static int patience(const struct vf_error *outcome)
+{
+    if (!outcome)
+        return CLOSE_MS;
+    switch (outcome->code) {
+    case VF_ERR_UNREACHABLE:
+    case VF_ERR_TIMEOUT:
+    case VF_ERR_PROTOCOL:
+    case VF_ERR_AUTH:
+        return 0;
+    case VF_ERR_CANCELLED:
+        return HURRY_MS;
+    default:
+        return CLOSE_MS;
+    }
+}
+
+void vf_peer_close(struct vf_peer *p, const struct vf_error *outcome)
+{
+    int ms = patience(outcome);
+
+    vf_stopper_end(p->stopper);
+    if (p->stream)
+        p->stream->ops->close(p->stream);
+    vf_welcome_free(&p->welcome);
+    if (ms)
+        (void)vf_conn_close(p->conn, ms, NULL, NULL); /* all that matters has been answered */
+    else
+        vf_conn_abort(p->conn);
+    memset(p, 0, sizeof *p);
+}

@@ -1,0 +1,171 @@
+/* cmd/settings.c - reads vmferry.conf through libinih. */
+#include "cmd/settings.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <ini.h>
+
+#include "core/block.h"
+#include "core/checked.h"
+
+/* libinih cuts lines silently that are longer than its buffer of 200 bytes. */
+#define LINE_MAX_LEN 190u
+
+struct parse {
+    struct vf_settings *set;
+    struct vf_error *err;
+    bool failed;
+};
+
+void vf_settings_init(struct vf_settings *set)
+{
+    memset(set, 0, sizeof *set);
+    set->allow_replace = true;
+    set->accept = true;
+}
+
+void vf_settings_free(struct vf_settings *set)
+{
+    free(set->images);
+    for (size_t i = 0; i < set->ngroups; i++)
+        free(set->group[i]);
+    vf_settings_init(set);
+}
+
+int vf_group_check(const char *group, struct vf_error *err)
+{
+    size_t len = strlen(group);
+
+    for (size_t i = 0; i < len; i++) {
+        char c = group[i];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              strchr("._-", c)))
+            return vf_error_set(err, VF_ERR_USAGE, 0,
+                                "a group's name has letters, digits, '.', '_' and '-' only");
+    }
+    if (len > VF_GROUP_MAX)
+        return vf_error_set(err, VF_ERR_USAGE, 0, "a group's name has at most %u bytes",
+                            VF_GROUP_MAX);
+    return 0;
+}
+
+bool vf_settings_grants(const struct vf_settings *set, const char *group)
+{
+    for (size_t i = 0; i < set->ngroups; i++)
+        if (strcmp(set->group[i], group) == 0)
+            return true;
+    return set->ngroups == 0;
+}
+
+static int set_text(char **field, const char *value, struct vf_error *err)
+{
+    char *copy = vf_strdup(value, err);
+
+    if (!copy)
+        return -1;
+    free(*field);
+    *field = copy;
+    return 0;
+}
+
+static int set_yes_no(bool *field, const char *name, const char *value, struct vf_error *err)
+{
+    if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+        return vf_error_set(err, VF_ERR_USAGE, 0, "%s must be yes or no, not '%s'", name, value);
+    *field = value[0] == 'y';
+    return 0;
+}
+
+/* "a, b,c"; a single "default" stands for the group without a name. */
+static int set_groups(struct vf_settings *set, const char *value, struct vf_error *err)
+{
+    char *copy = vf_strdup(value, err), *save = NULL;
+    int rc = -1;
+
+    if (!copy)
+        return -1;
+    for (char *w = strtok_r(copy, ", \t", &save); w; w = strtok_r(NULL, ", \t", &save)) {
+        if (strcmp(w, "default") == 0)
+            *w = '\0';
+        if (vf_group_check(w, err) < 0)
+            goto out;
+        if (set->ngroups == VF_SETTINGS_GROUPS) {
+            vf_error_set(err, VF_ERR_USAGE, 0, "groups names more than %u", VF_SETTINGS_GROUPS);
+            goto out;
+        }
+        set->group[set->ngroups] = vf_strdup(w, err);
+        if (!set->group[set->ngroups])
+            goto out;
+        set->ngroups++;
+    }
+    rc = 0;
+out:
+    free(copy);
+    return rc;
+}
+
+static int set_one(struct vf_settings *set, const char *section, const char *name,
+                   const char *value, struct vf_error *err)
+{
+    if (strcmp(section, "store") == 0) {
+        if (strcmp(name, "images") == 0)
+            return set_text(&set->images, value, err);
+    } else if (strcmp(section, "serve") == 0) {
+        if (strcmp(name, "allow-replace") == 0)
+            return set_yes_no(&set->allow_replace, name, value, err);
+        if (strcmp(name, "accept") == 0)
+            return set_yes_no(&set->accept, name, value, err);
+        if (strcmp(name, "groups") == 0)
+            return set_groups(set, value, err);
+        if (strcmp(name, "max-image-size") == 0)
+            return vf_parse_size(value, name, VF_BLOCK, VF_MAX_BLOCKS * VF_BLOCK,
+                                 &set->max_image_size, err);
+    } else if (strcmp(section, "transfer") == 0) {
+        if (strcmp(name, "memory") == 0)
+            return vf_parse_size(value, name, UINT64_C(1) << 20, UINT64_C(1) << 40, &set->memory,
+                                 err);
+    } else {
+        return vf_error_set(err, VF_ERR_USAGE, 0, "unknown section [%s]", section);
+    }
+    return vf_error_set(err, VF_ERR_USAGE, 0, "unknown setting '%s' in [%s]", name, section);
+}
+
+/* For libinih: non-zero is success, zero makes ini_parse_string return this line's number. */
+static int handle(void *user, const char *section, const char *name, const char *value)
+{
+    struct parse *p = user;
+
+    if (p->failed)
+        return 0;
+    if (set_one(p->set, section, name, value, p->err) == 0)
+        return 1;
+    p->failed = true;
+    return 0;
+}
+
+int vf_settings_parse(struct vf_settings *set, const char *text, const char *name,
+                      struct vf_error *err)
+{
+    struct vf_error own = VF_ERROR_INIT;
+    struct parse p = {set, &own, false};
+    unsigned line_no = 1;
+    int line;
+
+    for (const char *line_at = text; *line_at; line_no++) {
+        size_t len = strcspn(line_at, "\n");
+
+        if (len > LINE_MAX_LEN)
+            return vf_error_set(err, VF_ERR_USAGE, 0, "%s: line %u is too long", name, line_no);
+        line_at += len + (line_at[len] == '\n');
+    }
+    line = ini_parse_string(text, handle, &p);
+    if (line == 0)
+        return 0;
+    if (line < 0)
+        return vf_error_nomem(err);
+    if (!p.failed)
+        return vf_error_set(err, VF_ERR_USAGE, 0, "%s: line %d: not 'name = value'", name, line);
+    return vf_error_set(err, own.code, own.sys, "%s: line %d: %s", name, line, own.msg);
+}

@@ -1,0 +1,44 @@
+/* cmd/settings.h - the settings file of a store, STORE/vmferry.conf (cmd/man/vmferry.conf.5).
+ *
+ * Thread rules: read-only after loading. */
+#ifndef VF_CMD_SETTINGS_H
+#define VF_CMD_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/error.h"
+
+#define VF_SETTINGS_GROUPS 64u /* names in `groups` at most */
+#define VF_GROUP_MAX       64u /* bytes in the name of a sharing group */
+#define VF_SETTINGS_BYTES  65536u
+
+struct vf_settings {
+    char *images;                    /* [store] images; NULL: the store's own directory "images" */
+    bool allow_replace;              /* [serve] allow-replace; default yes */
+    bool accept;                     /* [serve] accept; no: only reports, nothing is received */
+    char *group[VF_SETTINGS_GROUPS]; /* [serve] groups; none: every group is granted */
+    size_t ngroups;
+    uint64_t
+        max_image_size; /* [serve] max-image-size, bytes of content; 0: no limit but the disk's */
+    uint64_t memory;    /* [transfer] memory, bytes; 0: default */
+};
+
+/* What holds when there is no file. */
+void vf_settings_init(struct vf_settings *set);
+void vf_settings_free(struct vf_settings *set);
+
+/* Reads text (the whole file) into *set, which was initialised.  name is for messages.  A section
+ * or name that is not known, or a bad value, is VF_ERR_USAGE with the line's place. */
+int vf_settings_parse(struct vf_settings *set, const char *text, const char *name,
+                      struct vf_error *err) VF_MUST_CHECK;
+
+/* May a peer use this sharing group? */
+bool vf_settings_grants(const struct vf_settings *set, const char *group);
+
+/* A group's name: "" (the default group), or up to VF_GROUP_MAX letters, digits, '.', '_', '-'.
+ * 0, or -1 (VF_ERR_USAGE). */
+int vf_group_check(const char *group, struct vf_error *err) VF_MUST_CHECK;
+
+#endif
