@@ -1,0 +1,227 @@
+/* The destination of a transfer: names, the lock, what a .part becomes. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cmd/cmd.h"
+#include "cmd/dest.h"
+#include "tests/lib/check.h"
+
+static struct vf_error err;
+
+TEST(names)
+{
+    static const char *const good[] = {"a",    "web1.qcow2", "a b",        "-x",
+                                       "a..b", "part",       "a.part.raw", "\xc3\xa9.raw"};
+    static const char *const bad[] = {"",     ".",      "..",    ".a",   "a/b",      "/a",  "a/",
+                                      "../a", "a.part", ".part", "a\nb", "a\x1b[2J", "\x7f"};
+    char longest[VF_DEST_NAME_MAX + 2];
+
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        CHECK_OK(vf_dest_name_check(good[i], &err), &err);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        CHECK_FAIL(vf_dest_name_check(bad[i], &err), &err, VF_ERR_USAGE);
+    memset(longest, 'n', sizeof longest);
+    longest[VF_DEST_NAME_MAX + 1] = '\0';
+    CHECK_FAIL(vf_dest_name_check(longest, &err), &err, VF_ERR_USAGE);
+    longest[VF_DEST_NAME_MAX] = '\0';
+    CHECK_OK(vf_dest_name_check(longest, &err), &err);
+}
+
+/* A store in the test's directory, and a destination in it. */
+struct place {
+    struct vf_storedir *store;
+    struct vf_index *index;
+    int images;
+    struct vf_dest *dest;
+    struct vf_image *part;
+    struct vf_residents *residents;
+    struct vf_map_sink *sink;
+    int64_t leftover;
+    struct vf_msg_accept accept;
+};
+
+static void start(struct place *p, const char *store)
+{
+    struct vf_cli cli = {.store = vf_test_path(store)};
+
+    memset(p, 0, sizeof *p);
+    p->store = vf_storedir_open(&cli, &err);
+    CHECK_OK(p->store, &err);
+    p->index = vf_index_open(p->store->path, VF_INDEX_CREATE, &err);
+    CHECK_OK(p->index, &err);
+    p->images = open(p->store->images_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CHECK(p->images >= 0);
+    p->leftover = -2;
+}
+
+static void again(struct place *p)
+{
+    p->dest = vf_dest_new(p->store, p->index, p->images, "", &err);
+    CHECK_OK(p->dest, &err);
+}
+
+static int offer(struct place *p, const char *name, const char *format, uint64_t size, bool replace)
+{
+    char n[300], f[32];
+    struct vf_msg_offer o = {.size = size,
+                             .data_blocks = 8,
+                             .flags = replace ? VF_OFFER_REPLACE : 0,
+                             .name = n,
+                             .format = f};
+
+    strncpy(n, name, sizeof n - 1);
+    n[sizeof n - 1] = '\0';
+    strncpy(f, format, sizeof f - 1);
+    f[sizeof f - 1] = '\0';
+    return p->dest->ops->open(p->dest, &o, false, &p->part, &p->residents, &p->sink, &p->leftover,
+                              &p->accept, &err);
+}
+
+/* Ends a destination, as after a lost connection or with another outcome. */
+static void drop(struct place *p, enum vf_err code)
+{
+    struct vf_error outcome = {code, 0, "test"};
+
+    if (p->sink)
+        p->sink->ops->abort(p->sink);
+    vf_dest_free(p->dest, &outcome);
+    free(p->accept.path);
+    p->accept.path = NULL;
+    p->dest = NULL;
+    p->sink = NULL;
+}
+
+static void end(struct place *p)
+{
+    vf_index_close(p->index);
+    close(p->images);
+    vf_storedir_close(p->store);
+}
+
+static bool there(struct place *p, const char *name)
+{
+    return faccessat(p->images, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static const uint8_t data[4096] = {1, 2, 3};
+
+TEST(what_becomes_of_a_part)
+{
+    struct place p;
+
+    start(&p, "parts");
+    again(&p);
+    CHECK_OK(offer(&p, "a", "raw", 65536, false), &err);
+    CHECK_EQ_I64(p.leftover, -1);
+    CHECK_STR(strrchr(p.accept.path, '/'), "/a");
+    drop(&p, VF_ERR_UNREACHABLE); /* nothing was written: nothing to keep */
+    CHECK(!there(&p, "a.part") && !there(&p, "a"));
+
+    again(&p);
+    CHECK_OK(offer(&p, "a", "raw", 65536, false), &err);
+    CHECK_OK(vf_image_write(p.part, data, sizeof data, 8192, &err), &err);
+    drop(&p, VF_ERR_UNREACHABLE);
+    CHECK(there(&p, "a.part"));
+
+    again(&p); /* goes on with it: it is a donor */
+    CHECK_OK(offer(&p, "a", "raw", 65536, false), &err);
+    CHECK_EQ_I64(p.leftover, 0);
+    CHECK_EQ_U64(p.residents->ops->count(p.residents), 1);
+    drop(&p, VF_ERR_UNREACHABLE);
+
+    again(&p); /* of another size: from the beginning */
+    CHECK_OK(offer(&p, "a", "raw", 32768, false), &err);
+    CHECK_EQ_I64(p.leftover, -1);
+    CHECK_OK(vf_image_write(p.part, data, sizeof data, 0, &err), &err);
+    drop(&p, VF_ERR_SPACE); /* a full disk gets its room back */
+    CHECK(!there(&p, "a.part"));
+    end(&p);
+}
+
+TEST(one_transfer_of_a_name)
+{
+    struct place p, q;
+
+    start(&p, "lock");
+    again(&p);
+    CHECK_OK(offer(&p, "a", "raw", 4096, false), &err);
+    q = p;
+    q.sink = NULL;
+    q.accept.path = NULL;
+    again(&q);
+    CHECK_FAIL(offer(&q, "a", "raw", 4096, false), &err, VF_ERR_BUSY);
+    drop(&q, VF_ERR_BUSY);
+    CHECK(there(&p, "a.part")); /* the other's */
+    again(&q);
+    CHECK_OK(offer(&q, "b", "raw", 4096, false), &err);
+    drop(&q, VF_ERR_UNREACHABLE);
+    drop(&p, VF_ERR_UNREACHABLE);
+    again(&q);
+    CHECK_OK(offer(&q, "a", "raw", 4096, false), &err);
+    drop(&q, VF_ERR_UNREACHABLE);
+    end(&p);
+}
+
+TEST(existing_images)
+{
+    struct place p;
+
+    start(&p, "exists");
+    vf_test_write_file(vf_test_path("exists/images/a"), "x", 1);
+    again(&p);
+    CHECK_FAIL(offer(&p, "a", "raw", 4096, false), &err, VF_ERR_EXISTS);
+    drop(&p, VF_ERR_EXISTS);
+    again(&p);
+    CHECK_OK(offer(&p, "a", "raw", 4096, true), &err);
+    drop(&p, VF_ERR_UNREACHABLE);
+    CHECK(there(&p, "a"));
+    p.store->set.allow_replace = false;
+    again(&p);
+    CHECK_FAIL(offer(&p, "a", "raw", 4096, true), &err, VF_ERR_DENIED);
+    drop(&p, VF_ERR_DENIED);
+    CHECK(symlinkat("/etc/passwd", p.images, "l") == 0);
+    CHECK(symlinkat("/etc/passwd", p.images, "m.part") == 0);
+    p.store->set.allow_replace = true;
+    again(&p);
+    CHECK_FAIL(offer(&p, "l", "raw", 4096, true), &err, VF_ERR_DENIED);
+    drop(&p, VF_ERR_DENIED);
+    again(&p); /* a link in the way is removed, not followed */
+    CHECK_OK(offer(&p, "m", "raw", 4096, false), &err);
+    CHECK_EQ_I64(p.leftover, -1);
+    drop(&p, VF_ERR_UNREACHABLE);
+    end(&p);
+}
+
+TEST(refuses)
+{
+    struct place p;
+    struct vf_msg_offer huge = {.size = UINT64_C(1) << 49, .data_blocks = UINT64_C(1) << 40};
+    char name[] = "a", format[] = "raw";
+
+    start(&p, "refuses");
+    again(&p);
+    CHECK_FAIL(offer(&p, "../a", "raw", 4096, false), &err, VF_ERR_USAGE);
+    drop(&p, VF_ERR_USAGE);
+    again(&p);
+    CHECK_FAIL(offer(&p, "a", "floppy", 4096, false), &err, VF_ERR_UNSUPPORTED);
+    drop(&p, VF_ERR_UNSUPPORTED);
+    p.store->set.max_image_size = 4096;
+    again(&p);
+    CHECK_FAIL(offer(&p, "a", "raw", 4097, false), &err, VF_ERR_DENIED);
+    drop(&p, VF_ERR_DENIED);
+    p.store->set.max_image_size = 0;
+    again(&p);
+    huge.name = name;
+    huge.format = format;
+    CHECK_FAIL(p.dest->ops->open(p.dest, &huge, false, &p.part, &p.residents, &p.sink, &p.leftover,
+                                 &p.accept, &err),
+               &err, VF_ERR_SPACE);
+    drop(&p, VF_ERR_SPACE);
+    CHECK(!there(&p, "a.part"));
+    end(&p);
+}
+
+TESTS(names, what_becomes_of_a_part, one_transfer_of_a_name, existing_images, refuses)

@@ -1,0 +1,110 @@
+/* vmferry.conf: what it may say, and that everything else is refused with its line. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/settings.h"
+#include "tests/lib/check.h"
+
+static struct vf_error err;
+
+static int parse(struct vf_settings *set, const char *text)
+{
+    vf_settings_init(set);
+    return vf_settings_parse(set, text, "f", &err);
+}
+
+TEST(defaults)
+{
+    struct vf_settings s;
+
+    CHECK_OK(parse(&s, ""), &err);
+    CHECK(!s.images && s.allow_replace && s.accept && !s.max_image_size && !s.memory);
+    CHECK(vf_settings_grants(&s, "") && vf_settings_grants(&s, "any"));
+    vf_settings_free(&s);
+}
+
+TEST(all_settings)
+{
+    struct vf_settings s;
+
+    CHECK_OK(parse(&s, "# comment\n[store]\nimages = /srv/vm\n[serve]\nallow-replace = no\n"
+                       "accept = no\ngroups = a, b,default\nmax-image-size = 200G\n"
+                       "[transfer]\nmemory = 64Mi\n"),
+             &err);
+    CHECK_STR(s.images, "/srv/vm");
+    CHECK(!s.allow_replace && !s.accept);
+    CHECK_EQ_U64(s.max_image_size, UINT64_C(200000000000));
+    CHECK_EQ_U64(s.memory, 64u << 20);
+    CHECK(vf_settings_grants(&s, "a") && vf_settings_grants(&s, "b") && vf_settings_grants(&s, ""));
+    CHECK(!vf_settings_grants(&s, "c"));
+    vf_settings_free(&s);
+}
+
+TEST(the_last_of_two_counts)
+{
+    struct vf_settings s;
+
+    CHECK_OK(parse(&s, "[store]\nimages = a\nimages = b\n"), &err);
+    CHECK_STR(s.images, "b");
+    vf_settings_free(&s);
+}
+
+TEST(refuses_with_the_line)
+{
+    static const char *const bad[] = {
+        "\n[store]\nimage = x\n",
+        "\n[stores]\nimages = x\n",
+        "\n[serve]\nallow-replace = maybe\n",
+        "\n[serve]\nmax-image-size = many\n",
+        "\n[serve]\ngroups = a/b\n",
+        "\n[store]\nimages\n",
+    };
+    struct vf_settings s;
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        CHECK_FAIL(parse(&s, bad[i]), &err, VF_ERR_USAGE);
+        CHECK_HAS(err.msg, "f: line 3");
+        vf_settings_free(&s);
+    }
+}
+
+TEST(long_lines_are_not_cut)
+{
+    char text[600] = "[store]\nimages = ";
+    struct vf_settings s;
+
+    memset(text + strlen(text), 'x', 300);
+    CHECK_FAIL(parse(&s, text), &err, VF_ERR_USAGE);
+    CHECK_HAS(err.msg, "line 2 is too long");
+    vf_settings_free(&s);
+}
+
+TEST(too_many_groups)
+{
+    char text[190] = "[serve]\ngroups = ";
+    struct vf_settings s;
+
+    for (int i = 0; i < 66; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "a,");
+    CHECK_FAIL(parse(&s, text), &err, VF_ERR_USAGE);
+    vf_settings_free(&s);
+}
+
+TEST(group_names)
+{
+    char longest[VF_GROUP_MAX + 2];
+
+    memset(longest, 'g', sizeof longest);
+    longest[VF_GROUP_MAX] = '\0';
+    CHECK_OK(vf_group_check("", &err), &err);
+    CHECK_OK(vf_group_check("Tenant_7.a-b", &err), &err);
+    CHECK_OK(vf_group_check(longest, &err), &err);
+    longest[VF_GROUP_MAX] = 'g';
+    longest[VF_GROUP_MAX + 1] = '\0';
+    CHECK_FAIL(vf_group_check(longest, &err), &err, VF_ERR_USAGE);
+    CHECK_FAIL(vf_group_check("a b", &err), &err, VF_ERR_USAGE);
+    CHECK_FAIL(vf_group_check("a/b", &err), &err, VF_ERR_USAGE);
+}
+
+TESTS(defaults, all_settings, the_last_of_two_counts, refuses_with_the_line, long_lines_are_not_cut,
+      too_many_groups, group_names)
