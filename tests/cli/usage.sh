@@ -1,0 +1,78 @@
+#!/bin/sh
+# Wrong usage ends with status 2 and a phrase that helps, for people and for programs.
+. "${VF_TESTS:-$(dirname "$0")/..}/lib/functions.sh"
+
+export VMFERRY_STORE="$vf_tmp/store"
+vf_image "$vf_tmp/a.raw" 1M seed=1
+
+# wrong TEXT ARGUMENT...: status 2, TEXT in the message, and the same as JSON.
+wrong() {
+    text=$1
+    shift
+    vf_expect_exit 2 "$VMFERRY" "$@"
+    grep -qF -- "$text" "$VF_ERR" || fail "no '$text' in the message of: $*"
+    [ "$(wc -l <"$VF_ERR")" -eq 1 ] || fail "more than one line: $*"
+    [ ! -s "$VF_OUT" ] || fail "something on standard output: $*"
+    vf_expect_exit 2 "$VMFERRY" "$@" --json
+    json_is "$VF_OUT" .error.code usage
+    json_is "$VF_OUT" '.error.message | length > 0' true
+    [ "$(wc -l <"$VF_OUT")" -eq 1 ] || fail "not one line of JSON: $*"
+}
+
+wrong "a command is missing"
+wrong "unknown command 'frobnicate'" frobnicate
+wrong "did you mean 'migrate'" migarte
+wrong "did you mean 'index add'" index ad
+wrong "a command is missing" index
+wrong "a command is missing" node
+wrong "unknown command 'index frobnicate'" index frobnicate
+wrong "unknown option '--frobnicate'" --frobnicate
+wrong "did you mean '--format'" index add --fromat raw "$vf_tmp/a.raw"
+wrong "unknown option '-z'" index ls -z
+wrong "takes no value" --json=yes index ls
+wrong "--progress must be one of" --progress loud index ls
+wrong "must not be empty" --store= index ls
+
+vf_expect_exit 2 "$VMFERRY" index ls --store
+grep -q "'--store' needs a value (DIR)" "$VF_ERR" || fail "an option without its value"
+
+wrong "too few operands" index add
+wrong "too many operands" index ls x
+wrong "too few operands" index show
+wrong "too many operands" index show a b
+wrong "too few operands" index rm
+wrong "unknown image format" index add --format floppy "$vf_tmp/a.raw"
+wrong "a group's name" index add --group 'a b' "$vf_tmp/a.raw"
+
+wrong "too few operands" similar
+wrong "is no node" similar --node nowhere "$vf_tmp/a.raw"
+wrong "--rate must be" similar --rate fast "$vf_tmp/a.raw"
+
+wrong "too few operands" migrate
+wrong "--to NODE is missing" migrate "$vf_tmp/a.raw"
+wrong "is no node" migrate "$vf_tmp/a.raw" --to nowhere
+wrong "--node goes with --to auto" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --node "$vf_tmp/b"
+wrong "no nodes to choose from" migrate "$vf_tmp/a.raw" --to auto
+wrong "--compress must be" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --compress 20
+wrong "--compress must be" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --compress 0
+wrong "--streams must be" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --streams 0
+wrong "--limit-rate must be" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --limit-rate 0
+wrong "--to-format must be one of" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --to-format vmdk
+wrong "--connect-timeout must be" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --connect-timeout 0
+for name in '' . .. .hidden a/b ../a /a a.part; do
+    wrong "$([ -n "$name" ] && echo "the name '$name'" || echo "must not be empty")" \
+        migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --as "$name"
+done
+wrong "is too long" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --as "$(printf '%0251d' 1)"
+wrong "has a control character" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --as "$(printf 'a\033b')"
+[ ! -e "$vf_tmp/b" ] || fail "wrong usage made a store"
+
+wrong "too few operands" node add x
+wrong "too few operands" node rm
+wrong "a node's name" node add 'a b' /x
+wrong "'auto' cannot name a node" node add auto /x
+
+# A raw image whose guest has written another format's header is not guessed at.
+printf 'QFI\373\000\000\000\003' | dd of="$vf_tmp/a.raw" conv=notrunc status=none
+cp "$vf_tmp/a.raw" "$vf_tmp/disk"
+wrong "--format" index add "$vf_tmp/disk"
