@@ -1,0 +1,42 @@
+#!/bin/sh
+# A disk that is full, before and during a transfer: status 5, and nothing is left behind.
+. "${VF_TESTS:-$(dirname "$0")/..}/e2e/_lib.sh"
+requires_root
+
+cd "$vf_tmp" || exit
+mkdir -p "$vf_dst/images" small
+mount -t tmpfs -o size=16M,mode=700 none "$vf_dst/images" 2>/dev/null || skip "cannot mount a tmpfs"
+vf_on_exit "umount -l '$vf_dst/images'"
+
+vf_image big.raw 20M seed=1
+vf_expect_exit 5 "$VMFERRY" migrate big.raw --to "$vf_dst" --json
+json_is "$VF_OUT" .error.code space
+[ -z "$(ls "$vf_dst/images")" ] || fail "something was left"
+
+# It fitted at the beginning, but somebody else was faster.
+vf_image a.raw 8M seed=2
+for im in a.raw a.qcow2; do
+    "$VMFERRY" migrate a.raw --to "$vf_dst" --as $im --to-format "${im#a.}" --limit-rate 3M \
+        --compress none --json >"$VF_OUT" 2>"$VF_ERR" &
+    client=$!
+    vf_wait_for 10 test -s "$(received $im.part)" || fail "it does not begin"
+    head -c 14M /dev/zero >"$vf_dst/images/filler" 2>/dev/null || :
+    got=0
+    wait $client || got=$?
+    [ $got -eq 5 ] || fail "status $got"
+    json_is "$VF_OUT" .error.code space
+    rm "$vf_dst/images/filler"
+    [ -z "$(ls "$vf_dst/images")" ] || fail "something was left: $(ls "$vf_dst/images")"
+done
+moved a.raw a.raw
+
+# The index's disk is full: the index stays as it was.
+mount -t tmpfs -o size=3M,mode=700 none small
+vf_on_exit "umount -l '$vf_tmp/small'"
+vf_image s.raw 1M seed=3
+vf_expect_exit 0 "$VMFERRY" --store small index add s.raw
+vf_image many.raw 60M seed=4
+vf_expect_exit 5 "$VMFERRY" --store small index add many.raw --json
+json_is "$VF_OUT" .error.code space
+vf_expect_exit 0 "$VMFERRY" --store small index check --json
+json_is "$VF_OUT" .checked 1

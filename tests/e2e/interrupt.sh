@@ -1,0 +1,44 @@
+#!/bin/sh
+# SIGINT and SIGTERM end a migration soon, with status 130 and nothing lost.
+. "${VF_TESTS:-$(dirname "$0")/..}/e2e/_lib.sh"
+
+cd "$vf_tmp" || exit
+vf_image a.raw 1M seed=1
+
+for sig in INT TERM; do
+    vf_image $sig.raw 8M seed=${#sig}
+    "$VMFERRY" migrate $sig.raw --to "$vf_dst" --limit-rate 2M --compress none --json \
+        >"$VF_OUT" 2>"$VF_ERR" &
+    client=$!
+    vf_wait_for 10 test -s "$(received $sig.raw.part)" || fail "it does not begin"
+    sleep 1
+    start=$(date +%s%N)
+    kill -$sig $client
+    got=0
+    wait $client || got=$?
+    took=$((($(date +%s%N) - start) / 1000000))
+    [ $got -eq 130 ] || fail "SIG$sig gives status $got"
+    [ $took -lt 3000 ] || fail "it took $took ms to stop"
+    json_is "$VF_OUT" .error.code cancelled
+    vf_wait_for 10 far_end_gone || fail "the far end does not end"
+    moved $sig.raw $sig.raw --compress none
+    json_true "$VF_OUT" '.wire_bytes_sent < 8000000'
+done
+
+# Connecting, too: to something that accepts and says nothing.
+if command -v socat >/dev/null; then
+    port=$(shuf -i 20000-32000 -n 1)
+    socat "TCP-LISTEN:$port,bind=127.0.0.1,fork,reuseaddr" EXEC:'sleep 100' 2>/dev/null &
+    listener=$!
+    vf_on_exit "kill $listener"
+    sleep 0.5
+    "$VMFERRY" migrate a.raw --to "ssh://127.0.0.1:$port" --json >"$VF_OUT" 2>"$VF_ERR" &
+    client=$!
+    sleep 1
+    kill -TERM $client
+    got=0
+    wait $client || got=$?
+    [ $got -eq 130 ] || fail "while connecting: status $got"
+    vf_expect_exit 4 "$VMFERRY" migrate a.raw --to "ssh://127.0.0.1:$port" --connect-timeout 1 --json
+    json_is "$VF_OUT" .error.code timeout
+fi
