@@ -271,6 +271,8 @@ static int run_threads(struct sender *s, struct vf_error *err)
     }
     if (!s->failed)
         return 0;
+    if (s->err.code != VF_ERR_UNREACHABLE && s->err.code != VF_ERR_TIMEOUT)
+        vf_stream_fail(s->st, &s->err); /* so that the receiver can say why it ended */
     if (err)
         *err = s->err;
     return -1;
