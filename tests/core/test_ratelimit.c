@@ -1,6 +1,8 @@
 /* core/ratelimit.c, at times that the test gives. */
 #include "core/ratelimit.h"
 
+#include <pthread.h>
+
 #include "tests/lib/check.h"
 
 #define SECOND UINT64_C(1000000000)
@@ -66,4 +68,29 @@ TEST(can_be_changed)
     vf_ratelimit_free(rl);
 }
 
-TESTS(keeps_the_rate, no_limit, no_credit, can_be_changed)
+static void *take_many(void *arg)
+{
+    for (int i = 0; i < 10000; i++)
+        (void)vf_ratelimit_take_at(arg, 1000, SECOND); /* the sum of all is looked at below */
+    return NULL;
+}
+
+/* Four threads that take a thousand bytes ten thousand times at the same moment. */
+TEST(all_threads_pay_together)
+{
+    struct vf_error err;
+    struct vf_ratelimit *rl = vf_ratelimit_new(1000000, &err);
+    pthread_t t[4];
+    uint64_t wait;
+
+    CHECK_OK(rl, &err);
+    for (int i = 0; i < 4; i++)
+        CHECK(pthread_create(&t[i], NULL, take_many, rl) == 0);
+    for (int i = 0; i < 4; i++)
+        CHECK(pthread_join(t[i], NULL) == 0);
+    wait = vf_ratelimit_take_at(rl, 1, SECOND);
+    CHECK(wait > 39 * SECOND && wait <= 40 * SECOND);
+    vf_ratelimit_free(rl);
+}
+
+TESTS(keeps_the_rate, no_limit, no_credit, can_be_changed, all_threads_pay_together)
