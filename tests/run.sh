@@ -96,7 +96,7 @@ VF_TMPBASE=${TMPDIR:-/tmp}
 export VF_LIMIT VF_OUT VF_WRAPPER VF_TESTS VF_SRC VMFERRY VF_LAB VF_TMPBASE
 export LC_ALL=C TZ=UTC
 # Tests ask for impossible amounts of memory on purpose and expect NULL.
-export ASAN_OPTIONS="${ASAN_OPTIONS:-allocator_may_return_null=1:strict_string_checks=1}"
+export ASAN_OPTIONS="${ASAN_OPTIONS:-allocator_may_return_null=1:detect_stack_use_after_return=1}"
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 export TSAN_OPTIONS="${TSAN_OPTIONS:-allocator_may_return_null=1:second_deadlock_stack=1}"
 # The user's own settings must not decide a test.
