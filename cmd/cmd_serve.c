@@ -19,9 +19,10 @@
 #include "core/fdio.h"
 #include "transport/session.h"
 
-#define HOST_MAX     256
-#define SHORT_TMPDIR 48 /* QEMU's servers have sockets there, whose paths have 107 bytes at most   \
-                         */
+#define HOST_MAX 256
+#define SHORT_TMPDIR                                                                               \
+    48 /* QEMU's servers have sockets there, whose paths have 107 bytes at most                    \
+        */
 
 struct none {
     char unused;

@@ -1,6 +1,7 @@
 /* cmd/peer.c - reaches a node. */
 #include "cmd/peer.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 #include "cmd/stopper.h"
 #include "transport/session.h"
 
+#define LOOK_MS  100
 #define WHY_MS   2000 /* time for the far end to end, so that it can be asked why */
 #define CLOSE_MS 5000
 #define HURRY_MS 1500 /* the same for a user who wants to leave */
@@ -39,6 +41,20 @@ static struct vf_conn *reach_it(const struct vf_cli *cli, const struct vf_target
     return vf_connect(target, &opts, err);
 }
 
+/* Waits for the far end's first word, so that one that says nothing can be left at any time. */
+static int await_word(const struct vf_cli *cli, struct vf_conn *conn, struct vf_error *err)
+{
+    struct pollfd fd = {conn->rfd, POLLIN, 0};
+
+    for (unsigned ms = 0; ms < VF_WATCHDOG_MS; ms += LOOK_MS) {
+        if (*cli->stop)
+            return vf_error_set(err, VF_ERR_CANCELLED, 0, "interrupted");
+        if (poll(&fd, 1, LOOK_MS) != 0 && fd.revents)
+            return 0;
+    }
+    return vf_error_set(err, VF_ERR_TIMEOUT, 0, "the far end says nothing");
+}
+
 int vf_peer_open(const struct vf_cli *cli, const struct vf_target *target,
                  const struct vf_reach *reach, enum vf_purpose purpose, const char *group,
                  struct vf_ratelimit *limit, struct vf_peer *ret, struct vf_error *err)
@@ -52,7 +68,8 @@ int vf_peer_open(const struct vf_cli *cli, const struct vf_target *target,
         return -1;
     vf_say_more(cli, "connecting to %s (%s)%s%s", vf_conn_peer(p.conn), vf_conn_backend(p.conn),
                 *vf_conn_backend_reason(p.conn) ? ": " : "", vf_conn_backend_reason(p.conn));
-    p.stream = vf_session_source(p.conn->rfd, p.conn->wfd, &session, &p.welcome, err);
+    if (await_word(cli, p.conn, err) == 0)
+        p.stream = vf_session_source(p.conn->rfd, p.conn->wfd, &session, &p.welcome, err);
     if (p.stream)
         p.stopper = vf_stopper_start(cli->stop, p.stream, err);
     if (!p.stopper) {

@@ -172,7 +172,8 @@ void vf_progress_tick(void *ctx, const struct vf_progress_now *now)
     s.saved = s.done > s.sent ? s.done - s.sent : 0;
     s.seconds = at - p->start;
     s.rate = p->rate;
-    s.left = p->rate >= 1 && s.total >= s.done ? (double)(s.total - s.done) / p->rate : -1;
+    /* By the average of all: zeros and known parts come in long stretches, which go fast. */
+    s.left = s.done ? s.seconds * (double)(s.total - s.done) / (double)s.done : -1;
     p->drawn = true;
     if (p->mode == BAR)
         put_bar(p, &s);

@@ -35,4 +35,12 @@ json_true "$VF_OUT" '.version | test("^[0-9]+[.][0-9]+[.][0-9]+$")'
 vf_expect_exit 0 "$VMFERRY" migrate --help --json
 json_true "$VF_OUT" '.help | startswith("Usage:")'
 
+# What cannot be written is a failure.
+got=0
+"$VMFERRY" --help >/dev/full 2>"$VF_ERR" || got=$?
+[ $got -eq 1 ] || fail "a full standard output gives $got"
+got=0
+"$VMFERRY" --json --version >/dev/full 2>"$VF_ERR" || got=$?
+[ $got -eq 1 ] || fail "a full standard output gives $got"
+
 [ ! -e "$VMFERRY_STORE" ] || fail "--help made a store"

@@ -25,6 +25,19 @@ for sig in INT TERM; do
     json_true "$VF_OUT" '.wire_bytes_sent < 8000000'
 done
 
+# A far end that says nothing can be left, too.
+printf '#!/bin/sh\nexec sleep 100\n' >mute
+chmod +x mute
+"$VMFERRY" migrate a.raw --to ssh://h/s --ssh-command "$vf_tmp/mute" --json >"$VF_OUT" 2>"$VF_ERR" &
+client=$!
+sleep 0.5
+start=$(date +%s)
+kill -INT $client
+got=0
+wait $client || got=$?
+[ $got -eq 130 ] || fail "with a silent far end: status $got"
+[ $(($(date +%s) - start)) -lt 5 ] || fail "a silent far end is waited for"
+
 # Connecting, too: to something that accepts and says nothing.
 if command -v socat >/dev/null; then
     port=$(shuf -i 20000-32000 -n 1)
