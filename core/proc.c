@@ -223,18 +223,8 @@ int vf_proc_start(struct vf_proc *p, const char *const argv[], unsigned pipes, s
     if (!file)
         goto out;
     null = open_null(err);
-    if (null < 0 || make_pipe(report, err) < 0)
+    if (null < 0 || make_pipe(report, err) < 0 || make_pipes(pipes, theirs, ours, err) < 0)
         goto out;
-    for (int i = 0; i < 3; i++) {
-        int ends[2];
-
-        if (!(pipes & bit[i]))
-            continue;
-        if (make_pipe(ends, err) < 0)
-            goto out;
-        theirs[i] = ends[i == 0 ? 0 : 1];
-        ours[i] = ends[i == 0 ? 1 : 0];
-    }
     l.file = file;
     l.argv = (char *const *)(uintptr_t)argv; /* execve takes it without const, but keeps it */
     l.null = null;
@@ -390,6 +380,14 @@ static int too_late(struct vf_error *err)
     return vf_error_set(err, VF_ERR_TIMEOUT, 0, "did not end in time");
 }
 
+/* Has it ended?  Does not reap it. */
+static bool has_ended(pid_t pid)
+{
+    siginfo_t info = {.si_pid = 0};
+
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid;
+}
+
 /* Collects both outputs until the child closes them or ends.  (Looking at the end as well is for
  * programs that leave a daemon behind with our pipes open.) */
 static int collect(struct vf_proc *p, int64_t deadline, struct vf_buf *out, struct vf_buf *log,
@@ -400,8 +398,10 @@ static int collect(struct vf_proc *p, int64_t deadline, struct vf_buf *out, stru
 
     while ((p->out >= 0 || p->err >= 0) && !ended) {
         struct pollfd w[3] = {{p->out, POLLIN, 0}, {p->err, POLLIN, 0}, {pidfd, POLLIN, 0}};
-        int n = poll(w, 3, ms_left(deadline));
+        int left = ms_left(deadline), n;
 
+        /* Without a pidfd (old kernel): look every 100 ms. */
+        n = poll(w, 3, pidfd < 0 && (left < 0 || left > 100) ? 100 : left);
         if (n < 0 && errno != EINTR) {
             (void)vf_error_sys(err, errno, "wait for a child process"); /* rc is -1 already */
             goto out;
@@ -410,6 +410,8 @@ static int collect(struct vf_proc *p, int64_t deadline, struct vf_buf *out, stru
             (void)too_late(err); /* as above */
             goto out;
         }
+        if (n == 0)
+            ended = has_ended(p->pid);
         if (n <= 0)
             continue;
         if ((w[0].revents && take(&p->out, out, err) < 0) ||
