@@ -12,6 +12,7 @@
 #include "cmd/origin.h"
 #include "cmd/progress.h"
 #include "cmd/report.h"
+#include "cmd/soft_sink.h"
 #include "cmd/storedir.h"
 #include "core/checked.h"
 #include "core/ratelimit.h"
@@ -339,6 +340,21 @@ out:
     return rc;
 }
 
+/* A machine that comes back finds what it left: the map of what is sent is kept, if that works. */
+static struct vf_map_sink *keep_map(const struct migrate *m)
+{
+    struct vf_error why = VF_ERROR_INIT;
+    struct vf_map_sink *sink;
+
+    if (m->image.map)
+        return NULL;
+    sink = vf_index_begin(m->index, &m->image.rec, &why);
+    if (sink)
+        return vf_soft_sink_new(sink, m->cli);
+    vf_say(m->cli, "the image's map is not kept: %s", why.msg);
+    return NULL;
+}
+
 static int send_over(struct migrate *m, struct vf_peer *peer, struct vf_error *err)
 {
     struct vf_progress *progress = vf_progress_new(m->cli, m->image.path);
@@ -352,17 +368,11 @@ static int send_over(struct migrate *m, struct vf_peer *peer, struct vf_error *e
                                 .progress = progress ? vf_progress_tick : NULL,
                                 .progress_ctx = progress,
                                 .stop = m->cli->stop};
-    struct vf_map_sink *sink = NULL;
-    int rc = -1;
+    int rc;
 
-    /* A machine that comes back finds what it left: the map of what is sent is kept. */
-    if (!m->image.map)
-        sink = vf_index_begin(m->index, &m->image.rec, err);
-    if (m->image.map || sink) {
-        vf_progress_over(progress, peer->stream);
-        rc = vf_send(peer->stream, &peer->welcome, m->image.image, m->image.map, sink, &opts,
-                     &m->result, err);
-    }
+    vf_progress_over(progress, peer->stream);
+    rc = vf_send(peer->stream, &peer->welcome, m->image.image, m->image.map, keep_map(m), &opts,
+                 &m->result, err);
     vf_progress_end(progress);
     peer->stream->ops->stats(peer->stream, &m->wire);
     if (rc == 0 && (!m->result.peer.path || !*m->result.peer.path)) {

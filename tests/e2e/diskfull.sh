@@ -40,3 +40,9 @@ vf_expect_exit 5 "$VMFERRY" --store small index add many.raw --json
 json_is "$VF_OUT" .error.code space
 vf_expect_exit 0 "$VMFERRY" --store small index check --json
 json_is "$VF_OUT" .checked 1
+
+# A migration from there works all the same; only its map is not kept.
+vf_expect_exit 0 "$VMFERRY" --store small migrate many.raw --to "$vf_tmp/roomy" --json
+is_sound "$VF_OUT"
+grep -q "map is not kept" "$VF_ERR" || fail "not a word about the map"
+cmp many.raw roomy/images/many.raw
