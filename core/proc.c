@@ -212,9 +212,27 @@ static int read_report(int fd, const char *name, struct vf_error *err)
     return 0;
 }
 
-int vf_proc_start(struct vf_proc *p, const char *const argv[], unsigned pipes, struct vf_error *err)
+/* A pipe for each descriptor that was asked for.  What was made before an error is the caller's to
+ * close. */
+static int make_pipes(unsigned pipes, int theirs[3], int ours[3], struct vf_error *err)
 {
     static const unsigned bit[3] = {VF_PROC_IN, VF_PROC_OUT, VF_PROC_ERR};
+
+    for (int i = 0; i < 3; i++) {
+        int ends[2];
+
+        if (!(pipes & bit[i]))
+            continue;
+        if (make_pipe(ends, err) < 0)
+            return -1;
+        theirs[i] = ends[i == 0 ? 0 : 1];
+        ours[i] = ends[i == 0 ? 1 : 0];
+    }
+    return 0;
+}
+
+int vf_proc_start(struct vf_proc *p, const char *const argv[], unsigned pipes, struct vf_error *err)
+{
     int theirs[3] = {-1, -1, -1}, ours[3] = {-1, -1, -1}, report[2] = {-1, -1}, null = -1, rc = -1;
     char *file = find_program(argv[0], err);
     struct launch l = {.parent = getpid()};
