@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <libssh2.h>
+#include <openssl/crypto.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,7 +22,9 @@
 
 int vf_transport_init(struct vf_error *err)
 {
-    if (libssh2_init(0) != 0)
+    /* Without this, exit() takes OpenSSL apart under connections that still run; a program that
+     * gives up in the middle would crash instead of telling why. */
+    if (OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL) != 1 || libssh2_init(0) != 0)
         return vf_error_set(err, VF_ERR_IO, 0, "libssh2 cannot be initialised");
     (void)signal(SIGPIPE, SIG_IGN); /* cannot fail for this signal */
     return 0;

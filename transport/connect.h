@@ -53,8 +53,8 @@ struct vf_conn {
     const struct vf_conn_ops *ops; /* private, as is what stands behind this struct */
 };
 
-/* Once, from main, before any thread: prepares libssh2 (which is not thread-safe about that) and
- * ignores SIGPIPE. */
+/* Once, from main, before any thread and any use of OpenSSL: prepares libssh2 (which is not
+ * thread-safe about that), makes exit() safe while connections still run, and ignores SIGPIPE. */
 int vf_transport_init(struct vf_error *err) VF_MUST_CHECK;
 
 /* Gives back what vf_transport_init took; when no connection and no thread is left. */
