@@ -22,8 +22,8 @@
 
 int vf_transport_init(struct vf_error *err)
 {
-    /* Without this OpenSSL takes itself apart when main returns, under connections that still run; a
-     * program that gives up in the middle would crash instead of telling why. */
+    /* Without this OpenSSL takes itself apart when main returns, under connections that still run;
+     * a program that gives up in the middle would crash instead of telling why. */
     if (OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL) != 1 || libssh2_init(0) != 0)
         return vf_error_set(err, VF_ERR_IO, 0, "libssh2 cannot be initialised");
     (void)signal(SIGPIPE, SIG_IGN); /* cannot fail for this signal */
