@@ -54,7 +54,7 @@ struct vf_conn {
 };
 
 /* Once, from main, before any thread and any use of OpenSSL: prepares libssh2 (which is not
- * thread-safe about that), makes exit() safe while connections still run, and ignores SIGPIPE. */
+ * thread-safe about that), lets a process end while connections still run, and ignores SIGPIPE. */
 int vf_transport_init(struct vf_error *err) VF_MUST_CHECK;
 
 /* Gives back what vf_transport_init took; when no connection and no thread is left. */
