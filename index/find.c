@@ -99,7 +99,7 @@ static int ask_page(struct finding *f, struct vf_txn *t, uint32_t image, const s
 
         for (size_t i = 0; i < n; i++)
             ids[i] = f->q[from + i].id;
-        vf_lookup_ids(page, ids, n, pos);
+        vf_lookup_lower(page, ids, n, pos);
         for (size_t i = 0; i < n; i++)
             if (pos[i] < page->n && vf_page_id(page, pos[i]) == ids[i] &&
                 answer(f, t, image, page, pos[i], &f->q[from + i], err) < 0)

@@ -117,13 +117,13 @@ static size_t lookup_one(const struct column *c, uint64_t v)
     return pos;
 }
 
-void vf_lookup_ids(const struct vf_page *page, const uint64_t *ids, size_t m, uint32_t *ret)
+void vf_lookup_lower(const struct vf_page *page, const uint64_t *v, size_t m, uint32_t *ret)
 {
     const struct column c = column_of(page);
 
     if (m > c.n / SPARSE) {
         for (size_t i = 0, k = 0; i < m; i++) {
-            while (k < c.n && id_at(c.p, k) < ids[i])
+            while (k < c.n && at(&c, k) < v[i])
                 k++;
             ret[i] = (uint32_t)k;
         }
@@ -133,7 +133,7 @@ void vf_lookup_ids(const struct vf_page *page, const uint64_t *ids, size_t m, ui
         const size_t some = m - i < LANES ? m - i : LANES;
         size_t pos[LANES];
 
-        lookup_some(&c, ids + i, some, pos);
+        lookup_some(&c, v + i, some, pos);
         for (size_t k = 0; k < some; k++)
             ret[i + k] = (uint32_t)pos[k];
     }

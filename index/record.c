@@ -11,22 +11,25 @@
 
 static const uint8_t magic[8] = {'v', 'f', '-', 'i', 'n', 'd', 'e', 'x'};
 
+#define SUM_SEED  UINT64_C(0x9e3779b97f4a7c15)
+#define SUM_TIMES UINT64_C(0xff51afd7ed558ccd)
+
 /* Eight bytes at a time; every step is invertible, so that no change of a single word is lost
  * before the last line. */
 uint32_t vf_index_checksum(const void *data, size_t len)
 {
     const uint8_t *p = data;
-    uint64_t h = UINT64_C(0x9e3779b97f4a7c15) ^ len;
+    uint64_t h = SUM_SEED ^ len;
 
     for (; len >= 8; p += 8, len -= 8) {
-        h = (h ^ vf_ld64(p)) * UINT64_C(0xff51afd7ed558ccd);
+        h = (h ^ vf_ld64(p)) * SUM_TIMES;
         h ^= h >> 32;
     }
     if (len) {
-        h = (h ^ vf_ldn(p, (unsigned)len)) * UINT64_C(0xff51afd7ed558ccd);
+        h = (h ^ vf_ldn(p, (unsigned)len)) * SUM_TIMES;
         h ^= h >> 32;
     }
-    return (uint32_t)(h ^ h >> 32);
+    return (uint32_t)(h * SUM_TIMES >> 32);
 }
 
 int vf_record_check_path(const char *path, struct vf_error *err)

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "core/checked.h"
@@ -63,14 +63,34 @@ static int fail(const struct vf_store *st, int rc, const char *what, struct vf_e
     }
 }
 
+/* Would more data find room beside the index?  0, or why not. */
+static int probe_room(const struct vf_store *st)
+{
+    static const uint8_t zeros[65536];
+    struct vf_error err = VF_ERROR_INIT;
+    struct rlimit lim;
+    mdb_filehandle_t data;
+    struct stat sb;
+    int fd, rc = 0;
+
+    if (mdb_env_get_fd(st->env, &data) == 0 && fstat(data, &sb) == 0 &&
+        getrlimit(RLIMIT_FSIZE, &lim) == 0 && (rlim_t)sb.st_size + sizeof zeros > lim.rlim_cur)
+        return EFBIG;
+    fd = vf_tmpfile(st->dir, &err);
+    for (unsigned i = 0; fd >= 0 && rc == 0 && i < 16; i++)
+        rc = vf_write_full(fd, zeros, sizeof zeros, &err);
+    if (fd >= 0 && rc == 0 && fsync(fd) < 0) /* only now is the room taken on some file systems */
+        err.sys = errno;
+    vf_close_fd(&fd);
+    return err.sys;
+}
+
 /* LMDB makes EIO out of a write that came out short, as it does on a full disk. */
 static int commit_failed(const struct vf_store *st, int rc, struct vf_error *err)
 {
-    struct statvfs fs;
+    int why = rc == EIO ? probe_room(st) : 0;
 
-    if (rc == EIO && statvfs(st->dir, &fs) == 0 && fs.f_bavail * fs.f_frsize < (1u << 20))
-        rc = ENOSPC;
-    return fail(st, rc, "write the index", err);
+    return fail(st, why ? why : rc, "write the index", err);
 }
 
 /* ---- opening ---- */
