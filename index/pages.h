@@ -156,8 +156,6 @@ int vf_prints_builder_finish(struct vf_prints_builder *b, struct vf_buf *ret_pri
                              struct vf_buf *ret_counts, struct vf_error *err) VF_MUST_CHECK;
 
 uint64_t vf_page_print(const struct vf_page *page, uint32_t i);
-/* First block of entry i of a counts page (hostile: may be beyond the image). */
-uint64_t vf_page_block(const struct vf_page *page, uint32_t i);
 
 /* Walks a counts page. */
 struct vf_count_iter {

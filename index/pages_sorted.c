@@ -63,11 +63,6 @@ uint64_t vf_page_number(const struct vf_page *page, uint32_t i)
     return vf_ldn(page->body + (size_t)page->n * VF_ID_LEN + (size_t)i * page->width, page->width);
 }
 
-uint64_t vf_page_block(const struct vf_page *page, uint32_t i)
-{
-    return vf_ldn(page->body + (size_t)i * page->width, page->width);
-}
-
 /* ---- prints: n times 8 bytes; counts: n times a block (width), then varint pairs, in the order of
  * the entries that occur more than once: entries since the one before, count - 2 ---- */
 

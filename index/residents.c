@@ -206,7 +206,6 @@ static void set_close(struct vf_residents *base)
 static const struct vf_residents_ops set_ops = {
     .count = set_count,
     .find = vf_residents_find,
-    .find_blocks = vf_residents_find_blocks,
     .segments = set_segments,
     .digests = set_digests,
     .open = set_open,

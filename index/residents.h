@@ -26,11 +26,9 @@ static inline struct vf_resident_set *vf_resident_set(struct vf_residents *base)
     return (struct vf_resident_set *)base;
 }
 
-/* find, find_blocks and shared of struct vf_residents_ops. */
+/* find and shared of struct vf_residents_ops. */
 int vf_residents_find(struct vf_residents *base, unsigned level, const uint8_t (*ids)[VF_ID_LEN],
                       size_t n, struct vf_place (*ret)[VF_PLACES], struct vf_error *err);
-int vf_residents_find_blocks(struct vf_residents *base, const uint64_t *prints, size_t n,
-                             struct vf_place *ret, struct vf_error *err);
 int vf_residents_shared(struct vf_residents *base, vf_print_next *next, void *ctx,
                         struct vf_shared *ret_each, struct vf_shared *ret_all,
                         struct vf_error *err);
