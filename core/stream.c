@@ -23,6 +23,7 @@ void vf_msg_free(struct vf_msg *m)
         free(m->welcome.node);
         free(m->welcome.group);
         free(m->welcome.dir);
+        free(m->welcome.token);
         break;
     case VF_MSG_OFFER:
         free(m->offer.name);
@@ -43,6 +44,12 @@ void vf_msg_free(struct vf_msg *m)
         break;
     case VF_MSG_DATA:
         free(m->data.bytes);
+        break;
+    case VF_MSG_PIECE:
+        free(m->piece.bytes);
+        break;
+    case VF_MSG_LINK:
+        free(m->link.token);
         break;
     case VF_MSG_SEGMENTS:
         free(m->segments.run);
@@ -66,6 +73,8 @@ void vf_msg_free(struct vf_msg *m)
     case VF_MSG_END:
     case VF_MSG_PING:
     case VF_MSG_PONG:
+    case VF_MSG_FENCE:
+    case VF_MSG_ACK:
     case VF_MSG_TYPES_:
         break; /* nothing owned */
     }

@@ -56,6 +56,10 @@ enum vf_msg_type {
     VF_MSG_FAIL,
     VF_MSG_PING,
     VF_MSG_PONG,
+    VF_MSG_LINK, /* from here on: transport/'s own, the engine never sees them */
+    VF_MSG_PIECE,
+    VF_MSG_FENCE,
+    VF_MSG_ACK,
     VF_MSG_TYPES_
 };
 
@@ -67,6 +71,7 @@ enum vf_msg_type {
 #define VF_MAX_RUNS   16384u        /* runs in REPAIR */
 #define VF_MAX_DATA   (256u * 1024) /* bytes in DATA */
 #define VF_MAX_IMAGES 65536u        /* images in COUNTS */
+#define VF_TOKEN_LEN  32u           /* characters of a token that is not empty */
 #define VF_BATCH_BLOCKS                                                                            \
     65536u /* non-zero blocks in a batch at most (32 MiB); its range may be wider */
 #define VF_BATCHES_OPEN 256u /* batches announced and not DONE at most */
@@ -93,10 +98,13 @@ struct vf_msg_welcome {
     uint8_t window_log;  /* largest zstd window that the receiver decodes, 2^n bytes */
     uint64_t free_bytes; /* on the file system of the image directory, for us */
     uint64_t resident_images, resident_blocks;
-    bool writable;        /* it would take an image */
-    char *program, *node; /* its version, its host name */
-    char *group;          /* the group granted */
-    char *dir;            /* image directory */
+    bool writable;         /* it would take an image */
+    char *program, *node;  /* its version, its host name */
+    char *group;           /* the group granted */
+    char *dir;             /* image directory */
+    char *token;           /* what further connections name; "": it takes none */
+    uint8_t links_max;     /* how many of them */
+    uint64_t links_window; /* bytes in PIECEs that it keeps until they can be delivered */
 };
 enum { VF_OFFER_REPLACE = 1, VF_OFFER_ALL = VF_OFFER_REPLACE };
 struct vf_msg_offer {
@@ -185,6 +193,20 @@ struct vf_msg_fail {
 struct vf_msg_ping {
     uint64_t cookie;
 };
+struct vf_msg_link { /* first on a further connection */
+    uint8_t number;
+    char *token; /* from WELCOME */
+};
+struct vf_msg_piece { /* DATA that may come over any connection */
+    uint64_t seq;     /* from 0 */
+    uint64_t after;   /* messages that were sent before it on the first connection */
+    size_t len;
+    uint8_t *bytes;
+};
+struct vf_msg_fence { /* FENCE: what follows was sent after so many PIECEs; ACK: so many were taken
+                       */
+    uint64_t pieces;
+};
 
 struct vf_msg {
     enum vf_msg_type type;
@@ -206,6 +228,9 @@ struct vf_msg {
         struct vf_msg_result result;
         struct vf_msg_fail fail;
         struct vf_msg_ping ping, pong;
+        struct vf_msg_link link;
+        struct vf_msg_piece piece;
+        struct vf_msg_fence fence, ack;
     };
 };
 

@@ -41,6 +41,10 @@ uint32_t vf_frame_ceiling(uint8_t type)
         [VF_MSG_FAIL] = 1 + TEXT,
         [VF_MSG_PING] = 8,
         [VF_MSG_PONG] = 8,
+        [VF_MSG_LINK] = 1 + 1 + VF_TOKEN_LEN,
+        [VF_MSG_PIECE] = 2 * NUM64 + VF_MAX_DATA,
+        [VF_MSG_FENCE] = NUM64,
+        [VF_MSG_ACK] = NUM64,
     };
 
     return type < VF_MSG_TYPES_ ? ceiling[type] : 0;

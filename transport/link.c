@@ -55,6 +55,7 @@ int vf_link_open(struct vf_link *l, int rfd, int wfd, unsigned watchdog_ms,
     l->wfd = wfd;
     l->watchdog_ms = watchdog_ms;
     l->rate = rate;
+    l->nudge_fd = -1;
     l->piece = 1024;
     l->wsock = fstat(wfd, &st) == 0 && S_ISSOCK(st.st_mode);
     atomic_store(&l->sent_ms, vf_link_now_ms());
@@ -97,13 +98,18 @@ static int cancelled(struct vf_error *err)
     return vf_error_set(err, VF_ERR_CANCELLED, 0, "cancelled");
 }
 
-/* Waits until fd is ready, wake is set, or ms have passed; wake may be -1, and so may fd. */
-static void wait_for(int fd, short events, int wake, int64_t ms)
+/* Waits until fd is ready, wake or nudge is readable, or ms have passed; each may be -1.  True:
+ * only nudge was. */
+static bool wait_for(int fd, short events, int wake, int nudge, int64_t ms)
 {
-    struct pollfd p[2] = {{fd, events, 0}, {wake, POLLIN, 0}};
+    struct pollfd p[3] = {{fd, events, 0}, {wake, POLLIN, 0}, {nudge, POLLIN, 0}};
 
-    /* What happened is seen by trying again. */
-    (void)poll(p, 2, ms < 0 ? 0 : ms > INT32_MAX ? INT32_MAX : (int)ms);
+    /* What else happened is seen by trying again. */
+    return poll(p, 3,
+                ms < 0           ? 0
+                : ms > INT32_MAX ? INT32_MAX
+                                 : (int)ms) > 0 &&
+           p[2].revents && !p[0].revents;
 }
 
 static int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -144,7 +150,8 @@ long vf_link_read(struct vf_link *l, void *buf, size_t len, int64_t limit_ms, st
             return vf_error_set(err, VF_ERR_TIMEOUT, 0,
                                 "nothing was heard from the far end for %" PRId64 " ms",
                                 now - start);
-        wait_for(l->rfd, POLLIN, l->wake_fd, end - now);
+        if (wait_for(l->rfd, POLLIN, l->wake_fd, l->nudge_fd, end - now))
+            return VF_LINK_NUDGED;
     }
 }
 
@@ -206,7 +213,7 @@ static size_t pay(struct vf_link *l, size_t want, bool urgent)
     else if (ms < 100 && l->piece < PIECE_MAX)
         l->piece *= 2;
     if (ms && !urgent)
-        wait_for(-1, 0, l->wake_fd, ms);
+        (void)wait_for(-1, 0, l->wake_fd, -1, ms); /* time passes, that is all */
     return n;
 }
 
@@ -259,7 +266,7 @@ int vf_link_write(struct vf_link *l, struct iovec *iov, size_t n, int64_t urgent
         if (now >= end)
             return vf_error_set(err, VF_ERR_TIMEOUT, 0,
                                 "the far end has taken nothing for %" PRId64 " ms", now - moved);
-        wait_for(l->wfd, POLLOUT, wake, end - now);
+        (void)wait_for(l->wfd, POLLOUT, wake, -1, end - now); /* seen by trying again */
     }
     return 0;
 }

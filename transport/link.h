@@ -25,6 +25,7 @@ struct vf_link {
     int rflags, wflags; /* file status flags as they were found */
     bool wsock;         /* wfd is a socket */
     int wake_fd;        /* eventfd, readable from vf_link_cancel on */
+    int nudge_fd;       /* a read also ends when this is readable; borrowed, -1: none */
     int64_t watchdog_ms;
     struct vf_ratelimit *rate; /* borrowed; NULL: no limit */
     size_t piece;              /* bytes to pay for at a time; the writer's own */
@@ -46,6 +47,9 @@ void vf_link_close(struct vf_link *l);
 
 /* Makes running and later reads and writes fail with VF_ERR_CANCELLED. */
 void vf_link_cancel(struct vf_link *l);
+
+/* What vf_link_read returns when nothing came but nudge_fd was readable. */
+#define VF_LINK_NUDGED (-2)
 
 /* Waits for bytes and takes up to len of them; how many, 0 at the end of the stream.  -1:
  * VF_ERR_TIMEOUT when none came for limit_ms (0: the watchdog's time), VF_ERR_UNREACHABLE,

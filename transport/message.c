@@ -12,7 +12,8 @@ const char *vf_msg_name(uint8_t type)
         [VF_MSG_DONE] = "DONE",     [VF_MSG_RECHECK] = "RECHECK", [VF_MSG_SEGMENTS] = "SEGMENTS",
         [VF_MSG_REPAIR] = "REPAIR", [VF_MSG_END] = "END",         [VF_MSG_COUNTS] = "COUNTS",
         [VF_MSG_RESULT] = "RESULT", [VF_MSG_FAIL] = "FAIL",       [VF_MSG_PING] = "PING",
-        [VF_MSG_PONG] = "PONG",
+        [VF_MSG_PONG] = "PONG",     [VF_MSG_LINK] = "LINK",       [VF_MSG_PIECE] = "PIECE",
+        [VF_MSG_FENCE] = "FENCE",   [VF_MSG_ACK] = "ACK",
     };
 
     return type < VF_MSG_TYPES_ && name[type] ? name[type] : "?";
@@ -90,6 +91,9 @@ static void put_welcome(struct out *o, const struct vf_msg_welcome *m)
     put_text(o, m->node);
     put_text(o, m->group);
     put_text(o, m->dir);
+    put_text(o, m->token);
+    put_u8(o, m->links_max);
+    put_num(o, m->links_window);
 }
 
 static void put_offer(struct out *o, const struct vf_msg_offer *m)
@@ -247,6 +251,19 @@ static void put(struct out *o, const struct vf_msg *m)
     case VF_MSG_PING:
     case VF_MSG_PONG:
         put_u64(o, m->ping.cookie); /* the same member for both */
+        break;
+    case VF_MSG_LINK:
+        put_u8(o, m->link.number);
+        put_text(o, m->link.token);
+        break;
+    case VF_MSG_PIECE:
+        put_num(o, m->piece.seq);
+        put_num(o, m->piece.after);
+        put_bytes(o, m->piece.bytes, m->piece.len);
+        break;
+    case VF_MSG_FENCE:
+    case VF_MSG_ACK:
+        put_num(o, m->fence.pieces); /* the same member for both */
         break;
     case VF_MSG_TYPES_:
         break; /* vf_msg_wrong has refused it */

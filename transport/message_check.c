@@ -61,6 +61,15 @@ static const char *hello_wrong(const struct vf_msg_hello *m)
     return why ? why : text_wrong(m->group, VF_MAX_TEXT);
 }
 
+static const char *token_wrong(const char *s)
+{
+    size_t len = s ? strnlen(s, VF_TOKEN_LEN + 1) : 0;
+
+    if (len != VF_TOKEN_LEN || strspn(s, "0123456789abcdef") != len)
+        return "token";
+    return NULL;
+}
+
 static const char *welcome_wrong(const struct vf_msg_welcome *m)
 {
     const char *const text[] = {m->program, m->node, m->group, m->dir};
@@ -77,7 +86,7 @@ static const char *welcome_wrong(const struct vf_msg_welcome *m)
         if (why)
             return why;
     }
-    return NULL;
+    return m->token && *m->token ? token_wrong(m->token) : NULL;
 }
 
 static const char *offer_wrong(const struct vf_msg_offer *m)
@@ -185,9 +194,9 @@ static const char *repair_wrong(const struct vf_msg_repair *m)
     return m->n > VF_MAX_RUNS ? "too many runs" : runs_wrong(m->run, m->n, VF_MAX_BLOCKS);
 }
 
-static const char *data_wrong(const struct vf_msg_data *m)
+static const char *data_wrong(size_t len)
 {
-    return m->len == 0 || m->len > VF_MAX_DATA ? "length" : NULL;
+    return len == 0 || len > VF_MAX_DATA ? "length" : NULL;
 }
 
 static const char *end_wrong(const struct vf_msg_end *m)
@@ -215,7 +224,11 @@ const char *vf_msg_wrong(const struct vf_msg *m)
     case VF_MSG_PROBES:
         return probes_wrong(&m->probes);
     case VF_MSG_DATA:
-        return data_wrong(&m->data);
+        return data_wrong(m->data.len);
+    case VF_MSG_PIECE:
+        return data_wrong(m->piece.len);
+    case VF_MSG_LINK:
+        return token_wrong(m->link.token);
     case VF_MSG_SEGMENTS:
         return segments_wrong(&m->segments);
     case VF_MSG_REPAIR:
@@ -232,6 +245,8 @@ const char *vf_msg_wrong(const struct vf_msg *m)
     case VF_MSG_RECHECK:
     case VF_MSG_PING:
     case VF_MSG_PONG:
+    case VF_MSG_FENCE:
+    case VF_MSG_ACK:
         return NULL;
     case VF_MSG_TYPES_:
         break;

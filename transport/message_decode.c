@@ -176,7 +176,8 @@ static bool get_welcome(struct in *in, struct vf_msg_welcome *m)
            get_num(in, UINT32_MAX, &m->resident_images) &&
            get_num(in, UINT64_MAX, &m->resident_blocks) && get_text(in, VF_MAX_TEXT, &m->program) &&
            get_text(in, VF_MAX_TEXT, &m->node) && get_text(in, VF_MAX_TEXT, &m->group) &&
-           get_text(in, VF_MAX_TEXT, &m->dir);
+           get_text(in, VF_MAX_TEXT, &m->dir) && get_text(in, VF_TOKEN_LEN, &m->token) &&
+           get_u8(in, &m->links_max) && get_num(in, UINT64_MAX, &m->links_window);
 }
 
 static bool get_offer(struct in *in, struct vf_msg_offer *m)
@@ -234,13 +235,14 @@ static bool get_probes(struct in *in, struct vf_msg_probes *m)
            (m->digest = get_bytes(in, m->n, m->width)) != NULL;
 }
 
-static bool get_data(struct in *in, struct vf_msg_data *m)
+/* All that is left. */
+static bool get_data(struct in *in, size_t *ret_len, uint8_t **ret_bytes)
 {
-    m->len = vf_reader_left(&in->r);
-    if (m->len > VF_MAX_DATA)
+    *ret_len = vf_reader_left(&in->r);
+    if (*ret_len > VF_MAX_DATA)
         return fail(in, "length");
-    m->bytes = get_bytes(in, m->len, 1);
-    return m->bytes != NULL;
+    *ret_bytes = get_bytes(in, *ret_len, 1);
+    return *ret_bytes != NULL;
 }
 
 static bool get_segments(struct in *in, struct vf_msg_segments *m)
@@ -322,7 +324,7 @@ static bool get(struct in *in, struct vf_msg *m)
     case VF_MSG_PROBES:
         return get_probes(in, &m->probes);
     case VF_MSG_DATA:
-        return get_data(in, &m->data);
+        return get_data(in, &m->data.len, &m->data.bytes);
     case VF_MSG_DONE:
     case VF_MSG_RECHECK:
         return get_u32(in, &m->done.batch); /* the same member for both */
@@ -342,6 +344,14 @@ static bool get(struct in *in, struct vf_msg *m)
     case VF_MSG_PING:
     case VF_MSG_PONG:
         return vf_reader_u64(&in->r, &m->ping.cookie) || fail(in, "cut short");
+    case VF_MSG_LINK:
+        return get_u8(in, &m->link.number) && get_text(in, VF_TOKEN_LEN, &m->link.token);
+    case VF_MSG_PIECE:
+        return get_num(in, UINT64_MAX, &m->piece.seq) && get_num(in, UINT64_MAX, &m->piece.after) &&
+               get_data(in, &m->piece.len, &m->piece.bytes);
+    case VF_MSG_FENCE:
+    case VF_MSG_ACK:
+        return get_num(in, UINT64_MAX, &m->fence.pieces); /* the same member for both */
     case VF_MSG_TYPES_:
         break;
     }

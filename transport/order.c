@@ -12,12 +12,12 @@
 #define MIGRATE   (1u << VF_FOR_MIGRATE)
 #define COUNT     (1u << VF_FOR_COUNT)
 #define CHECK     (1u << VF_FOR_CHECK)
-#define ANY       0xffu
+#define ANY       0xffffu
 #define WORK      (IN(VF_PHASE_WORK) | IN(VF_PHASE_RESULT)) /* for the source */
 
 /* Who may send a type, in which phases, for which purposes. */
 struct rule {
-    uint8_t from, phases, purposes;
+    uint16_t from, phases, purposes;
 };
 
 static const struct rule rules[VF_MSG_TYPES_] = {
@@ -40,6 +40,10 @@ static const struct rule rules[VF_MSG_TYPES_] = {
     [VF_MSG_FAIL] = {SOURCE | RECEIVER, ANY, ANY},
     [VF_MSG_PING] = {SOURCE | RECEIVER, ANY & ~IN(VF_PHASE_HELLO), ANY},
     [VF_MSG_PONG] = {SOURCE | RECEIVER, ANY & ~IN(VF_PHASE_HELLO), ANY},
+    [VF_MSG_LINK] = {SOURCE, IN(VF_PHASE_HELLO), ANY},
+    [VF_MSG_PIECE] = {SOURCE, WORK, MIGRATE},
+    [VF_MSG_FENCE] = {SOURCE, WORK, MIGRATE},
+    [VF_MSG_ACK] = {RECEIVER, WORK, MIGRATE},
 };
 
 static int refuse(uint8_t type, const char *why, struct vf_error *err)
@@ -56,6 +60,7 @@ int vf_order_type(const struct vf_order *o, enum vf_side from, uint8_t type, str
         [VF_PHASE_OFFER] = "before OFFER",       [VF_PHASE_ACCEPT] = "before ACCEPT",
         [VF_PHASE_WORK] = "during the transfer", [VF_PHASE_COUNTS] = "after END",
         [VF_PHASE_RESULT] = "after RESULT",      [VF_PHASE_OVER] = "after COUNTS",
+        [VF_PHASE_LINK] = "after LINK",
     };
     const struct rule *r = &rules[type < VF_MSG_TYPES_ ? type : 0];
 
@@ -255,7 +260,13 @@ int vf_order_step(struct vf_order *o, enum vf_side from, const struct vf_msg *m,
         return 0;
     case VF_MSG_PONG:
         return step_pong(o, from, err);
+    case VF_MSG_LINK:
+        o->phase = VF_PHASE_LINK;
+        return 0;
     case VF_MSG_DATA:
+    case VF_MSG_PIECE: /* their numbers are looked at where they are put in order */
+    case VF_MSG_FENCE:
+    case VF_MSG_ACK:
     case VF_MSG_TYPES_:
         break;
     }

@@ -27,6 +27,7 @@ enum vf_phase {
     VF_PHASE_COUNTS,  /* END was */
     VF_PHASE_RESULT,  /* RESULT was; what the source sent before it knew is on its way */
     VF_PHASE_OVER,    /* COUNTS was */
+    VF_PHASE_LINK,    /* LINK was: no conversation of its own */
 };
 
 /* An announced batch that is not DONE. */

@@ -10,6 +10,7 @@
 
 #include "core/checked.h"
 #include "transport/frame.h"
+#include "transport/join.h"
 #include "transport/message.h"
 #include "transport/session_impl.h"
 
@@ -25,6 +26,11 @@ static bool pulse_due(struct vf_session *s, struct vf_msg *ret, int64_t *ret_ms)
 
     memset(ret, 0, sizeof *ret);
     *ret_ms = at;
+    if (s->ack_due) {
+        s->ack_due = false;
+        *ret = (struct vf_msg){.type = VF_MSG_ACK, .ack = {s->ack}};
+        return true;
+    }
     ret->type = s->pong_due ? VF_MSG_PONG : VF_MSG_PING;
     ret->ping.cookie = s->pong_due ? s->pong_cookie : (uint64_t)at;
     if (!s->pong_due && vf_link_now_ms() < at)
@@ -39,7 +45,6 @@ static void *pulse(void *arg)
     struct vf_msg m;
     int64_t at;
 
-    (void)pthread_setname_np(pthread_self(), "vf-keepalive"); /* for debuggers only */
     pthread_mutex_lock(&s->pulse_lock);
     while (!s->stop) {
         if (pulse_due(s, &m, &at)) {
@@ -56,13 +61,17 @@ static void *pulse(void *arg)
             struct timespec t = {.tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000};
 
             pthread_cond_timedwait(&s->pulse_cond, &s->pulse_lock, &t);
+            pthread_mutex_unlock(&s->pulse_lock);
+            vf_ins_pulse(s);
+            pthread_mutex_lock(&s->pulse_lock);
         }
     }
     pthread_mutex_unlock(&s->pulse_lock);
     return NULL;
 }
 
-static int start_pulse(struct vf_session *s, struct vf_error *err)
+int vf_session_thread(pthread_t *ret, const char *name, void *(*run)(void *), void *arg,
+                      struct vf_error *err)
 {
     pthread_attr_t attr;
     sigset_t all, old;
@@ -75,25 +84,60 @@ static int start_pulse(struct vf_session *s, struct vf_error *err)
     /* Signals are for the program's own threads. */
     sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &old); /* cannot fail with a valid set */
-    rc = pthread_create(&s->pulse, &attr, pulse, s);
+    rc = pthread_create(ret, &attr, run, arg);
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
     (void)pthread_attr_destroy(&attr);
     if (rc)
         return vf_error_sys(err, rc, "start a thread");
+    (void)pthread_setname_np(*ret, name); /* for debuggers only */
+    return 0;
+}
+
+static int start_pulse(struct vf_session *s, struct vf_error *err)
+{
+    if (vf_session_thread(&s->pulse, "vf-keepalive", pulse, s, err) < 0)
+        return -1;
     s->pulse_runs = true;
     return 0;
+}
+
+void vf_session_ack(struct vf_session *s, uint64_t pieces)
+{
+    pthread_mutex_lock(&s->pulse_lock);
+    s->ack_due = true;
+    s->ack = pieces;
+    pthread_cond_signal(&s->pulse_cond);
+    pthread_mutex_unlock(&s->pulse_lock);
 }
 
 /* ---- the stream ---- */
 
 static struct vf_session *of(struct vf_stream *st) { return (struct vf_session *)st; }
 
+static uint64_t now_ns(void)
+{
+    struct timespec t = {0};
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail with this clock */
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* The source's DATA may go over other connections, and it is measured how long it takes. */
+static int send_data(struct vf_session *s, const struct vf_msg *m, struct vf_error *err)
+{
+    uint64_t start = now_ns();
+    int rc = vf_lines_on(s) ? vf_lines_send(s, m, err) : vf_session_send(s, m, err);
+
+    atomic_fetch_add(&s->blocked_ns, now_ns() - start);
+    return rc;
+}
+
 static int op_send(struct vf_stream *st, const struct vf_msg *m, struct vf_error *err)
 {
     struct vf_session *s = of(st);
     struct vf_error e;
 
-    if (vf_session_send(s, m, &e) == 0)
+    if ((m->type == VF_MSG_DATA ? send_data(s, m, &e) : vf_session_send(s, m, &e)) == 0)
         return 0;
     if (e.code == VF_ERR_UNREACHABLE && m->type != VF_MSG_FAIL)
         vf_session_reason(s, &e);
@@ -107,7 +151,11 @@ static int op_recv(struct vf_stream *st, struct vf_msg *ret, struct vf_error *er
     return vf_session_recv(of(st), ret, err);
 }
 
-static void op_cancel(struct vf_stream *st) { vf_link_cancel(&of(st)->link); }
+static void op_cancel(struct vf_stream *st)
+{
+    vf_link_cancel(&of(st)->link);
+    vf_lines_cancel(of(st));
+}
 
 static void op_stats(struct vf_stream *st, struct vf_stream_stats *ret)
 {
@@ -116,12 +164,15 @@ static void op_stats(struct vf_stream *st, struct vf_stream_stats *ret)
     ret->sent = atomic_load(&s->link.sent);
     ret->received = atomic_load(&s->link.received);
     ret->sent_data = atomic_load(&s->sent_data);
+    vf_lines_stats(s, ret);
+    vf_ins_stats(s, ret);
 }
 
 static void op_close(struct vf_stream *st)
 {
     struct vf_session *s = of(st);
 
+    vf_lines_close(s);
     if (s->pulse_runs) {
         pthread_mutex_lock(&s->pulse_lock);
         s->stop = true;
@@ -130,6 +181,7 @@ static void op_close(struct vf_stream *st)
         vf_link_cancel(&s->link);           /* it may be blocked in a write */
         (void)pthread_join(s->pulse, NULL); /* cannot fail: it runs, and is nobody else's */
     }
+    vf_ins_close(s);
     vf_link_close(&s->link);
     vf_buf_free(&s->out);
     vf_buf_free(&s->rest);
@@ -138,6 +190,7 @@ static void op_close(struct vf_stream *st)
     pthread_mutex_destroy(&s->pulse_lock);
     pthread_mutex_destroy(&s->recv_lock);
     pthread_mutex_destroy(&s->send_lock);
+    pthread_mutex_destroy(&s->turn_lock);
     pthread_mutex_destroy(&s->order_lock);
     free(s);
 }
@@ -169,6 +222,7 @@ static int init_locks(struct vf_session *s)
     (void)pthread_mutex_init(&s->recv_lock, NULL);
     (void)pthread_mutex_init(&s->send_lock, NULL);
     (void)pthread_mutex_init(&s->order_lock, NULL);
+    (void)pthread_mutex_init(&s->turn_lock, NULL);
     return 0;
 }
 
@@ -290,6 +344,26 @@ static int choose_version(struct vf_session *s, const struct vf_msg_hello *h, st
     return 0;
 }
 
+/* A further connection for a migration that another process has. */
+static int take_link(struct vf_session *s, const struct vf_session_opts *opts, struct vf_msg *m,
+                     struct vf_error *err)
+{
+    int rc = 0;
+
+    if (!opts->ret_link)
+        rc = vf_error_set(err, VF_ERR_UNSUPPORTED, 0, "no further connections are taken here");
+    else if (s->start != s->end)
+        /* What came behind it could not be handed over. */
+        rc = vf_error_set(err, VF_ERR_PROTOCOL, 0, "the source did not wait after LINK");
+    if (rc < 0) {
+        vf_stream_fail(&s->st, err);
+        vf_msg_free(m);
+        return -1;
+    }
+    *opts->ret_link = m->link; /* handed over */
+    return 0;
+}
+
 struct vf_stream *vf_session_receiver(int rfd, int wfd, const struct vf_session_opts *opts,
                                       struct vf_msg_hello *ret_hello, struct vf_error *err)
 {
@@ -299,9 +373,15 @@ struct vf_stream *vf_session_receiver(int rfd, int wfd, const struct vf_session_
 
     if (!s)
         return NULL;
-    /* By the order of messages the first is a HELLO. */
+    /* By the order of messages the first is a HELLO or a LINK. */
     if (say_magic(s, &e) < 0 || vf_session_recv(s, &m, &e) < 0)
         goto failed;
+    if (m.type == VF_MSG_LINK) {
+        if (take_link(s, opts, &m, &e) < 0)
+            goto failed;
+        memset(ret_hello, 0, sizeof *ret_hello);
+        return &s->st;
+    }
     if (start_pulse(s, &e) < 0 || choose_version(s, &m.hello, &e) < 0) {
         vf_stream_fail(&s->st, &e);
         vf_msg_free(&m);

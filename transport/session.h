@@ -19,9 +19,12 @@
 #ifndef VF_TRANSPORT_SESSION_H
 #define VF_TRANSPORT_SESSION_H
 
+#include <stdbool.h>
+
 #include "core/error.h"
 #include "core/stream.h"
 
+struct vf_join;
 struct vf_ratelimit;
 
 #define VF_WATCHDOG_MS 30000u
@@ -35,6 +38,9 @@ struct vf_session_opts {
     enum vf_purpose purpose;
     const char *program; /* "vmferry 0.1.0" */
     const char *group;   /* sharing group to ask for; NULL or "": the default one */
+    /* The receiver's: also take a source that says LINK instead of HELLO.  Zeroed before; its token
+     * is then not NULL and owned by the caller.  NULL: refuse it. */
+    struct vf_msg_link *ret_link;
 };
 
 /* The source's side: says HELLO and waits for WELCOME.  Returns owned (close it through its ops),
@@ -46,7 +52,11 @@ struct vf_stream *vf_session_source(int rfd, int wfd, const struct vf_session_op
 
 /* The receiver's side: waits for HELLO.  Returns owned, and *ret_hello with texts owned by the
  * caller (vf_hello_free).  The caller looks at it and answers with vf_session_welcome or
- * vf_stream_fail.  NULL as above; when no version is common, the source was told. */
+ * vf_stream_fail.  NULL as above; when no version is common, the source was told.
+ *
+ * With a LINK (opts->ret_link) the stream is good for two things only: to be closed, so that the
+ * descriptors can be handed to the process that has the migration (transport/join.h), or to refuse
+ * with vf_stream_fail before. */
 struct vf_stream *vf_session_receiver(int rfd, int wfd, const struct vf_session_opts *opts,
                                       struct vf_msg_hello *ret_hello, struct vf_error *err);
 
@@ -54,6 +64,33 @@ struct vf_stream *vf_session_receiver(int rfd, int wfd, const struct vf_session_
  * from vf_session_receiver. */
 int vf_session_welcome(struct vf_stream *st, const struct vf_msg_welcome *w,
                        struct vf_error *err) VF_MUST_CHECK;
+
+/* Before vf_session_welcome: further connections will be taken from j (takes it), and *w says so;
+ * its token lives as long as the session.  -1: j was not taken. */
+int vf_session_take_links(struct vf_stream *st, struct vf_join *j, struct vf_msg_welcome *w,
+                          struct vf_error *err) VF_MUST_CHECK;
+
+#define VF_LINKS_MAX  64u /* connections of one migration, the first included */
+#define VF_LINKS_AUTO 8u  /* as many of them the program opens by itself */
+
+/* How a source gets further connections. */
+struct vf_links_opts {
+    unsigned links; /* connections in all, opened at once; 0: as many as make it faster */
+    void *ctx;      /* for the calls below, which come from threads of the session */
+    /* Opens one to the same far end.  Descriptors and *ret_conn (anything but NULL) belong to the
+     * session until close.  stopped(arg): should it give up?  0, or -1. */
+    int (*open)(void *ctx, bool (*stopped)(void *arg), void *arg, int *ret_rfd, int *ret_wfd,
+                void **ret_conn, struct vf_error *err);
+    void (*close)(void *ctx, void *conn);     /* at once, without waiting for the network */
+    void (*say)(void *ctx, const char *text); /* news for the curious; may be NULL */
+};
+
+/* The source, after WELCOME: spreads DATA over several connections.  Does nothing where w
+ * (borrowed) takes none.  All of it happens in the background; a connection that cannot be had, or
+ * breaks, is done without.  recv must be called all the time, as ACKs come there.  opts is copied,
+ * its ctx kept until close. */
+int vf_session_spread(struct vf_stream *st, const struct vf_msg_welcome *w,
+                      const struct vf_links_opts *opts, struct vf_error *err) VF_MUST_CHECK;
 
 /* Release the texts and zero the struct. */
 void vf_hello_free(struct vf_msg_hello *h);

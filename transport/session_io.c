@@ -5,13 +5,16 @@
 #include <string.h>
 #include <time.h>
 
+#include "transport/bulk.h"
 #include "transport/frame.h"
 #include "transport/message.h"
+#include "transport/spread.h"
 
 #define FAIL_MS   3000 /* that a FAIL may take */
 #define STUCK_S   1    /* that it waits for another send */
 #define REASON_MS 1000 /* that a broken send looks for the peer's last words */
 #define BANNER_MS 300  /* that the rest of a foreign greeting is waited for */
+#define NO_CREDIT 2    /* of check_order: what waits at the receiver already is enough */
 
 static void copy_error(struct vf_error *err, const struct vf_error *from)
 {
@@ -35,26 +38,25 @@ static bool keep_rest(struct vf_session *s, const struct iovec *iov, size_t n)
     return true;
 }
 
-/* Writes a whole frame.  After an error nothing more can be sent, with one exception: a cancelled
- * send leaves its rest for a FAIL. */
-static int write_frame(struct vf_session *s, uint8_t type, const uint8_t *payload, size_t len,
-                       struct vf_error *err)
+/* Writes a whole frame, whose beginning is in head.  After an error nothing more can be sent, with
+ * one exception: a cancelled send leaves its rest for a FAIL. */
+static int write_parts(struct vf_session *s, uint8_t *head, size_t head_len, const uint8_t *payload,
+                       size_t len, struct vf_error *err)
 {
-    uint8_t head[VF_FRAME_HEAD];
-    struct iovec iov[3] = {{s->rest.data, s->rest.len}, {head, sizeof head}, {0}};
+    struct iovec iov[3] = {{s->rest.data, s->rest.len}, {head, head_len}, {0}};
+    uint8_t type = head[0];
     struct vf_error e;
 
-    vf_frame_put(head, type, (uint32_t)len);
     iov[2].iov_base = (void *)(uintptr_t)payload; /* writing only reads it */
     iov[2].iov_len = len;
     if (vf_link_write(&s->link, iov, 3, type == VF_MSG_FAIL ? FAIL_MS : 0, &e) == 0) {
         vf_buf_clear(&s->rest);
-        if (type == VF_MSG_DATA)
-            atomic_fetch_add(&s->sent_data, sizeof head + len);
+        if (type == VF_MSG_DATA || type == VF_MSG_PIECE)
+            atomic_fetch_add(&s->sent_data, head_len + len);
         return 0;
     }
     /* Not a single byte gone: then there is no rest either. */
-    if (e.code != VF_ERR_CANCELLED || (iov[1].iov_len < sizeof head && !keep_rest(s, iov + 1, 2))) {
+    if (e.code != VF_ERR_CANCELLED || (iov[1].iov_len < head_len && !keep_rest(s, iov + 1, 2))) {
         s->broken = true;
         s->broken_why = e;
     }
@@ -62,24 +64,64 @@ static int write_frame(struct vf_session *s, uint8_t type, const uint8_t *payloa
     return -1;
 }
 
-/* May it be sent now?  Notes it, so that the answer finds the question.  1: there is no need to,
- * because who has said FAIL does not listen. */
-static int check_order(struct vf_session *s, const struct vf_msg *m, struct vf_error *err)
+static int write_frame(struct vf_session *s, uint8_t type, const uint8_t *payload, size_t len,
+                       struct vf_error *err)
 {
+    uint8_t head[VF_FRAME_HEAD];
+
+    vf_frame_put(head, type, (uint32_t)len);
+    return write_parts(s, head, sizeof head, payload, len, err);
+}
+
+bool vf_session_counts(enum vf_msg_type type)
+{
+    return type < VF_MSG_FAIL; /* the others are about the link, or the order itself */
+}
+
+/* May it be sent now?  Notes it, so that the answer finds the question.  *ret_fence: what FENCE has
+ * to be said before, 0: none.  1: there is no need to send, because who has said FAIL does not
+ * listen. */
+static int check_order(struct vf_session *s, const struct vf_msg *m, size_t len,
+                       uint64_t *ret_fence, struct vf_error *err)
+{
+    struct vf_spread *spread;
     int rc;
 
+    *ret_fence = 0;
     pthread_mutex_lock(&s->order_lock);
+    spread = vf_session_counts(m->type) ? vf_lines_spread(s) : NULL;
     if (m->type == VF_MSG_FAIL && s->order.failed[peer_of(s)])
         rc = 1;
+    else if (spread && !vf_spread_credit(spread, len))
+        rc = NO_CREDIT;
     else
         rc = vf_order_step(&s->order, s->side, m, err);
+    if (rc == 0 && spread)
+        *ret_fence = vf_spread_count(spread, len);
+    else if (rc == 0 && vf_session_counts(m->type) && s->side == VF_SIDE_SOURCE)
+        s->counted++;
     pthread_mutex_unlock(&s->order_lock);
     return rc < 0 ? vf_error_prefix(err, "cannot send") : rc;
 }
 
-static int send_locked(struct vf_session *s, const struct vf_msg *m, struct vf_error *err)
+static int say_fence(struct vf_session *s, uint64_t pieces, struct vf_error *err)
+{
+    struct vf_msg m = {.type = VF_MSG_FENCE, .fence = {pieces}};
+    struct vf_buf b = VF_BUF_INIT;
+    int rc = vf_msg_encode(&m, &b, err);
+
+    if (rc == 0)
+        rc = write_frame(s, VF_MSG_FENCE, b.data, b.len, err);
+    vf_buf_free(&b);
+    return rc;
+}
+
+/* *ret_len: of the payload. */
+static int send_locked(struct vf_session *s, const struct vf_msg *m, size_t *ret_len,
+                       struct vf_error *err)
 {
     const uint8_t *payload;
+    uint64_t fence;
     size_t len;
     int rc;
 
@@ -99,9 +141,12 @@ static int send_locked(struct vf_session *s, const struct vf_msg *m, struct vf_e
         payload = s->out.data;
         len = s->out.len;
     }
-    rc = check_order(s, m, err);
+    *ret_len = len;
+    rc = check_order(s, m, len, &fence, err);
     if (rc)
-        return rc < 0 ? -1 : 0;
+        return rc == 1 ? 0 : rc;
+    if (fence && say_fence(s, fence, err) < 0)
+        return -1;
     return write_frame(s, (uint8_t)m->type, payload, len, err);
 }
 
@@ -117,15 +162,40 @@ static void lock_for(struct vf_session *s, enum vf_msg_type type)
             return;
         vf_link_cancel(&s->link);
     }
+    pthread_mutex_lock(&s->turn_lock);
     pthread_mutex_lock(&s->send_lock);
+    pthread_mutex_unlock(&s->turn_lock);
 }
 
 int vf_session_send(struct vf_session *s, const struct vf_msg *m, struct vf_error *err)
 {
+    size_t len = 0;
     int rc;
 
-    lock_for(s, m->type);
-    rc = send_locked(s, m, err);
+    for (;;) {
+        lock_for(s, m->type);
+        rc = send_locked(s, m, &len, err);
+        pthread_mutex_unlock(&s->send_lock);
+        if (rc != NO_CREDIT)
+            return rc;
+        if (vf_lines_wait_credit(s, len, err) < 0)
+            return -1;
+    }
+}
+
+int vf_session_send_piece(struct vf_session *s, struct vf_out *p, struct vf_error *err)
+{
+    uint8_t head[VF_PIECE_HEAD];
+    size_t len = vf_piece_head(p, head);
+    int rc = -1;
+
+    lock_for(s, VF_MSG_PIECE);
+    if (s->broken)
+        copy_error(err, &s->broken_why);
+    else if (atomic_load(&s->link.cancelled))
+        (void)vf_error_set(err, VF_ERR_CANCELLED, 0, "cancelled"); /* rc says it */
+    else
+        rc = write_parts(s, head, len, p->bytes, p->len, err);
     pthread_mutex_unlock(&s->send_lock);
     return rc;
 }
@@ -154,6 +224,10 @@ static int fill(struct vf_session *s, size_t need, int64_t limit_ms, struct vf_e
             s->in_cap = cap;
         }
         n = vf_link_read(&s->link, s->in + s->end, s->in_cap - s->end, limit_ms, err);
+        if (n == VF_LINK_NUDGED) {
+            s->nudged = true;
+            return vf_error_set(err, VF_ERR_BUSY, 0, "there is news elsewhere");
+        }
         if (n <= 0)
             return (int)n;
         s->end += (size_t)n;
@@ -244,8 +318,24 @@ static int far_end_failed(struct vf_msg *m, struct vf_error *err)
     return -1;
 }
 
-static int recv_one(struct vf_session *s, int64_t limit_ms, struct vf_msg *ret,
-                    struct vf_error *err)
+/* What a message of this connection means for the order of all of them; order_lock is held. */
+static int step(struct vf_session *s, const struct vf_msg *m, struct vf_error *err)
+{
+    if (vf_order_step(&s->order, peer_of(s), m, err) < 0)
+        return -1;
+    if ((m->type == VF_MSG_ACK && !s->lines) ||
+        ((m->type == VF_MSG_PIECE || m->type == VF_MSG_FENCE) && !s->ins))
+        return vf_error_set(err, VF_ERR_PROTOCOL, 0, "%s without further connections",
+                            vf_msg_name((uint8_t)m->type));
+    if (m->type == VF_MSG_ACK)
+        return vf_lines_ack(s, m->ack.pieces, err);
+    if (s->side == VF_SIDE_RECEIVER && vf_session_counts(m->type))
+        s->counted++;
+    return 0;
+}
+
+int vf_session_recv_one(struct vf_session *s, int64_t limit_ms, struct vf_msg *ret, size_t *ret_len,
+                        struct vf_error *err)
 {
     const uint8_t *payload = NULL;
     uint32_t len = 0;
@@ -257,8 +347,9 @@ static int recv_one(struct vf_session *s, int64_t limit_ms, struct vf_msg *ret,
     if (vf_msg_decode(type, payload, len, ret, err) < 0)
         return vf_error_prefix(err, "the far end broke the protocol");
     pthread_mutex_lock(&s->order_lock);
-    rc = vf_order_step(&s->order, peer_of(s), ret, err);
+    rc = step(s, ret, err);
     pthread_mutex_unlock(&s->order_lock);
+    *ret_len = len;
     if (rc < 0) {
         vf_msg_free(ret);
         return vf_error_prefix(err, "the far end broke the protocol");
@@ -277,7 +368,7 @@ static bool is_ours(struct vf_session *s, const struct vf_msg *m)
     pthread_mutex_lock(&s->order_lock);
     late = s->side == VF_SIDE_RECEIVER && s->order.phase == VF_PHASE_RESULT;
     pthread_mutex_unlock(&s->order_lock);
-    return late || m->type == VF_MSG_PING || m->type == VF_MSG_PONG;
+    return late || m->type == VF_MSG_PING || m->type == VF_MSG_PONG || m->type == VF_MSG_ACK;
 }
 
 /* limit_ms as in vf_link_read; a limit of its own (not 0) leaves the session usable when it is
@@ -286,12 +377,14 @@ static int recv_locked(struct vf_session *s, int64_t limit_ms, struct vf_msg *re
                        struct vf_error *err)
 {
     struct vf_error e;
+    size_t len;
 
     if (s->over) {
         copy_error(err, &s->over_why);
         return -1;
     }
-    while (recv_one(s, limit_ms, ret, &e) == 0) {
+    while ((s->ins ? vf_ins_recv(s, limit_ms, ret, &e)
+                   : vf_session_recv_one(s, limit_ms, ret, &len, &e)) == 0) {
         if (!is_ours(s, ret))
             return 0;
         vf_msg_free(ret);

@@ -43,6 +43,7 @@ TEST(frees_all)
     m.welcome.node = text();
     m.welcome.group = text();
     m.welcome.dir = text();
+    m.welcome.token = text();
     released(&m);
     m = (struct vf_msg){.type = VF_MSG_OFFER, .offer = {.name = text(), .format = text()}};
     released(&m);
@@ -56,6 +57,10 @@ TEST(frees_all)
     released(&m);
     m = (struct vf_msg){.type = VF_MSG_DATA, .data = {.len = 1, .bytes = some()}};
     released(&m);
+    m = (struct vf_msg){.type = VF_MSG_LINK, .link = {.token = text()}};
+    vf_msg_free(&m);
+    m = (struct vf_msg){.type = VF_MSG_PIECE, .piece = {.len = 1, .bytes = some()}};
+    vf_msg_free(&m);
     m = (struct vf_msg){.type = VF_MSG_SEGMENTS, .segments = {.run = some(), .sha = some()}};
     released(&m);
     m = (struct vf_msg){.type = VF_MSG_REPAIR, .repair = {.n = 1, .run = some()}};

@@ -24,6 +24,8 @@ static size_t cost(const struct vf_msg *m)
         return m->probes.n * m->probes.width;
     case VF_MSG_DATA:
         return m->data.len;
+    case VF_MSG_PIECE:
+        return m->piece.len;
     case VF_MSG_SEGMENTS:
         return m->segments.n * (sizeof *m->segments.run + VF_SHA_LEN);
     case VF_MSG_REPAIR:

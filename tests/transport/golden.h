@@ -52,7 +52,10 @@ static inline void golden_greeting(enum golden g, struct vf_msg *m)
                                          .program = copy("vmferry 0.1.0"),
                                          .node = copy("b.example"),
                                          .group = copy("web"),
-                                         .dir = copy("/srv/vmferry/images")};
+                                         .dir = copy("/srv/vmferry/images"),
+                                         .token = copy("00112233445566778899aabbccddeeff"),
+                                         .links_max = 63,
+                                         .links_window = 32 << 20};
 }
 
 static inline void golden_nodes(struct vf_msg *m, uint8_t level)

@@ -72,6 +72,16 @@ static inline char *rng_text(struct rng *r, size_t min, size_t max)
     return s;
 }
 
+/* Hex digits. */
+static inline char *rng_token(struct rng *r)
+{
+    char *s = room(VF_TOKEN_LEN + 1, 1);
+
+    for (size_t i = 0; i < VF_TOKEN_LEN; i++)
+        s[i] = "0123456789abcdef"[rng_below(r, 16)];
+    return s;
+}
+
 static inline struct vf_run *rng_runs(struct rng *r, size_t n, uint64_t max_span)
 {
     struct vf_run *run = room(n, sizeof *run);
@@ -128,6 +138,9 @@ static inline void sample_greeting(struct rng *r, struct vf_msg *m)
     m->welcome.writable = rng_below(r, 2);
     m->welcome.program = rng_text(r, 0, VF_MAX_TEXT);
     m->welcome.node = rng_text(r, 0, VF_MAX_TEXT);
+    m->welcome.token = rng_below(r, 2) ? rng_token(r) : rng_text(r, 0, 0);
+    m->welcome.links_max = (uint8_t)rng_below(r, 256);
+    m->welcome.links_window = rng_num(r, UINT64_MAX);
     m->welcome.group = rng_text(r, 0, VF_MAX_TEXT);
     m->welcome.dir = rng_text(r, 0, VF_MAX_TEXT);
 }
@@ -254,6 +267,20 @@ static inline struct vf_msg sample_msg(enum vf_msg_type type, uint64_t seed, siz
     case VF_MSG_PONG:
         m.ping.cookie = rng_num(&r, UINT64_MAX);
         break;
+    case VF_MSG_LINK:
+        m.link.number = (uint8_t)rng_num(&r, 255);
+        m.link.token = rng_token(&r);
+        break;
+    case VF_MSG_PIECE:
+        m.piece.seq = rng_num(&r, UINT64_MAX);
+        m.piece.after = rng_num(&r, UINT64_MAX);
+        m.piece.len = n ? n : 1;
+        m.piece.bytes = rng_bytes(&r, m.piece.len, 1);
+        break;
+    case VF_MSG_FENCE:
+    case VF_MSG_ACK:
+        m.fence.pieces = rng_num(&r, UINT64_MAX);
+        break;
     case VF_MSG_TYPES_:
         break;
     }
@@ -306,6 +333,9 @@ static inline void check_same_greeting(const struct vf_msg *a, const struct vf_m
     CHECK_STR(a->welcome.node, b->welcome.node);
     CHECK_STR(a->welcome.group, b->welcome.group);
     CHECK_STR(a->welcome.dir, b->welcome.dir);
+    CHECK_STR(a->welcome.token, b->welcome.token);
+    CHECK_EQ_U64(a->welcome.links_max, b->welcome.links_max);
+    CHECK_EQ_U64(a->welcome.links_window, b->welcome.links_window);
 }
 
 static inline void check_same_offer(const struct vf_msg *a, const struct vf_msg *b)
@@ -412,6 +442,20 @@ static inline void check_same_msg(const struct vf_msg *a, const struct vf_msg *b
     case VF_MSG_PING:
     case VF_MSG_PONG:
         CHECK_EQ_U64(a->ping.cookie, b->ping.cookie);
+        break;
+    case VF_MSG_LINK:
+        CHECK_EQ_U64(a->link.number, b->link.number);
+        CHECK_STR(a->link.token, b->link.token);
+        break;
+    case VF_MSG_PIECE:
+        CHECK_EQ_U64(a->piece.seq, b->piece.seq);
+        CHECK_EQ_U64(a->piece.after, b->piece.after);
+        CHECK_EQ_U64(a->piece.len, b->piece.len);
+        CHECK_MEM(a->piece.bytes, b->piece.bytes, a->piece.len);
+        break;
+    case VF_MSG_FENCE:
+    case VF_MSG_ACK:
+        CHECK_EQ_U64(a->fence.pieces, b->fence.pieces);
         break;
     default:
         check_same_bulk(a, b);

@@ -51,6 +51,8 @@ TEST(ceilings)
     struct vf_msg m = {.type = VF_MSG_OFFER};
     char name[VF_MAX_NAME + 1], text[VF_MAX_TEXT + 1];
     struct vf_run *run = room(VF_MAX_RUNS, sizeof *run);
+    char token[] = "0123456789abcdef0123456789abcdef";
+    uint8_t *bytes = room(VF_MAX_DATA, 1);
 
     memset(name, 'n', sizeof name - 1);
     memset(text, 't', sizeof text - 1);
@@ -61,8 +63,16 @@ TEST(ceilings)
     m.hello = (struct vf_msg_hello){1, 1, 2, text, text};
     there_and_back(&m);
     m = (struct vf_msg){.type = VF_MSG_WELCOME};
-    m.welcome = (struct vf_msg_welcome){65535, 31,   UINT64_MAX, UINT32_MAX, UINT64_MAX,
-                                        true,  text, text,       text,       text};
+    m.welcome =
+        (struct vf_msg_welcome){65535, 31,   UINT64_MAX, UINT32_MAX, UINT64_MAX, true,      text,
+                                text,  text, text,       token,      255,        UINT64_MAX};
+    there_and_back(&m);
+    m = (struct vf_msg){.type = VF_MSG_LINK, .link = {255, token}};
+    there_and_back(&m);
+    m = (struct vf_msg){.type = VF_MSG_PIECE};
+    m.piece = (struct vf_msg_piece){UINT64_MAX, UINT64_MAX, VF_MAX_DATA, bytes};
+    there_and_back(&m);
+    m = (struct vf_msg){.type = VF_MSG_FENCE, .fence = {UINT64_MAX}};
     there_and_back(&m);
     m = (struct vf_msg){.type = VF_MSG_ACCEPT, .accept = {true, text, VF_MAX_BLOCKS}};
     there_and_back(&m);
@@ -84,9 +94,11 @@ TEST(ceilings)
     m = (struct vf_msg){.type = VF_MSG_REPAIR, .repair = {UINT32_MAX, VF_MAX_RUNS, run}};
     there_and_back(&m);
     free(run);
+    free(bytes);
 }
 
-/* Cut anywhere, no message is a message any more (DATA is: its frame says how long it was). */
+/* Cut anywhere, no message is a message any more (DATA and PIECE are: their frame says how long it
+ * was). */
 TEST(truncated)
 {
     for (unsigned type = 1; type <= TYPES; type++)
@@ -96,7 +108,7 @@ TEST(truncated)
             struct vf_error err;
 
             for (size_t len = 0; len < b.len; len++) {
-                if (type == VF_MSG_DATA && len)
+                if ((type == VF_MSG_DATA && len) || (type == VF_MSG_PIECE && len > 2))
                     break;
                 CHECK_FAIL(decode(type, b.data, len, &back, &err), &err, VF_ERR_PROTOCOL);
                 CHECK_HAS(err.msg, vf_msg_name((uint8_t)type));
@@ -114,7 +126,7 @@ TEST(too_long)
         struct vf_error err;
 
         CHECK_OK(vf_buf_u8(&b, 0, &err), &err);
-        if (type != VF_MSG_DATA)
+        if (type != VF_MSG_DATA && type != VF_MSG_PIECE)
             CHECK_FAIL(decode(type, b.data, b.len, &back, &err), &err, VF_ERR_PROTOCOL);
         vf_buf_free(&b);
         vf_msg_free(&m);

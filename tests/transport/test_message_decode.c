@@ -44,10 +44,10 @@ TEST(limits_greeting)
     refused(VF_MSG_HELLO, "01000100000100 00", "control");
     refused(VF_MSG_HELLO, "0100010000 8120 00", "too large");
     refused(VF_MSG_HELLO, "0100010000 8000 00", "badly formed");
-    taken(VF_MSG_WELCOME, "01000a010000000000 0000");
-    refused(VF_MSG_WELCOME, "00000a010000000000 0000", "version");
-    refused(VF_MSG_WELCOME, "010009010000000000 0000", "window");
-    refused(VF_MSG_WELCOME, "010020010000000000 0000", "window");
+    taken(VF_MSG_WELCOME, "01000a010000000000 0000 00 00 00");
+    refused(VF_MSG_WELCOME, "00000a010000000000 0000 00 00 00", "version");
+    refused(VF_MSG_WELCOME, "010009010000000000 0000 00 00 00", "window");
+    refused(VF_MSG_WELCOME, "010020010000000000 0000 00 00 00", "window");
     refused(VF_MSG_WELCOME, "01000a020000000000 0000", "neither");
     refused(VF_MSG_WELCOME, "01000a0100808080801000000000 00", "too large");
 }
@@ -114,6 +114,29 @@ TEST(limits_answers)
     refused(VF_MSG_PROBES, "00 02 818010", "too large");
     refused(VF_MSG_PROBES, "00 02 02 000000", "more announced");
     refused(VF_MSG_DATA, "", "length");
+}
+
+#define HEX16 "30313233343536373839616263646566" /* "0123456789abcdef" */
+
+TEST(limits_links)
+{
+    taken(VF_MSG_WELCOME, "01000a010000000000 0000 20" HEX16 HEX16 " ff ffffffffffffffffff01");
+    refused(VF_MSG_WELCOME, "01000a010000000000 0000 10" HEX16 " 00 00", "token");
+    refused(VF_MSG_WELCOME, "01000a010000000000 0000 21" HEX16 HEX16 "30 00 00", "too large");
+    taken(VF_MSG_LINK, "00 20" HEX16 HEX16);
+    refused(VF_MSG_LINK, "00 00", "token");
+    refused(VF_MSG_LINK, "00 10" HEX16, "token");
+    refused(VF_MSG_LINK, "00 20" HEX16 "2f2e2e2f3435363738396162636465662f", "behind");
+    refused(VF_MSG_LINK, "00 20" HEX16 "2f2e2e2f343536373839616263646566", "token");
+    refused(VF_MSG_LINK, "00 20" HEX16 "41313233343536373839616263646566", "token");
+    refused(VF_MSG_LINK, "00 20" HEX16, "cut short");
+    taken(VF_MSG_PIECE, "00 00 ff");
+    refused(VF_MSG_PIECE, "00 00", "length");
+    refused(VF_MSG_PIECE, "00", "cut short");
+    refused(VF_MSG_PIECE, "ffffffffffffffffff02 00 00", "badly formed");
+    taken(VF_MSG_FENCE, "01");
+    refused(VF_MSG_FENCE, "", "cut short");
+    refused(VF_MSG_ACK, "01 00", "behind");
 }
 
 TEST(limits_results)
@@ -201,5 +224,5 @@ TEST(memory)
     costs(VF_MSG_COUNTS, "00 00 00 00 807d", "0161 00 00 00", 16000);
 }
 
-TESTS(limits_greeting, limits_offer, limits_runs, limits_answers, limits_results,
+TESTS(limits_greeting, limits_offer, limits_runs, limits_answers, limits_links, limits_results,
       hello_of_later_version, memory)

@@ -1,0 +1,67 @@
+/* When more connections are worth having. */
+#include "transport/tune.h"
+
+#include <stdbool.h>
+
+#include "tests/lib/check.h"
+
+/* A link that moves rate(n) bytes a second with n connections, for so many seconds. */
+struct world {
+    struct vf_tune t;
+    double each, all; /* bytes per second of one connection, of the line */
+    double source;    /* that the sender could send; 0: any */
+    bool refuses;     /* further connections never come */
+    int64_t now_ms;
+    double bytes, blocked_ns;
+    unsigned live;
+};
+
+static unsigned run(struct world *w, unsigned seconds)
+{
+    unsigned want = 1;
+
+    w->live = 1;
+    for (unsigned i = 0; i < seconds * 4; i++) {
+        double rate = w->each * w->live < w->all ? w->each * w->live : w->all;
+        bool source = w->source > 0 && w->source < rate;
+
+        w->now_ms += 250;
+        w->bytes += (source ? w->source : rate) / 4;
+        w->blocked_ns += source ? w->source / rate * 0.4 * 250e6 : 240e6;
+        want = vf_tune_step(&w->t, w->now_ms, (uint64_t)w->bytes, (uint64_t)w->blocked_ns, w->live);
+        CHECK(want >= w->live && want <= w->t.max);
+        if (!w->refuses)
+            w->live = want;
+    }
+    return want;
+}
+
+static unsigned wants(struct world w, unsigned max, unsigned seconds)
+{
+    w.now_ms = 12345;
+    vf_tune_init(&w.t, max, w.now_ms);
+    return run(&w, seconds);
+}
+
+TEST(as_many_as_help)
+{
+    CHECK_EQ_U64(wants((struct world){.each = 40e6, .all = 1e12}, 8, 60), 8);
+    CHECK_EQ_U64(wants((struct world){.each = 40e6, .all = 1e12}, 5, 60), 5);
+    CHECK_EQ_U64(wants((struct world){.each = 40e6, .all = 1e12}, 1, 60), 1);
+    /* One fills the line: the trial stays, nothing more. */
+    CHECK_EQ_U64(wants((struct world){.each = 40e6, .all = 40e6}, 8, 600), 2);
+    CHECK_EQ_U64(wants((struct world){.each = 40e6, .all = 80e6}, 8, 600), 4);
+    /* Never held up. */
+    CHECK_EQ_U64(wants((struct world){.each = 40e6, .all = 80e6, .source = 20e6}, 8, 600), 1);
+    /* Held up with one only. */
+    CHECK_EQ_U64(wants((struct world){.each = 40e6, .all = 1e9, .source = 60e6}, 8, 600), 2);
+    CHECK_EQ_U64(wants((struct world){.each = 40e6, .all = 1e9, .refuses = true}, 8, 600), 2);
+}
+
+TEST(soon)
+{
+    CHECK_EQ_U64(wants((struct world){.each = 40e6, .all = 1e12}, 8, 12), 8);
+    CHECK_EQ_U64(wants((struct world){.each = 40e6, .all = 1e12}, 8, 0), 1);
+}
+
+TESTS(as_many_as_help, soon)

@@ -1,0 +1,291 @@
+/* transport/join.c - descriptors from process to process. */
+#include "transport/join.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "core/checked.h"
+#include "core/fdio.h"
+#include "core/stream.h"
+
+#define RUN      "run"
+#define BACKLOG  64
+#define GREET_MS 5000 /* that a visitor may take to hand over */
+
+struct vf_join {
+    int dir, sock, wake;
+    char token[VF_TOKEN_LEN + 1];
+};
+
+/* A path is limited to 107 bytes, a store's is not: the directory is named by its descriptor. */
+static struct sockaddr_un address(int dir, const char *name)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+    (void)snprintf(a.sun_path, sizeof a.sun_path, "/proc/self/fd/%d/%s", dir, name); /* fits */
+    return a;
+}
+
+static bool is_token(const char *name)
+{
+    return strlen(name) == VF_TOKEN_LEN && strspn(name, "0123456789abcdef") == VF_TOKEN_LEN;
+}
+
+/* The directory of the sockets, which nobody else may look into. */
+static int open_run(int store_fd, bool make, struct vf_error *err)
+{
+    struct stat st;
+    int fd;
+
+    if (make && mkdirat(store_fd, RUN, 0700) < 0 && errno != EEXIST)
+        return vf_error_sys(err, errno, "directory '%s' of the store", RUN);
+    fd = openat(store_fd, RUN, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return vf_error_sys(err, errno, "directory '%s' of the store", RUN);
+    if (fstat(fd, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & 077)) {
+        vf_close_fd(&fd);
+        return vf_error_set(err, VF_ERR_DENIED, 0,
+                            "directory '%s' of the store is open to other users", RUN);
+    }
+    return fd;
+}
+
+static int connect_to(int dir, const char *name, struct vf_error *err)
+{
+    struct sockaddr_un a = address(dir, name);
+    int sys, fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return vf_error_sys(err, errno, "make a socket");
+    if (connect(fd, (const struct sockaddr *)&a, sizeof a) == 0)
+        return fd;
+    sys = errno;
+    vf_close_fd(&fd);
+    if (sys == ENOENT || sys == ECONNREFUSED)
+        return vf_error_set(err, VF_ERR_NOTFOUND, sys == ECONNREFUSED ? ECONNREFUSED : 0,
+                            "there is no migration that takes this connection");
+    return vf_error_sys(err, sys, "reach the migration");
+}
+
+/* Removes the sockets of processes that died.  Under the lock of the directory: a socket between
+ * bind and listen looks dead too. */
+static void sweep(int dir)
+{
+    int copy = fcntl(dir, F_DUPFD_CLOEXEC, 3);
+    DIR *d = copy < 0 ? NULL : fdopendir(copy);
+    struct dirent *e;
+
+    if (!d) {
+        vf_close_fd(&copy);
+        return; /* what is left over is in nobody's way */
+    }
+    while ((e = readdir(d)) != NULL) {
+        struct vf_error err = VF_ERROR_INIT;
+        int fd = is_token(e->d_name) ? connect_to(dir, e->d_name, &err) : -1;
+
+        if (fd < 0 && err.sys == ECONNREFUSED)
+            (void)unlinkat(dir, e->d_name, 0); /* as above */
+        vf_close_fd(&fd);
+    }
+    (void)closedir(d);
+}
+
+static int make_token(char ret[VF_TOKEN_LEN + 1], struct vf_error *err)
+{
+    uint8_t raw[VF_TOKEN_LEN / 2];
+
+    if (getrandom(raw, sizeof raw, 0) != (ssize_t)sizeof raw)
+        return vf_error_sys(err, errno, "random numbers");
+    for (size_t i = 0; i < sizeof raw; i++)
+        (void)snprintf(ret + 2 * i, 3, "%02x", raw[i]); /* fits */
+    return 0;
+}
+
+static int start_listening(struct vf_join *j, struct vf_error *err)
+{
+    struct sockaddr_un a = address(j->dir, j->token);
+
+    j->sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    /* The mode of a socket that has no name yet is that which the name gets. */
+    if (j->sock < 0 || fchmod(j->sock, 0600) < 0 ||
+        bind(j->sock, (const struct sockaddr *)&a, sizeof a) < 0 || listen(j->sock, BACKLOG) < 0)
+        return vf_error_sys(err, errno, "listen for further connections");
+    return 0;
+}
+
+struct vf_join *vf_join_listen(int store_fd, struct vf_error *err)
+{
+    struct vf_join *j = vf_calloc(1, sizeof *j, err);
+    int rc = -1;
+
+    if (!j)
+        return NULL;
+    j->sock = -1;
+    j->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    j->dir = open_run(store_fd, true, err);
+    if (j->wake < 0)
+        (void)vf_error_sys(err, errno, "make an event descriptor"); /* rc says it */
+    else if (j->dir >= 0 && make_token(j->token, err) == 0) {
+        (void)flock(j->dir, LOCK_EX); /* without it a socket that begins could be swept away */
+        sweep(j->dir);
+        rc = start_listening(j, err);
+        (void)flock(j->dir, LOCK_UN);
+    }
+    if (rc < 0) {
+        vf_join_close(j);
+        return NULL;
+    }
+    return j;
+}
+
+void vf_join_close(struct vf_join *j)
+{
+    if (!j)
+        return;
+    if (j->sock >= 0)
+        (void)unlinkat(j->dir, j->token, 0); /* else the next sweep does it */
+    vf_close_fd(&j->sock);
+    vf_close_fd(&j->dir);
+    vf_close_fd(&j->wake);
+    free(j);
+}
+
+const char *vf_join_token(const struct vf_join *j) { return j->token; }
+
+void vf_joined_close(struct vf_joined *c)
+{
+    vf_close_fd(&c->rfd);
+    vf_close_fd(&c->wfd);
+    vf_close_fd(&c->peer);
+}
+
+void vf_join_wake(struct vf_join *j)
+{
+    uint64_t one = 1;
+
+    /* It fails only when the counter is full; then the descriptor is readable anyway. */
+    if (write(j->wake, &one, sizeof one) < 0)
+        return;
+}
+
+/* 1: fd is readable, 0: time is up, -1: woken. */
+static int wait_readable(const struct vf_join *j, int fd, int ms)
+{
+    struct pollfd p[2] = {{fd, POLLIN, 0}, {j->wake, POLLIN, 0}};
+    int n;
+
+    do
+        n = poll(p, 2, ms);
+    while (n < 0 && errno == EINTR);
+    return p[1].revents ? -1 : n > 0;
+}
+
+/* Takes number and descriptors.  What came too many is closed. */
+static int take(int sock, struct vf_joined *ret, struct vf_error *err)
+{
+    union {
+        char room[CMSG_SPACE(4 * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    uint8_t number = 0;
+    struct iovec iov = {&number, 1};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control.room,
+                       .msg_controllen = sizeof control.room};
+    ssize_t got = recvmsg(sock, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    struct cmsghdr *c = got < 0 ? NULL : CMSG_FIRSTHDR(&m);
+    int fd[4] = {-1, -1, -1, -1};
+    size_t n = 0;
+
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+        n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(fd, CMSG_DATA(c), n * sizeof(int));
+    }
+    if (got == 1 && n == 2) {
+        *ret = (struct vf_joined){number, fd[0], fd[1], sock};
+        return 0;
+    }
+    for (size_t i = 0; i < n; i++)
+        vf_close_fd(&fd[i]);
+    return vf_error_set(err, VF_ERR_PROTOCOL, 0, "a visitor handed over nothing of use");
+}
+
+int vf_join_accept(struct vf_join *j, struct vf_joined *ret, struct vf_error *err)
+{
+    struct ucred who;
+    socklen_t len = sizeof who;
+    int rc = -1, sock, ready;
+
+    if (wait_readable(j, j->sock, -1) < 0)
+        return vf_error_set(err, VF_ERR_CANCELLED, 0, "cancelled");
+    sock = accept4(j->sock, NULL, NULL, SOCK_CLOEXEC);
+    if (sock < 0)
+        return vf_error_sys(err, errno, "accept a visitor");
+    ready = wait_readable(j, sock, GREET_MS);
+    if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 || who.uid != geteuid())
+        (void)vf_error_set(err, VF_ERR_DENIED, 0, "a visitor of another user"); /* rc says it */
+    else if (ready <= 0)
+        (void)vf_error_set(err, ready < 0 ? VF_ERR_CANCELLED : VF_ERR_TIMEOUT, 0,
+                           "a visitor handed over nothing"); /* rc says it */
+    else
+        rc = take(sock, ret, err);
+    if (rc < 0)
+        vf_close_fd(&sock);
+    return rc;
+}
+
+int vf_join_connect(int store_fd, const char *token, struct vf_error *err)
+{
+    int dir, fd;
+
+    if (!is_token(token)) /* it becomes a file name */
+        return vf_error_set(err, VF_ERR_PROTOCOL, 0, "malformed token");
+    dir = open_run(store_fd, false, err);
+    if (dir < 0)
+        return vf_error_set(err, VF_ERR_NOTFOUND, 0,
+                            "there is no migration that takes this connection");
+    fd = connect_to(dir, token, err);
+    vf_close_fd(&dir);
+    return fd;
+}
+
+int vf_join_hand_over(int sock, uint8_t number, int rfd, int wfd, const volatile int *stop,
+                      struct vf_error *err)
+{
+    union {
+        char room[CMSG_SPACE(2 * sizeof(int))];
+        struct cmsghdr align;
+    } control = {{0}};
+    struct iovec iov = {&number, 1};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control.room,
+                       .msg_controllen = sizeof control.room};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    struct pollfd p = {sock, POLLIN, 0};
+    int fd[2] = {rfd, wfd};
+
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof fd);
+    memcpy(CMSG_DATA(c), fd, sizeof fd);
+    if (sendmsg(sock, &m, MSG_NOSIGNAL) != 1)
+        return vf_error_sys(err, errno, "hand the connection over");
+    /* Nothing is ever said on it: what makes it readable is its end. */
+    while (!(stop && *stop) && poll(&p, 1, stop ? 500 : -1) <= 0)
+        ;
+    return 0;
+}
