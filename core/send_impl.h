@@ -9,16 +9,18 @@
 #include "core/repeats.h"
 #include "core/source.h"
 
-#define SEND_OPEN_BLOCKS                                                                           \
-    (2u * 1024 * 1024) /* non-zero blocks in open batches at most: bounds memory */
-#define SEND_OPEN_SEGS (256u * 1024)
-#define SEND_REPEATS   (UINT64_C(64) << 20) /* bytes of memory for finding duplicate blocks */
+/* In open batches at most, which bounds memory: non-zero blocks, segments. */
+#define SEND_OPEN_BLOCKS (768u * 1024)
+#define SEND_OPEN_SEGS   (128u * 1024)
+/* Bytes for finding duplicate blocks; a live scan needs memory for its map as well. */
+#define SEND_REPEATS      (UINT64_C(64) << 20)
+#define SEND_REPEATS_LIVE (UINT64_C(32) << 20)
 
 #define SEND_INBOX (8u * VF_BATCHES_OPEN) /* an honest receiver has fewer answers to give */
 
-/* One open batch.  Its owner is: the walk thread until it is announced; the receiving thread while
- * questions are open; the literals thread from `queued` until sealed; the receiving thread again
- * until DONE. */
+/* One open batch.  Its owner is: the walk thread until it is announced; the receiving thread
+ * while questions are open; the literals thread from `queued` until sealed; the receiving
+ * thread again until DONE. */
 struct send_slot {
     struct vf_batch *b; /* NULL: free */
     uint8_t *have;      /* enum vf_have of each segment */

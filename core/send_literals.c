@@ -9,8 +9,8 @@
 #include "core/send_impl.h"
 #include "core/tree.h"
 
-#define LEVEL_MOST                                                                                 \
-    12 /* beyond it the compressor's tables would not fit into the 300 MiB of a side */
+/* Beyond it the compressor's tables would not fit into 300 MiB beside the window. */
+#define LEVEL_MOST 6
 
 /* Blocks on their way into one record. */
 struct piece {
@@ -288,7 +288,7 @@ void *vf_sender_literals(void *arg)
         p->s = s;
         p->way = vf_md5_best();
         p->packer = vf_packer_new(&pack, send_data, s, &err);
-        p->repeats = vf_repeats_new(expected(s), SEND_REPEATS, &err);
+        p->repeats = vf_repeats_new(expected(s), s->map ? SEND_REPEATS : SEND_REPEATS_LIVE, &err);
         p->md5 = vf_calloc(VF_PIECE_BLOCKS, VF_MD5_LEN, &err);
         p->data = vf_calloc(VF_PIECE_BLOCKS, VF_BLOCK, &err);
         if (p->packer && p->repeats && p->md5 && p->data)
