@@ -17,6 +17,7 @@
 #include "core/checked.h"
 #include "core/ratelimit.h"
 #include "formats/writer.h"
+#include "transport/session.h"
 
 struct migrate_opts {
     struct vf_origin_opts origin;
@@ -61,6 +62,7 @@ struct migrate {
     const char *format; /* at the destination */
     const char *group;
     int level;
+    unsigned streams;           /* 0: auto */
     struct vf_candidates nodes; /* with --to auto */
     const char *label;          /* of the node that it goes to */
     const struct vf_target *target;
@@ -96,15 +98,16 @@ static int parse_level(struct migrate *m, struct vf_error *err)
 static int check_opts(struct migrate *m, struct vf_error *err)
 {
     const struct migrate_opts *o = m->opts;
-    uint64_t streams;
+    uint64_t streams = 0;
 
     if (!o->to)
         return vf_error_set(err, VF_ERR_USAGE, 0, "migrate: --to NODE is missing");
     if (o->nodes.n && strcmp(o->to, "auto") != 0)
         return vf_error_set(err, VF_ERR_USAGE, 0, "migrate: --node goes with --to auto only");
     if (o->streams && strcmp(o->streams, "auto") != 0 &&
-        vf_parse_u64(o->streams, "--streams", 1, 64, &streams, err) < 0)
+        vf_parse_u64(o->streams, "--streams", 1, VF_LINKS_MAX, &streams, err) < 0)
         return -1;
+    m->streams = (unsigned)streams;
     if (o->as && vf_dest_name_check(o->as, err) < 0)
         return -1;
     if (o->group && vf_group_check(o->group, err) < 0)
@@ -397,6 +400,7 @@ static int migrate(struct migrate *m, struct vf_error *err)
     if (vf_peer_open(m->cli, m->target, &m->opts->reach, VF_FOR_MIGRATE, m->group, limit, &peer,
                      err) < 0)
         goto out;
+    vf_peer_spread(&peer, m->streams);
     rc = send_over(m, &peer, err);
     if (rc < 0)
         vf_peer_why(&peer, err);

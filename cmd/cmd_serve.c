@@ -17,6 +17,7 @@
 #include "core/checked.h"
 #include "core/engine.h"
 #include "core/fdio.h"
+#include "transport/join.h"
 #include "transport/session.h"
 
 #define HOST_MAX 256
@@ -36,6 +37,7 @@ struct server {
     struct vf_stream *stream;
     struct vf_stopper *stopper;
     struct vf_msg_hello hello;
+    struct vf_msg_link link; /* token set: a further connection of another process's migration */
 };
 
 /* Takes the protocol's descriptors away from stdio, so that nothing else can be written among it.
@@ -121,6 +123,37 @@ static int tally_one(void *ctx, const struct vf_image_record *rec, struct vf_err
     return 0;
 }
 
+/* Further connections make it faster; without them it works as well. */
+static void offer_links(struct server *s, struct vf_msg_welcome *w)
+{
+    struct vf_error err;
+    struct vf_join *join = vf_join_listen(s->store->fd, &err);
+
+    if (join && vf_session_take_links(s->stream, join, w, &err) == 0)
+        return;
+    vf_say_more(s->cli, "one connection only: %s", err.msg);
+    vf_join_close(join);
+}
+
+/* A further connection: belongs to the process that has the migration. */
+static int join_other(struct server *s, struct vf_error *err)
+{
+    int rc, sock = vf_join_connect(s->store->fd, s->link.token, err);
+
+    if (sock < 0) {
+        vf_stream_fail(s->stream, err);
+        return -1;
+    }
+    /* From here on the other process decides how the descriptors behave. */
+    s->stream->ops->close(s->stream);
+    s->stream = NULL;
+    vf_index_close(s->index);
+    s->index = NULL;
+    rc = vf_join_hand_over(sock, s->link.number, s->in, s->out, s->cli->stop, err);
+    vf_close_fd(&sock);
+    return rc;
+}
+
 /* Answers HELLO, or refuses. */
 static int welcome(struct server *s, struct vf_error *err)
 {
@@ -147,6 +180,8 @@ static int welcome(struct server *s, struct vf_error *err)
     w.resident_blocks = t.blocks;
     if (gethostname(host, sizeof host - 1) < 0)
         host[0] = '\0';
+    if (s->hello.purpose == VF_FOR_MIGRATE)
+        offer_links(s, &w);
     return vf_session_welcome(s->stream, &w, err);
 }
 
@@ -165,12 +200,14 @@ static int receive(struct server *s, struct vf_error *err)
 /* The conversation.  ready: what became of opening the store; the peer is told when that failed. */
 static int converse(struct server *s, int ready, struct vf_error *err)
 {
-    struct vf_session_opts opts = {0};
+    struct vf_session_opts opts = {.ret_link = &s->link};
     struct vf_error own = VF_ERROR_INIT;
 
     s->stream = vf_session_receiver(s->in, s->out, &opts, &s->hello, ready < 0 ? &own : err);
     if (!s->stream)
         return -1;
+    if (ready == 0 && s->link.token)
+        return join_other(s, err);
     if (ready == 0) {
         s->stopper = vf_stopper_start(s->cli->stop, s->stream, err);
         ready = s->stopper ? welcome(s, err) : -1;
@@ -200,6 +237,7 @@ static int run_serve(struct vf_cli *cli, const void *opts, char *const args[], s
     if (s.stream)
         s.stream->ops->close(s.stream);
     vf_hello_free(&s.hello);
+    free(s.link.token);
     vf_index_close(s.index);
     vf_storedir_close(s.store);
     vf_close_fd(&s.images_fd);

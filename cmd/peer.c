@@ -15,28 +15,30 @@
 #define CLOSE_MS 5000
 #define HURRY_MS 1500 /* the same for a user who wants to leave */
 
+/* Whether to give up connecting: the user's wish, or (may be NULL) that of a session. */
 struct asked {
     const volatile int *stop;
+    bool (*stopped)(void *arg);
+    void *arg;
 };
 
 static bool stopped(void *arg)
 {
     const struct asked *a = arg;
 
-    return *a->stop != 0;
+    return *a->stop != 0 || (a->stopped && a->stopped(a->arg));
 }
 
-static struct vf_conn *reach_it(const struct vf_cli *cli, const struct vf_target *target,
-                                const struct vf_reach *reach, struct vf_error *err)
+static struct vf_conn *reach_it(const struct vf_target *target, const struct vf_reach *reach,
+                                struct asked *asked, struct vf_error *err)
 {
-    struct asked asked = {cli->stop};
     struct vf_conn_opts opts = {.identity = reach->identity,
                                 .known_hosts = reach->known_hosts,
                                 .remote_program = reach->remote_program,
                                 .ssh_command = reach->ssh_command,
                                 .connect_timeout_ms = (int)reach->connect_timeout * 1000,
                                 .stopped = stopped,
-                                .stopped_arg = &asked};
+                                .stopped_arg = asked};
 
     return vf_connect(target, &opts, err);
 }
@@ -61,9 +63,10 @@ int vf_peer_open(const struct vf_cli *cli, const struct vf_target *target,
 {
     struct vf_session_opts session = {
         .ratelimit = limit, .purpose = purpose, .program = "vmferry " VF_VERSION, .group = group};
-    struct vf_peer p = {0};
+    struct vf_peer p = {.cli = cli, .target = target, .reach = reach};
+    struct asked asked = {cli->stop, NULL, NULL};
 
-    p.conn = reach_it(cli, target, reach, err);
+    p.conn = reach_it(target, reach, &asked, err);
     if (!p.conn)
         return -1;
     vf_say_more(cli, "connecting to %s (%s)%s%s", vf_conn_peer(p.conn), vf_conn_backend(p.conn),
@@ -81,6 +84,48 @@ int vf_peer_open(const struct vf_cli *cli, const struct vf_target *target,
                 p.welcome.dir);
     *ret = p;
     return 0;
+}
+
+/* ---- further connections: called from threads of the session ---- */
+
+static int open_link(void *ctx, bool (*session_stopped)(void *arg), void *arg, int *ret_rfd,
+                     int *ret_wfd, void **ret_conn, struct vf_error *err)
+{
+    const struct vf_peer *p = ctx;
+    struct asked asked = {p->cli->stop, session_stopped, arg};
+    struct vf_conn *conn = reach_it(p->target, p->reach, &asked, err);
+
+    if (!conn)
+        return -1;
+    *ret_rfd = conn->rfd;
+    *ret_wfd = conn->wfd;
+    *ret_conn = conn;
+    return 0;
+}
+
+static void close_link(void *ctx, void *conn)
+{
+    (void)ctx;
+    vf_conn_abort(conn);
+}
+
+static void say_link(void *ctx, const char *text)
+{
+    const struct vf_peer *p = ctx;
+
+    vf_say_more(p->cli, "%s", text);
+}
+
+void vf_peer_spread(struct vf_peer *p, unsigned streams)
+{
+    struct vf_links_opts opts = {
+        .links = streams, .ctx = p, .open = open_link, .close = close_link, .say = say_link};
+    struct vf_error err;
+
+    if (p->target->kind == VF_TARGET_LOCAL)
+        return;
+    if (vf_session_spread(p->stream, &p->welcome, &opts, &err) < 0)
+        vf_say_more(p->cli, "one connection only: %s", err.msg);
 }
 
 void vf_peer_why(struct vf_peer *p, struct vf_error *err)

@@ -61,14 +61,23 @@ struct vf_peer {
     struct vf_stream *stream;
     struct vf_stopper *stopper;
     struct vf_msg_welcome welcome;
+    /* For further connections; borrowed until close. */
+    const struct vf_cli *cli;
+    const struct vf_target *target;
+    const struct vf_reach *reach;
 };
 
 /* Connects, starts the far end and greets it.  group: "" the default one; limit may be NULL.
- * 0 with *ret to be released by vf_peer_close, or -1. */
+ * 0 with *ret to be released by vf_peer_close, or -1.  target and reach are borrowed until then. */
 int vf_peer_open(const struct vf_cli *cli, const struct vf_target *target,
                  const struct vf_reach *reach, enum vf_purpose purpose, const char *group,
                  struct vf_ratelimit *limit, struct vf_peer *ret,
                  struct vf_error *err) VF_MUST_CHECK;
+
+/* Sends over that many connections, 0: as many as make it faster.  The others are opened in the
+ * background with p, which has to stay where it is; one that cannot be had is done without.  A
+ * store on this machine always has one. */
+void vf_peer_spread(struct vf_peer *p, unsigned streams);
 
 /* After an error on the stream: puts a better explanation into *err where the connection has one.
  */

@@ -3,6 +3,7 @@
  *   STORE/index/         LMDB (index/)
  *   STORE/images/        received images, unless vmferry.conf names another directory
  *   STORE/tmp/           unnamed temporary files
+ *   STORE/run/           sockets of running migrations, for their further connections
  *   STORE/nodes.json     the inventory (cmd/inventory.h)
  *   STORE/vmferry.conf   settings, written by people only
  *
