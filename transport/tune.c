@@ -8,7 +8,8 @@
 #define BLOCKED    0.5   /* share of the time that is "held up by the link" */
 #define GROWTH     1.1   /* less than this is not worth more connections */
 
-static void begin(struct vf_tune *t, int state, int64_t now_ms, uint64_t bytes, uint64_t blocked_ns)
+static void begin(struct vf_tune *t, enum vf_tune_state state, int64_t now_ms, uint64_t bytes,
+                  uint64_t blocked_ns)
 {
     t->state = state;
     t->since_ms = now_ms;

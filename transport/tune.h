@@ -7,9 +7,17 @@
 
 #include <stdint.h>
 
+enum vf_tune_state {
+    VF_TUNE_WATCH,   /* is the link what holds up the sender? */
+    VF_TUNE_OPEN,    /* waits for new connections */
+    VF_TUNE_SETTLE,  /* lets them come up to speed */
+    VF_TUNE_MEASURE, /* what do they bring? */
+    VF_TUNE_DONE     /* there will be no more */
+};
+
 struct vf_tune {
     unsigned want, max;
-    enum { VF_TUNE_WATCH, VF_TUNE_OPEN, VF_TUNE_SETTLE, VF_TUNE_MEASURE, VF_TUNE_DONE } state;
+    enum vf_tune_state state;
     double base;                /* bytes per second before the last were added */
     int64_t since_ms;           /* beginning of what is measured now */
     uint64_t bytes, blocked_ns; /* at that time */
