@@ -1,4 +1,5 @@
 /* cmd/main.c - the program: table of verbs, global options, signals, exit codes. */
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -287,6 +288,8 @@ int main(int argc, char **argv)
     bool json = wants_json(argc, argv); /* now: parsing moves operands */
     int rc;
 
+    /* Large buffers come and go: they are to go back to the system, not to stay in fragments. */
+    (void)mallopt(M_MMAP_THRESHOLD, 256 * 1024); /* a hint */
     set_signals();
     rc = run(&cli, argc, argv, &err);
     cli.json = cli.json || (rc < 0 && json);

@@ -10,7 +10,7 @@
 #include "core/source.h"
 
 /* In open batches at most, which bounds memory: non-zero blocks, segments. */
-#define SEND_OPEN_BLOCKS (768u * 1024)
+#define SEND_OPEN_BLOCKS (512u * 1024)
 #define SEND_OPEN_SEGS   (128u * 1024)
 /* Bytes for finding duplicate blocks; a live scan needs memory for its map as well. */
 #define SEND_REPEATS      (UINT64_C(64) << 20)
