@@ -61,8 +61,8 @@ PKGS += libvirt
 endif
 PKG_CONFIG ?= pkg-config
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
-# Debian's librsync comes without a .pc file. --as-needed drops what is unused.
-PKG_LIBS   := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null) -lrsync
+# --as-needed drops what is unused.
+PKG_LIBS   := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
 
 ALL_CFLAGS = -std=gnu17 -g $(OPT) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. \
              $(WARN) -fno-common -fPIE -pthread $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS)

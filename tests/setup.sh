@@ -7,7 +7,7 @@
 set -eu
 export LC_ALL=C
 
-build='gcc libc6-dev make pkg-config libssl-dev libzstd-dev librsync-dev libssh2-1-dev
+build='gcc libc6-dev make pkg-config libssl-dev libzstd-dev libssh2-1-dev
     liblmdb-dev libqcow-dev libnbd-dev libjansson-dev libinih-dev libseccomp-dev'
 tests='qemu-utils openssh-server openssh-client openssl e2fsprogs rsync zstd jq mandoc
     util-linux iproute2 procps'
