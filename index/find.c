@@ -87,24 +87,30 @@ static int answer(struct finding *f, struct vf_txn *t, uint32_t image, const str
     return 0;
 }
 
-/* Questions [from, to) lie within the page. */
+/* Questions [from, to) lie within the page.  The number of those that the filter let through is
+ * added to *ret_searches. */
 static int ask_page(struct finding *f, struct vf_txn *t, uint32_t image, const struct vf_page *page,
-                    size_t from, size_t to, struct vf_error *err)
+                    size_t from, size_t to, size_t *ret_searches, struct vf_error *err)
 {
     uint64_t ids[AT_ONCE];
-    uint32_t pos[AT_ONCE];
+    uint32_t maybe[AT_ONCE], pos[AT_ONCE];
 
     while (from < to) {
-        const size_t n = to - from < AT_ONCE ? to - from : AT_ONCE;
+        const size_t some = to - from < AT_ONCE ? to - from : AT_ONCE;
+        size_t n;
 
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < some; i++)
             ids[i] = f->q[from + i].id;
-        vf_lookup_lower(page, ids, n, pos);
+        n = vf_lookup_filter(page, ids, some, maybe);
+        for (size_t i = 0; i < n; i++)
+            ids[i] = ids[maybe[i]];
+        vf_lookup_ids(page, ids, n, pos);
         for (size_t i = 0; i < n; i++)
             if (pos[i] < page->n && vf_page_id(page, pos[i]) == ids[i] &&
-                answer(f, t, image, page, pos[i], &f->q[from + i], err) < 0)
+                answer(f, t, image, page, pos[i], &f->q[from + maybe[i]], err) < 0)
                 return -1;
-        from += n;
+        *ret_searches += n;
+        from += some;
     }
     return 0;
 }
@@ -138,15 +144,15 @@ static int ask_pages(struct finding *f, struct vf_txn *t, uint32_t image, struct
         const struct vf_key key = vf_key_ids(g->number, f->level, f->q[i].id);
         struct vf_page page;
         uint64_t first;
-        size_t to;
+        size_t to, searches = 1; /* the filter */
 
         rc = vf_gen_page_near(&c, &key, key.len - VF_ID_LEN, VF_PAGE_IDS, f->level, &page, &first,
                               err);
         if (rc != VF_FOUND)
             break;
         to = above(f, i, vf_page_id(&page, page.n - 1));
-        rc = ask_page(f, t, image, &page, i, to, err);
-        vf_txn_touched(t, c.value, vf_gen_touch(&c, to - i));
+        rc = ask_page(f, t, image, &page, i, to, &searches, err);
+        vf_txn_touched(t, c.value, vf_gen_touch(&c, searches));
         /* One that falls between two pages has its answer: nowhere. */
         i = to > i ? to : i + 1;
     }

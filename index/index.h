@@ -114,7 +114,7 @@ bool vf_index_fresh(struct vf_index *ix, const struct vf_image_record *rec);
 
 /* Begins a new map of rec->path (its strings are copied; generation and info are ignored).  The map
  * is invisible until commit, which makes it the image's only one; the old one is then deleted.
- * abort, or the death of the process, leaves the old one.  Memory: about 120 MiB until the sink is
+ * abort, or the death of the process, leaves the old one.  Memory: about 70 MiB until the sink is
  * gone.  Returns owned, or NULL. */
 struct vf_map_sink *vf_index_begin(struct vf_index *ix, const struct vf_image_record *rec,
                                    struct vf_error *err);
@@ -138,7 +138,7 @@ void vf_index_prints_free(struct vf_index_prints *prints);
 /* Proves that what is stored of the image is whole: every value decodes and has its checksum, nodes
  * cover exactly the blocks that have digests, the tree and its root follow from the segments, the
  * sorted lists from the digests and the nodes.  Does not read the image.  0, or -1: VF_ERR_FORMAT
- * says what is wrong, VF_ERR_NOTFOUND.  Needs up to 80 MiB and temporary files in STORE/index/. */
+ * says what is wrong, VF_ERR_NOTFOUND.  Needs up to 32 MiB and temporary files in STORE/index/. */
 int vf_index_verify(struct vf_index *ix, const char *path, struct vf_error *err) VF_MUST_CHECK;
 
 /* ---- resident images ---- */

@@ -11,7 +11,7 @@
 #define AT_ONCE 512u
 
 /* Records of the sorters; big-endian, the whole record is the key. */
-#define PRINT_LEN 13u /* fingerprint (8), block (5) */
+#define PRINT_LEN 8u  /* fingerprint */
 #define ID_LEN    12u /* level (1), id (6), number (5) */
 
 /* Records that a sorter has handed out. */
@@ -55,7 +55,7 @@ void vf_lists_free(struct vf_lists *l)
     free(l);
 }
 
-int vf_lists_digests(struct vf_lists *l, uint64_t first, size_t n, const uint8_t (*md5)[VF_MD5_LEN],
+int vf_lists_digests(struct vf_lists *l, const uint8_t (*md5)[VF_MD5_LEN], size_t n,
                      struct vf_error *err)
 {
     uint8_t rec[AT_ONCE * PRINT_LEN];
@@ -63,13 +63,10 @@ int vf_lists_digests(struct vf_lists *l, uint64_t first, size_t n, const uint8_t
     while (n) {
         const size_t some = n < AT_ONCE ? n : AT_ONCE;
 
-        for (size_t i = 0; i < some; i++) {
-            memcpy(rec + i * PRINT_LEN, md5[i], 8);
-            vf_be_put(rec + i * PRINT_LEN + 8, 5, first + i);
-        }
+        for (size_t i = 0; i < some; i++)
+            memcpy(rec + i * PRINT_LEN, md5[i], PRINT_LEN);
         if (vf_sorter_add(l->prints, rec, some, err) < 0)
             return -1;
-        first += some;
         md5 += some;
         n -= some;
     }
@@ -132,21 +129,19 @@ static void take(struct taking *t)
     t->left--;
 }
 
-int vf_lists_next_print(struct vf_lists *l, uint64_t *ret_fp, uint64_t *ret_block,
-                        uint64_t *ret_count, struct vf_error *err)
+int vf_lists_next_print(struct vf_lists *l, uint64_t *ret_fp, uint64_t *ret_count,
+                        struct vf_error *err)
 {
     uint64_t count = 0;
     int rc;
 
     while ((rc = peek(&l->prints, &l->print, err)) > 0) {
-        uint64_t fp = vf_be_get(l->print.p, 8);
+        uint64_t fp = vf_be_get(l->print.p, PRINT_LEN);
 
         if (count && fp != *ret_fp)
             break;
-        if (count++ == 0) {
-            *ret_fp = fp;
-            *ret_block = vf_be_get(l->print.p + 8, 5);
-        }
+        *ret_fp = fp;
+        count++;
         take(&l->print);
     }
     *ret_count = count;

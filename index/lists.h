@@ -12,7 +12,7 @@
 
 #include "core/map.h"
 
-#define VF_LISTS_MEMORY (80u << 20) /* bytes at most, of which a quarter for the ids */
+#define VF_LISTS_MEMORY (24u << 20) /* bytes at most, of which a quarter for the ids */
 
 struct vf_lists;
 
@@ -20,8 +20,8 @@ struct vf_lists;
 struct vf_lists *vf_lists_new(const char *tmpdir, struct vf_error *err);
 void vf_lists_free(struct vf_lists *l); /* NULL is fine */
 
-/* The MD5s of n consecutive blocks from `first` on. */
-int vf_lists_digests(struct vf_lists *l, uint64_t first, size_t n, const uint8_t (*md5)[VF_MD5_LEN],
+/* The MD5s of n blocks. */
+int vf_lists_digests(struct vf_lists *l, const uint8_t (*md5)[VF_MD5_LEN], size_t n,
                      struct vf_error *err) VF_MUST_CHECK;
 /* n consecutive nodes of a level, the first of which has that number. */
 int vf_lists_nodes(struct vf_lists *l, unsigned level, uint64_t number, const struct vf_node *nodes,
@@ -29,10 +29,10 @@ int vf_lists_nodes(struct vf_lists *l, unsigned level, uint64_t number, const st
 
 int vf_lists_finish(struct vf_lists *l, struct vf_error *err) VF_MUST_CHECK;
 
-/* The next distinct fingerprint with its first block and how often it occurs; ascending.  1, 0 at
- * the end (their memory is free then), -1. */
-int vf_lists_next_print(struct vf_lists *l, uint64_t *ret_fp, uint64_t *ret_block,
-                        uint64_t *ret_count, struct vf_error *err) VF_MUST_CHECK;
+/* The next distinct fingerprint and how often it occurs; ascending.  1, 0 at the end (their memory
+ * is free then), -1. */
+int vf_lists_next_print(struct vf_lists *l, uint64_t *ret_fp, uint64_t *ret_count,
+                        struct vf_error *err) VF_MUST_CHECK;
 /* The next id: ascending by level, id, number; of equal ids of a level only the first VF_IDS_SAME.
  * 1, 0 or -1. */
 int vf_lists_next_id(struct vf_lists *l, unsigned *ret_level, uint64_t *ret_id,

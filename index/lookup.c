@@ -117,13 +117,13 @@ static size_t lookup_one(const struct column *c, uint64_t v)
     return pos;
 }
 
-void vf_lookup_lower(const struct vf_page *page, const uint64_t *v, size_t m, uint32_t *ret)
+void vf_lookup_ids(const struct vf_page *page, const uint64_t *ids, size_t m, uint32_t *ret)
 {
     const struct column c = column_of(page);
 
     if (m > c.n / SPARSE) {
         for (size_t i = 0, k = 0; i < m; i++) {
-            while (k < c.n && at(&c, k) < v[i])
+            while (k < c.n && id_at(c.p, k) < ids[i])
                 k++;
             ret[i] = (uint32_t)k;
         }
@@ -133,10 +133,30 @@ void vf_lookup_lower(const struct vf_page *page, const uint64_t *v, size_t m, ui
         const size_t some = m - i < LANES ? m - i : LANES;
         size_t pos[LANES];
 
-        lookup_some(&c, v + i, some, pos);
+        lookup_some(&c, ids + i, some, pos);
         for (size_t k = 0; k < some; k++)
             ret[i + k] = (uint32_t)pos[k];
     }
+}
+
+size_t vf_lookup_filter(const struct vf_page *page, const uint64_t *ids, size_t m, uint32_t *ret)
+{
+    const size_t blocks = vf_filter_blocks(page->n);
+    size_t n = 0;
+
+    for (size_t i = 0; i < m; i++) {
+        const size_t ahead = i + LANES < m ? i + LANES : m - 1;
+        const uint64_t h = vf_filter_hash(ids[i]), next = vf_filter_hash(ids[ahead]);
+        const uint8_t *block = page->filter + vf_filter_block(h, blocks) * VF_FILTER_BLOCK;
+        unsigned all = 1;
+
+        __builtin_prefetch(page->filter + vf_filter_block(next, blocks) * VF_FILTER_BLOCK);
+        for (unsigned k = 0; k < 4; k++)
+            all &= (block[vf_filter_byte(h, k)] & vf_filter_mask(h, k)) != 0;
+        ret[n] = (uint32_t)i;
+        n += all;
+    }
+    return n;
 }
 
 /* ---- fingerprints ---- */

@@ -13,9 +13,13 @@
 
 #include "index/pages.h"
 
-/* For each of the m ids or fingerprints, ascending: the first entry of the page (ids or prints)
- * that is not below it (page->n: none). */
-void vf_lookup_lower(const struct vf_page *page, const uint64_t *v, size_t m, uint32_t *ret);
+/* Which of the m ids (any order) may be in the ids page, by its filter: their places, ascending, to
+ * ret; returns how many. */
+size_t vf_lookup_filter(const struct vf_page *page, const uint64_t *ids, size_t m, uint32_t *ret);
+
+/* For each of the m ids, ascending: the first entry of the ids page that is not below it (page->n:
+ * none). */
+void vf_lookup_ids(const struct vf_page *page, const uint64_t *ids, size_t m, uint32_t *ret);
 
 /* A target's fingerprints, ascending, and what has been found out about them. */
 struct vf_questions {

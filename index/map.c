@@ -113,9 +113,9 @@ static int decode_prints(struct vf_index_prints *p, const struct vf_page *prints
     if (vf_count_iter_init(&it, counts, err) < 0)
         return -1;
     for (uint32_t i = 0; i < prints->n; i++) {
-        uint64_t block, count;
+        uint64_t count;
 
-        if (vf_count_iter_next(&it, &block, &count, err) < 0)
+        if (vf_count_iter_next(&it, &count, err) < 0)
             return -1;
         p->buf[i].fp = vf_page_print(prints, i);
         p->buf[i].count = count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;

@@ -51,12 +51,12 @@ static bool plausible(const struct vf_page *pg)
                pg->len == n * pg->width;
     case VF_PAGE_IDS:
         return n <= VF_IDS_PER_PAGE && pg->extra == 0 && pg->width >= 1 &&
-               pg->width <= VF_NUMBER_MAX && pg->len == n * (VF_ID_LEN + pg->width);
+               pg->width <= VF_NUMBER_MAX &&
+               pg->len == n * (VF_ID_LEN + pg->width) + vf_filter_blocks(pg->n) * VF_FILTER_BLOCK;
     case VF_PAGE_PRINTS:
         return n <= VF_PRINTS_PER_PAGE && pg->width == 0 && pg->extra == 0 && pg->len == n * 8;
     case VF_PAGE_COUNTS:
-        return n <= VF_PRINTS_PER_PAGE && pg->width >= 1 && pg->width <= VF_NUMBER_MAX &&
-               pg->extra <= n && pg->len >= n * pg->width;
+        return n <= VF_PRINTS_PER_PAGE && pg->width == 0 && pg->extra <= n;
     }
     return false;
 }
@@ -80,6 +80,13 @@ int vf_page_open(const void *data, size_t len, enum vf_page_kind kind, unsigned 
     };
     if (p[4] != kind || p[5] != level || p[7] != 0 || pg.n == 0 || !plausible(&pg))
         return vf_error_set(err, VF_ERR_FORMAT, 0, "a page of kind %d is malformed", (int)kind);
+    if (kind == VF_PAGE_IDS) {
+        const size_t filter = vf_filter_blocks(pg.n) * VF_FILTER_BLOCK;
+
+        pg.filter = pg.body;
+        pg.body += filter;
+        pg.len -= filter;
+    }
     *ret = pg;
     return 0;
 }

@@ -20,7 +20,7 @@ enum vf_page_kind {
     VF_PAGE_NODES = 2,   /* nodes of one level in order */
     VF_PAGE_IDS = 3,     /* (start of a node's SHA-256, node number), sorted */
     VF_PAGE_PRINTS = 4,  /* distinct fingerprints, sorted */
-    VF_PAGE_COUNTS = 5   /* for each of the prints page: first block, how many */
+    VF_PAGE_COUNTS = 5   /* how often those of a prints page occur */
 };
 
 /* Entries in a full page.  LMDB puts 16 bytes before a value and rounds up to 4096: the numbers are
@@ -28,23 +28,24 @@ enum vf_page_kind {
  * than it must be, because LMDB has to find that many free pages in a row. */
 #define VF_DIGESTS_PER_PAGE 16384u
 #define VF_NODES_PER_PAGE   4096u
-#define VF_IDS_PER_PAGE     16384u
+#define VF_IDS_PER_PAGE     65536u
 #define VF_PRINTS_PER_PAGE  32760u
 
 #define VF_PAGE_HEAD      16u       /* bytes before the content */
 #define VF_NODE1_LEN      38u       /* a node of level 1 */
 #define VF_NODE_LEN       54u       /* and of those above */
-#define VF_NUMBER_MAX     5u        /* bytes of a block or node number at most (VF_MAX_BLOCKS) */
+#define VF_NUMBER_MAX     5u        /* bytes of a node number at most (VF_MAX_BLOCKS) */
 #define VF_IDS_SAME       VF_PLACES /* equal ids that are kept of one level and map at most */
 #define VF_GENERATION_LEN 8u
 
 /* A page whose head and length are consistent. */
 struct vf_page {
-    const uint8_t *body; /* behind the head; borrows */
-    size_t len;          /* of the body */
+    const uint8_t *body;   /* behind the head and the filter; borrows */
+    size_t len;            /* of the body */
+    const uint8_t *filter; /* ids: which might be there; else NULL */
     enum vf_page_kind kind;
     unsigned level; /* of nodes and ids, else 0 */
-    unsigned width; /* bytes of a number (ids, counts), of a node, else 0 */
+    unsigned width; /* bytes of a number (ids), of a node, else 0 */
     uint32_t n;     /* entries, at least 1 */
     uint32_t extra; /* digests: runs; counts: blocks that occur more than once; else 0 */
 };
@@ -109,8 +110,8 @@ int vf_page_node(const struct vf_page *page, uint32_t i, struct vf_node *ret,
 /* ---- ids ---- */
 
 struct vf_ids_builder {
-    struct vf_buf ids, numbers; /* ids: with the head */
-    unsigned width;             /* bytes of a node number */
+    struct vf_buf ids, numbers;
+    unsigned width; /* bytes of a node number */
     uint32_t n;
     uint64_t first, last; /* ids */
 };
@@ -132,28 +133,53 @@ static inline uint64_t vf_id_of(const uint8_t *sha)
         v = v << 8 | sha[i];
     return v;
 }
+/* The filter of an ids page: a bitmap in blocks of 32 bytes, about one byte for each id.  An id
+ * sets four bits of one block; of ids that are not in the page, about one in thirty finds its bits
+ * set. Lists of many images are asked for ids that few of them have: this answers most of it with
+ * one access to memory. */
+#define VF_FILTER_BLOCK 32u
+static inline size_t vf_filter_blocks(uint32_t n)
+{
+    return (n + VF_FILTER_BLOCK - 1) / VF_FILTER_BLOCK;
+}
+static inline uint64_t vf_filter_hash(uint64_t id) { return id * UINT64_C(0x9e3779b97f4a7c15); }
+static inline size_t vf_filter_block(uint64_t hash, size_t blocks)
+{
+    return (size_t)((hash >> 32) * blocks >> 32);
+}
+/* Byte and mask of bit k (0..3) in the block. */
+static inline unsigned vf_filter_byte(uint64_t hash, unsigned k)
+{
+    return (unsigned)(hash >> (8 * k + 3)) & 31;
+}
+static inline unsigned vf_filter_mask(uint64_t hash, unsigned k)
+{
+    return 1u << (hash >> (8 * k) & 7);
+}
+
 uint64_t vf_page_id(const struct vf_page *page, uint32_t i);
 uint64_t vf_page_number(const struct vf_page *page, uint32_t i);
+/* Is the filter what the ids make it?  0, or -1 (VF_ERR_FORMAT, VF_ERR_NOMEM). */
+int vf_page_check_filter(const struct vf_page *page, struct vf_error *err) VF_MUST_CHECK;
 
 /* ---- prints and counts ---- */
 
 /* Builds the two pages side by side. */
 struct vf_prints_builder {
-    struct vf_buf prints, counts, more; /* prints, counts: with their heads */
-    unsigned width;                     /* bytes of a block number */
-    uint32_t n, more_n, more_at;
-    uint64_t first; /* fingerprint */
+    struct vf_buf prints, counts; /* with their heads */
+    uint32_t n, more, more_at;    /* more: that occur more than once */
+    uint64_t first;               /* fingerprint */
 };
 void vf_prints_builder_free(struct vf_prints_builder *b);
 /* Fingerprints come in ascending order, each once; count >= 1. */
-int vf_prints_builder_add(struct vf_prints_builder *b, uint64_t fp, uint64_t block, uint64_t count,
+int vf_prints_builder_add(struct vf_prints_builder *b, uint64_t fp, uint64_t count,
                           struct vf_error *err) VF_MUST_CHECK;
 static inline bool vf_prints_builder_full(const struct vf_prints_builder *b)
 {
     return b->n == VF_PRINTS_PER_PAGE;
 }
-int vf_prints_builder_finish(struct vf_prints_builder *b, struct vf_buf *ret_prints,
-                             struct vf_buf *ret_counts, struct vf_error *err) VF_MUST_CHECK;
+void vf_prints_builder_finish(struct vf_prints_builder *b, struct vf_buf *ret_prints,
+                              struct vf_buf *ret_counts);
 
 uint64_t vf_page_print(const struct vf_page *page, uint32_t i);
 
@@ -166,8 +192,7 @@ struct vf_count_iter {
 };
 int vf_count_iter_init(struct vf_count_iter *it, const struct vf_page *page,
                        struct vf_error *err) VF_MUST_CHECK;
-/* Of the next entry: its first block and how often it occurs.  Not beyond page->n. */
-int vf_count_iter_next(struct vf_count_iter *it, uint64_t *ret_block, uint64_t *ret_count,
-                       struct vf_error *err) VF_MUST_CHECK;
+/* How often the next entry occurs.  Not beyond page->n. */
+int vf_count_iter_next(struct vf_count_iter *it, uint64_t *ret, struct vf_error *err) VF_MUST_CHECK;
 
 #endif

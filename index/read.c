@@ -63,7 +63,7 @@ int vf_gen_nodes(struct vf_txn *t, const struct vf_gen *g, unsigned level, uint6
         for (size_t i = 0; i < some; i++)
             if (vf_page_node(&page, at + (uint32_t)i, &ret[i], err) < 0)
                 return vf_store_damaged(t->st, err);
-        vf_txn_touched(t, value, some * page.width);
+        vf_txn_touched(t, value, 65536 + some * page.width);
         from += some;
         ret += some;
         n -= some;
@@ -148,7 +148,7 @@ int vf_gen_digests(struct vf_txn *t, const struct vf_gen *g, uint64_t first, siz
             rc = vf_store_damaged(t->st, err);
             break;
         }
-        vf_txn_touched(t, c.value, n * VF_MD5_LEN + 4096);
+        vf_txn_touched(t, c.value, 2 * 65536 + n * VF_MD5_LEN);
     }
     vf_cursor_close(&c);
     return rc < 0 ? -1 : 0;

@@ -115,7 +115,7 @@ static int sink_digests(struct vf_map_sink *base, uint64_t first, size_t n,
     if (first < s->end || n > VF_MAX_BLOCKS || first > VF_MAX_BLOCKS - n)
         return vf_error_set(err, VF_ERR_RANGE, 0, "digests of blocks %" PRIu64 " and on come late",
                             first);
-    if (vf_lists_digests(s->lists, first, n, md5, err) < 0)
+    if (vf_lists_digests(s->lists, md5, n, err) < 0)
         return -1;
     s->count[0] += n;
     while (n) {
@@ -154,27 +154,26 @@ static int sink_nodes(struct vf_map_sink *base, unsigned level, const struct vf_
 
 static int write_prints(struct sink *s, struct vf_error *err)
 {
-    struct vf_prints_builder b = {.width = vf_width_of(s->end ? s->end - 1 : 0)};
-    uint64_t fp, block, count;
+    struct vf_prints_builder b = {.n = 0};
+    uint64_t fp, count;
     int rc, more;
 
     do {
-        more = vf_lists_next_print(s->lists, &fp, &block, &count, err);
+        more = vf_lists_next_print(s->lists, &fp, &count, err);
         rc = more < 0 ? -1 : 0;
         if (rc == 0 && b.n && (!more || vf_prints_builder_full(&b))) {
             const struct vf_key prints_key = vf_key_prints(s->gen, VF_PAGE_PRINTS, b.first);
             const struct vf_key counts_key = vf_key_prints(s->gen, VF_PAGE_COUNTS, b.first);
             struct vf_buf prints = VF_BUF_INIT, counts = VF_BUF_INIT;
 
-            rc = vf_prints_builder_finish(&b, &prints, &counts, err);
-            if (rc == 0)
-                rc = emit(s, &prints_key, &prints, err);
+            vf_prints_builder_finish(&b, &prints, &counts);
+            rc = emit(s, &prints_key, &prints, err);
             if (rc == 0)
                 rc = emit(s, &counts_key, &counts, err);
             vf_buf_free(&counts);
         }
         if (rc == 0 && more) {
-            rc = vf_prints_builder_add(&b, fp, block, count, err);
+            rc = vf_prints_builder_add(&b, fp, count, err);
             s->distinct++;
         }
     } while (rc == 0 && more);

@@ -6,8 +6,6 @@
 #include <lmdb.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +13,7 @@
 #include "core/fdio.h"
 #include "index/guard.h"
 #include "index/index.h"
+#include "index/store_impl.h"
 
 #define READERS_MAX 1024u
 #define MAP_MIN     ((uint64_t)64 << 20)  /* below this, give up when address space is short */
@@ -37,7 +36,7 @@ int vf_store_damaged(const struct vf_store *st, struct vf_error *err)
                         why, st->dir);
 }
 
-static int fail(const struct vf_store *st, int rc, const char *what, struct vf_error *err)
+int vf_store_fail(const struct vf_store *st, int rc, const char *what, struct vf_error *err)
 {
     switch (rc) {
     case MDB_MAP_FULL:
@@ -61,36 +60,6 @@ static int fail(const struct vf_store *st, int rc, const char *what, struct vf_e
             return vf_error_sys(err, rc, "%s in '%s'", what, st->dir);
         return vf_error_set(err, VF_ERR_IO, 0, "%s in '%s': %s", what, st->dir, mdb_strerror(rc));
     }
-}
-
-/* Would more data find room beside the index?  0, or why not. */
-static int probe_room(const struct vf_store *st)
-{
-    static const uint8_t zeros[65536];
-    struct vf_error err = VF_ERROR_INIT;
-    struct rlimit lim;
-    mdb_filehandle_t data;
-    struct stat sb;
-    int fd, rc = 0;
-
-    if (mdb_env_get_fd(st->env, &data) == 0 && fstat(data, &sb) == 0 &&
-        getrlimit(RLIMIT_FSIZE, &lim) == 0 && (rlim_t)sb.st_size + sizeof zeros > lim.rlim_cur)
-        return EFBIG;
-    fd = vf_tmpfile(st->dir, &err);
-    for (unsigned i = 0; fd >= 0 && rc == 0 && i < 16; i++)
-        rc = vf_write_full(fd, zeros, sizeof zeros, &err);
-    if (fd >= 0 && rc == 0 && fsync(fd) < 0) /* only now is the room taken on some file systems */
-        err.sys = errno;
-    vf_close_fd(&fd);
-    return err.sys;
-}
-
-/* LMDB makes EIO out of a write that came out short, as it does on a full disk. */
-static int commit_failed(const struct vf_store *st, int rc, struct vf_error *err)
-{
-    int why = rc == EIO ? probe_room(st) : 0;
-
-    return fail(st, why ? why : rc, "write the index", err);
 }
 
 /* ---- opening ---- */
@@ -149,13 +118,14 @@ static int open_env(struct vf_store *st, uint64_t size, struct vf_error *err)
     const unsigned flags = MDB_NOTLS | (st->readonly ? MDB_RDONLY : 0);
     int rc;
 
-    /* Where address space is rationed, a smaller map does as well: it grows when it must. */
+    /* Where address space is rationed (valgrind says EINVAL), a smaller map does as well: it grows
+     * when it must. */
     for (;; size /= 4) {
         MDB_env *env;
 
         rc = mdb_env_create(&env);
         if (rc != 0)
-            return fail(st, rc, "open the index", err);
+            return vf_store_fail(st, rc, "open the index", err);
         rc = mdb_env_set_mapsize(env, size);
         if (rc == 0)
             rc = mdb_env_set_maxreaders(env, READERS_MAX);
@@ -166,8 +136,8 @@ static int open_env(struct vf_store *st, uint64_t size, struct vf_error *err)
             return 0;
         }
         mdb_env_close(env);
-        if (rc != ENOMEM || size / 4 < MAP_MIN)
-            return fail(st, rc, "open the index", err);
+        if ((rc != ENOMEM && rc != EINVAL) || size / 4 < MAP_MIN)
+            return vf_store_fail(st, rc, "open the index", err);
     }
 }
 
@@ -177,7 +147,7 @@ static int check_trees(struct vf_store *st, struct vf_error *err)
     int rc = mdb_env_get_fd(st->env, &fd);
 
     if (rc != 0)
-        return fail(st, rc, "open the index", err);
+        return vf_store_fail(st, rc, "open the index", err);
     for (int i = 0; i < GUARD_TRIES; i++) {
         struct vf_txn t;
 
@@ -204,7 +174,7 @@ static int open_table(struct vf_store *st, struct vf_error *err)
         return -1;
     rc = mdb_dbi_open(t.txn, NULL, 0, &st->dbi);
     vf_txn_end(&t);
-    return rc == 0 ? 0 : fail(st, rc, "open the index", err);
+    return rc == 0 ? 0 : vf_store_fail(st, rc, "open the index", err);
 }
 
 int vf_store_open(struct vf_store *st, const char *dir, unsigned flags, uint64_t map_size,
@@ -214,6 +184,7 @@ int vf_store_open(struct vf_store *st, const char *dir, unsigned flags, uint64_t
     int dead;
 
     memset(st, 0, sizeof *st);
+    st->statm_fd = -1;
     st->readonly = flags & VF_INDEX_READONLY;
     st->dir = vf_strdup(dir, err);
     if (!st->dir)
@@ -228,6 +199,8 @@ int vf_store_open(struct vf_store *st, const char *dir, unsigned flags, uint64_t
         vf_store_close(st);
         return -1;
     }
+    st->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    (void)vf_store_file_pages(st, &st->statm_base); /* 0 if it cannot be had */
     /* Readers that died would keep old pages from being used again. */
     (void)mdb_reader_check(st->env, &dead); /* housekeeping: no harm if it fails */
     return 0;
@@ -241,26 +214,26 @@ void vf_store_close(struct vf_store *st)
         mdb_env_close(st->env);
     pthread_rwlock_destroy(&st->map_lock);
     pthread_mutex_destroy(&st->touched_lock);
+    vf_close_fd(&st->statm_fd);
     free(st->dir);
     memset(st, 0, sizeof *st);
 }
 
 /* ---- the size of the map ---- */
 
-/* size 0: what another process has set. */
-static int remap(struct vf_store *st, uint64_t size, struct vf_error *err)
+int vf_store_remap(struct vf_store *st, uint64_t size, struct vf_error *err)
 {
     int rc;
 
     pthread_rwlock_wrlock(&st->map_lock);
-    st->touched_n = 0; /* their addresses are void now */
-    st->touched_bytes = 0;
+    st->map = st->map_end = 0; /* it moves */
+    st->map_sought = false;
     rc = mdb_env_set_mapsize(st->env, size);
     pthread_rwlock_unlock(&st->map_lock);
-    return rc == 0 ? 0 : fail(st, rc, "enlarge the index", err);
+    return rc == 0 ? 0 : vf_store_fail(st, rc, "enlarge the index", err);
 }
 
-static int grow(struct vf_store *st, uint64_t was, struct vf_error *err)
+int vf_store_grow(struct vf_store *st, uint64_t was, struct vf_error *err)
 {
     MDB_envinfo info;
     int rc;
@@ -269,258 +242,11 @@ static int grow(struct vf_store *st, uint64_t was, struct vf_error *err)
     rc = mdb_env_info(st->env, &info);
     pthread_rwlock_unlock(&st->map_lock);
     if (rc != 0)
-        return fail(st, rc, "enlarge the index", err);
+        return vf_store_fail(st, rc, "enlarge the index", err);
     if (info.me_mapsize > was)
         return 0; /* another thread did it */
     if (info.me_mapsize >= MAP_MAX / 2)
         return vf_error_set(err, VF_ERR_SPACE, 0, "the index in '%s' cannot grow any more",
                             st->dir);
-    return remap(st, info.me_mapsize * 2, err);
-}
-
-/* ---- transactions ---- */
-
-static int begin(struct vf_store *st, unsigned flags, struct vf_txn *ret, struct vf_error *err)
-{
-    bool checked = false;
-
-    for (;;) {
-        MDB_txn *txn;
-        int rc, dead;
-
-        pthread_rwlock_rdlock(&st->map_lock);
-        rc = mdb_txn_begin(st->env, NULL, flags, &txn);
-        if (rc == 0) {
-            *ret = (struct vf_txn){.st = st, .txn = txn, .writes = !(flags & MDB_RDONLY)};
-            return 0;
-        }
-        pthread_rwlock_unlock(&st->map_lock);
-        if (rc == MDB_MAP_RESIZED) {
-            if (remap(st, 0, err) < 0)
-                return -1;
-        } else if (rc == MDB_READERS_FULL && !checked) {
-            checked = true;
-            (void)mdb_reader_check(st->env, &dead); /* the second try tells */
-        } else {
-            return fail(st, rc, flags & MDB_RDONLY ? "read the index" : "write the index", err);
-        }
-    }
-}
-
-static void end(struct vf_txn *t)
-{
-    struct vf_store *st = t->st;
-
-    t->txn = NULL;
-    t->st = NULL;
-    pthread_rwlock_unlock(&st->map_lock);
-}
-
-int vf_store_read(struct vf_store *st, struct vf_txn *ret, struct vf_error *err)
-{
-    return begin(st, MDB_RDONLY, ret, err);
-}
-
-void vf_txn_end(struct vf_txn *t)
-{
-    if (!t->txn)
-        return;
-    mdb_txn_abort(t->txn);
-    end(t);
-}
-
-int vf_store_write(struct vf_store *st, vf_store_work *work, void *ctx, struct vf_error *err)
-{
-    if (st->readonly)
-        return vf_error_set(err, VF_ERR_DENIED, 0, "the index in '%s' was opened for reading only",
-                            st->dir);
-    for (;;) {
-        MDB_envinfo info = {0};
-        struct vf_txn t;
-        bool full;
-        int rc;
-
-        if (begin(st, 0, &t, err) < 0)
-            return -1;
-        rc = mdb_env_info(st->env, &info);
-        if (rc != 0) {
-            mdb_txn_abort(t.txn);
-            end(&t);
-            return fail(st, rc, "write the index", err);
-        }
-        if (work(&t, ctx, err) == 0) {
-            rc = mdb_txn_commit(t.txn);
-            full = rc == MDB_MAP_FULL;
-            end(&t);
-            if (rc == 0)
-                return 0;
-            if (!full)
-                return commit_failed(st, rc, err);
-        } else {
-            mdb_txn_abort(t.txn);
-            full = t.full;
-            end(&t);
-            if (!full)
-                return -1;
-        }
-        if (grow(st, info.me_mapsize, err) < 0)
-            return -1;
-    }
-}
-
-static MDB_val to_val(struct vf_bytes b)
-{
-    /* LMDB takes a plain pointer for what it only reads. */
-    union {
-        const uint8_t *in;
-        void *out;
-    } u = {.in = b.p};
-
-    return (MDB_val){b.len, u.out};
-}
-
-static struct vf_bytes to_bytes(MDB_val v) { return (struct vf_bytes){v.mv_data, v.mv_size}; }
-
-int vf_txn_get(struct vf_txn *t, struct vf_bytes key, struct vf_bytes *ret, struct vf_error *err)
-{
-    MDB_val k = to_val(key), v;
-    int rc = mdb_get(t->txn, t->st->dbi, &k, &v);
-
-    if (rc == MDB_NOTFOUND)
-        return VF_ABSENT;
-    if (rc != 0)
-        return fail(t->st, rc, "read the index", err);
-    *ret = to_bytes(v);
-    return VF_FOUND;
-}
-
-int vf_txn_put(struct vf_txn *t, struct vf_bytes key, struct vf_bytes value, struct vf_error *err)
-{
-    MDB_val k = to_val(key), v = to_val(value);
-    int rc = mdb_put(t->txn, t->st->dbi, &k, &v, 0);
-
-    if (rc == 0)
-        return 0;
-    if (rc == MDB_MAP_FULL)
-        t->full = true;
-    return fail(t->st, rc, "write the index", err);
-}
-
-int vf_txn_del(struct vf_txn *t, struct vf_bytes key, struct vf_error *err)
-{
-    MDB_val k = to_val(key), v;
-    MDB_stat stat;
-    int rc = mdb_get(t->txn, t->st->dbi, &k, &v);
-
-    if (rc == 0)
-        rc = mdb_env_stat(t->st->env, &stat);
-    if (rc == 0 && vf_guard_value(v.mv_data, v.mv_size, stat.ms_psize, err) < 0)
-        return vf_store_damaged(t->st, err);
-    if (rc == 0)
-        rc = mdb_del(t->txn, t->st->dbi, &k, NULL);
-    if (rc == MDB_NOTFOUND)
-        return VF_ABSENT;
-    if (rc == MDB_MAP_FULL)
-        t->full = true;
-    return rc == 0 ? VF_FOUND : fail(t->st, rc, "delete from the index", err);
-}
-
-/* ---- resident memory ---- */
-
-/* Pages that a file backs come again when they are read again; nothing can be lost.  touched_lock
- * is held. */
-static void drop_touched(struct vf_store *st)
-{
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-
-    for (unsigned i = 0; i < st->touched_n; i++) {
-        /* The map consists of whole pages, so these are its own even at the ends of the value. */
-        uintptr_t lo = (uintptr_t)st->touched[i].p & ~(page - 1);
-        uintptr_t hi = (uintptr_t)st->touched[i].p + st->touched[i].len;
-
-        (void)madvise((void *)lo, hi - lo, MADV_DONTNEED); /* only memory is at stake */
-    }
-    st->touched_n = 0;
-    st->touched_bytes = 0;
-}
-
-void vf_txn_touched(struct vf_txn *t, struct vf_bytes value, size_t bytes)
-{
-    struct vf_store *st = t->st;
-
-    /* What a write transaction shows may lie on the heap, where this would destroy it. */
-    if (t->writes)
-        return;
-    pthread_mutex_lock(&st->touched_lock);
-    st->touched_bytes += bytes;
-    if (st->touched_n && st->touched[st->touched_n - 1].p == value.p) {
-        if (value.len > st->touched[st->touched_n - 1].len)
-            st->touched[st->touched_n - 1].len = value.len;
-    } else {
-        st->touched[st->touched_n++] = value;
-    }
-    if (st->touched_n == VF_STORE_TOUCHES || st->touched_bytes >= VF_STORE_TOUCH_MAX)
-        drop_touched(st);
-    pthread_mutex_unlock(&st->touched_lock);
-}
-
-/* ---- cursors ---- */
-
-int vf_cursor_open(struct vf_cursor *c, struct vf_txn *t, struct vf_error *err)
-{
-    MDB_cursor *mc;
-    int rc = mdb_cursor_open(t->txn, t->st->dbi, &mc);
-
-    if (rc != 0)
-        return fail(t->st, rc, "read the index", err);
-    *c = (struct vf_cursor){.t = t, .mc = mc};
-    return 0;
-}
-
-void vf_cursor_close(struct vf_cursor *c)
-{
-    if (c->mc)
-        mdb_cursor_close(c->mc);
-    c->mc = NULL;
-}
-
-static int move(struct vf_cursor *c, MDB_val k, MDB_cursor_op op, struct vf_error *err)
-{
-    MDB_val v;
-    int rc = mdb_cursor_get(c->mc, &k, &v, op);
-
-    if (rc == MDB_NOTFOUND)
-        return VF_ABSENT;
-    if (rc != 0)
-        return fail(c->t->st, rc, "read the index", err);
-    c->key = to_bytes(k);
-    c->value = to_bytes(v);
-    return VF_FOUND;
-}
-
-int vf_cursor_seek(struct vf_cursor *c, struct vf_bytes key, struct vf_error *err)
-{
-    int rc = move(c, to_val(key), MDB_SET_RANGE, err);
-
-    c->behind = rc == VF_ABSENT;
-    return rc;
-}
-
-int vf_cursor_next(struct vf_cursor *c, struct vf_error *err)
-{
-    int rc;
-
-    if (c->behind)
-        return VF_ABSENT;
-    rc = move(c, (MDB_val){0, NULL}, MDB_NEXT, err);
-    c->behind = rc == VF_ABSENT;
-    return rc;
-}
-
-int vf_cursor_prev(struct vf_cursor *c, struct vf_error *err)
-{
-    int rc = move(c, (MDB_val){0, NULL}, c->behind ? MDB_LAST : MDB_PREV, err);
-
-    c->behind = false;
-    return rc;
+    return vf_store_remap(st, info.me_mapsize * 2, err);
 }

@@ -8,8 +8,9 @@
  * transaction while it has one.
  *
  * Resident memory: pages of the database that a scan has touched count as ours until they are given
- * back.  Who reads values of some size reports them (vf_txn_touched), and the store drops them from
- * time to time.
+ * back.  Who reads values reports them (vf_txn_touched).  From time to time the store asks the
+ * kernel how much has come together (a touch may map 64 KiB or a whole large folio) and gives it
+ * back.
  *
  * Thread rules: a struct vf_store may be used by several threads; a transaction and its cursors
  * belong to the thread that began it.  Lock order: map_lock, then touched_lock. */
@@ -29,9 +30,9 @@ struct MDB_cursor;
 
 #define VF_KEY_MAX 511u
 #define VF_STORE_MAP_SIZE                                                                          \
-    ((uint64_t)64 << 30)               /* address space taken at first; the file is sparse */
-#define VF_STORE_TOUCH_MAX (16u << 20) /* bytes touched before they are given back */
-#define VF_STORE_TOUCHES   256u
+    ((uint64_t)64 << 30)                /* address space taken at first; the file is sparse */
+#define VF_STORE_MEMORY     (32u << 20) /* resident bytes of the database that may stay */
+#define VF_STORE_TOUCH_STEP (1u << 20)  /* bytes touched between two looks at the memory */
 
 struct vf_bytes {
     const uint8_t *p;
@@ -44,10 +45,12 @@ struct vf_store {
     unsigned dbi;
     bool readonly;
     pthread_rwlock_t map_lock;
-    pthread_mutex_t touched_lock; /* the three below */
-    struct vf_bytes touched[VF_STORE_TOUCHES];
-    unsigned touched_n;
-    size_t touched_bytes;
+    pthread_mutex_t touched_lock; /* all below */
+    size_t touched;               /* bytes since the last look */
+    int statm_fd;                 /* what the kernel says of our memory, or -1 */
+    uint64_t statm_base;          /* file pages resident when the map was empty */
+    uintptr_t map, map_end;       /* where the map lies; 0 if not known */
+    bool map_sought;
 };
 
 struct vf_txn {
@@ -86,7 +89,8 @@ int vf_txn_put(struct vf_txn *t, struct vf_bytes key, struct vf_bytes value,
 /* VF_FOUND, VF_ABSENT or -1. */
 int vf_txn_del(struct vf_txn *t, struct vf_bytes key, struct vf_error *err) VF_MUST_CHECK;
 
-/* `bytes` bytes of the value were read, here and there; only they count.  The value stays valid. */
+/* About `bytes` bytes of the value were brought into memory: 64 KiB around each place, for kernels
+ * map at least so much at once.  The value stays valid. */
 void vf_txn_touched(struct vf_txn *t, struct vf_bytes value, size_t bytes);
 
 /* ---- cursors ---- */

@@ -221,8 +221,7 @@ static int check_digests(struct verify *v, struct vf_txn *t, struct vf_bytes key
 
         if (run.first + run.n > v->gen.info.blocks)
             return wrong(v, "digests lie behind the end of the image", err);
-        if (cover(v, run, err) < 0 ||
-            vf_lists_digests(v->lists, run.first, (size_t)run.n, md5, err) < 0)
+        if (cover(v, run, err) < 0 || vf_lists_digests(v->lists, md5, (size_t)run.n, err) < 0)
             return -1;
     }
     return rc;
@@ -256,15 +255,14 @@ static int check_prints(struct verify *v, struct vf_txn *t, struct vf_bytes key,
     if (vf_count_iter_init(&it, &counts, err) < 0)
         return -1;
     for (uint32_t i = 0; i < prints.n; i++) {
-        uint64_t block, count, fp, want_block, want_count;
+        uint64_t count, fp, want_count;
 
-        if (vf_count_iter_next(&it, &block, &count, err) < 0)
+        if (vf_count_iter_next(&it, &count, err) < 0)
             return -1;
-        rc = vf_lists_next_print(v->lists, &fp, &want_block, &want_count, err);
+        rc = vf_lists_next_print(v->lists, &fp, &want_count, err);
         if (rc < 0)
             return -1;
-        if (rc == 0 || fp != vf_page_print(&prints, i) || block != want_block ||
-            count != want_count)
+        if (rc == 0 || fp != vf_page_print(&prints, i) || count != want_count)
             return wrong(v, "the fingerprints are not those of the digests", err);
     }
     vf_txn_touched(t, other, other.len);
@@ -282,7 +280,8 @@ static int check_ids(struct verify *v, struct vf_txn *t, struct vf_bytes key, st
     if (key.len != head + VF_ID_LEN)
         return wrong(v, "a page has a wrong key", err);
     at_level = key.p[head - 1];
-    if (vf_page_open(value.p, value.len, VF_PAGE_IDS, at_level, &page, err) < 0)
+    if (vf_page_open(value.p, value.len, VF_PAGE_IDS, at_level, &page, err) < 0 ||
+        vf_page_check_filter(&page, err) < 0)
         return -1;
     v->seen_values++;
     if (vf_page_id(&page, 0) != vf_be_get(key.p + head, VF_ID_LEN))
@@ -304,14 +303,14 @@ static int check_ids(struct verify *v, struct vf_txn *t, struct vf_bytes key, st
 static int check_lists(struct verify *v, struct vf_error *err)
 {
     struct vf_key prefix = vf_key_prints(v->gen.number, VF_PAGE_PRINTS, 0);
-    uint64_t a, b, c;
+    uint64_t a, b;
     unsigned level;
     int rc;
 
     prefix.len -= 8;
     if (vf_lists_finish(v->lists, err) < 0 || each_value(v, &prefix, check_prints, err) < 0)
         return -1;
-    rc = vf_lists_next_print(v->lists, &a, &b, &c, err);
+    rc = vf_lists_next_print(v->lists, &a, &b, err);
     if (rc == 0) {
         prefix = vf_key_ids(v->gen.number, 0, 0);
         prefix.len -= 1 + VF_ID_LEN;

@@ -67,7 +67,7 @@ static size_t which(const struct world *w, struct vf_residents *r, uint32_t imag
             CHECK_MEM(info.root, w->image[i].info.root, VF_SHA_LEN);
             return i;
         }
-    CHECK(!"a resident that is not ours");
+    CHECK_STR(name, "one of ours");
     return 0;
 }
 

@@ -1,4 +1,7 @@
 /* A map goes in through the sink and comes out as it was. */
+#include <endian.h>
+#include <unistd.h>
+
 #include "tests/index/synth.h"
 
 static void round_trip(struct synth *s, const char *path)
@@ -271,5 +274,50 @@ TEST(late_record)
     synth_free(&s);
 }
 
+/* An index that version 1 wrote: it must stay readable as long as the version is 1.  Made by this
+ * very test: VF_TEST_GOLDEN=1 writes it anew, which is right only together with a new version. */
+TEST(golden)
+{
+    const char *tests = getenv("VF_TESTS"), *dir = synth_dir("golden");
+    struct synth s = synth_random(42, 900, 300, 0);
+    struct vf_image_record rec = synth_record("images/golden.raw", "tenant");
+    struct vf_error err;
+    struct vf_index *ix;
+    struct vf_map *map;
+    char from[4096], to[4096];
+    uint8_t *bytes;
+    long len;
+    FILE *f;
+
+    if (htole32(1) != 1 || sysconf(_SC_PAGESIZE) != 4096)
+        SKIP("LMDB's files are of another kind on this machine");
+    snprintf(from, sizeof from, "%s/golden/index-1.mdb", tests ? tests : "tests");
+    snprintf(to, sizeof to, "%s/index/data.mdb", dir);
+    rec.indexed_at = 1;
+    ix = vf_index_open(dir, VF_INDEX_CREATE, &err);
+    CHECK_OK(ix, &err);
+    CHECK_OK(synth_store_record(ix, &s, &rec, &err), &err);
+    vf_index_close(ix);
+    f = fopen(getenv("VF_TEST_GOLDEN") ? to : from, "rb");
+    if (!f)
+        SKIP("the stored index is not at hand");
+    bytes = malloc(1u << 20);
+    CHECK(bytes != NULL);
+    len = (long)fread(bytes, 1, 1u << 20, f);
+    fclose(f);
+    CHECK(len > 0);
+    vf_test_write_file(getenv("VF_TEST_GOLDEN") ? from : to, bytes, (size_t)len);
+    free(bytes);
+    ix = vf_index_open(dir, VF_INDEX_READONLY, &err);
+    CHECK_OK(ix, &err);
+    map = vf_index_map(ix, "images/golden.raw", &err);
+    CHECK_OK(map, &err);
+    synth_check_map(&s, map);
+    map->ops->close(map);
+    CHECK_OK(vf_index_verify(ix, "images/golden.raw", &err), &err);
+    vf_index_close(ix);
+    synth_free(&s);
+}
+
 TESTS(random_images, empty, all_zero, one_block, every_other_block, far_apart, sparse, repeats,
-      bounds, refuses_nonsense, abort_leaves_nothing, late_record)
+      bounds, refuses_nonsense, abort_leaves_nothing, late_record, golden)

@@ -190,7 +190,7 @@ static void fill_disk(void *arg)
 
     if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
         _exit(77);
-    if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 || mkdir(dir, 0700) != 0 ||
+    if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 || mkdir(dir, 0700) != 0 ||
         mount("none", dir, "tmpfs", 0, "size=6m") != 0)
         _exit(77);
     ix = vf_index_open(dir, VF_INDEX_CREATE, &err);
@@ -347,7 +347,7 @@ TEST(flipped_bytes)
         if (!WIFEXITED(status) || WEXITSTATUS(status) > 1) {
             fprintf(stderr, "seed %llu ends with status %x\n", (unsigned long long)d.seed,
                     (unsigned)status);
-            CHECK(!"a damaged index must give an error");
+            CHECK_EQ_I64(status, 0);
         }
         harmless += WEXITSTATUS(status) == 0;
     }
