@@ -1,4 +1,4 @@
-/* How fast literals are packed, and how small: `bench_literals [FILE [WINDOW_LOG [WORKERS]]]`, the
+/* How fast literals are packed, and how small: `bench_literals [FILE [WINDOW_LOG]]`, the
  * file being literals as `blocksim missing` writes them.  One line for each level: ratio, bytes a
  * second, processor seconds for each gigabyte. */
 #include <fcntl.h>
@@ -67,8 +67,7 @@ out:
 int main(int argc, char **argv)
 {
     static const int levels[] = {0, 1, 3, 6, 9, 12};
-    struct vf_pack_opts o = {.window_log = argc > 2 ? (unsigned)atoi(argv[2]) : 27,
-                             .workers = argc > 3 ? (unsigned)atoi(argv[3]) : 1};
+    struct vf_pack_opts o = {.window_log = argc > 2 ? (unsigned)atoi(argv[2]) : 27};
     struct vf_error err = VF_ERROR_INIT;
     struct stat sb;
     int fd = argc > 1 ? open(argv[1], O_RDONLY | O_CLOEXEC) : sample_file(&err);
@@ -88,9 +87,9 @@ int main(int argc, char **argv)
         }
         w = wall() - w;
         c = cpu() - c;
-        printf("level %2d, window 2^%u, %u worker(s): %llu -> %llu bytes (%.3f), %.3f GB/s, %.2f s "
+        printf("level %2d, window 2^%u: %llu -> %llu bytes (%.3f), %.3f GB/s, %.2f s "
                "of processor per GB\n",
-               levels[i], o.window_log, o.workers, (unsigned long long)(blocks * VF_BLOCK),
+               levels[i], o.window_log, (unsigned long long)(blocks * VF_BLOCK),
                (unsigned long long)out, (double)out / (double)(blocks * VF_BLOCK), gb / w, c / gb);
     }
     close(fd);

@@ -40,9 +40,8 @@ typedef int vf_pack_fn(void *ctx, const uint8_t *bytes, size_t len, struct vf_er
 struct vf_pack_opts {
     int level;           /* 1..19; 0: store; VF_LEVEL_AUTO: core/adapt.h decides as it goes */
     int most;            /* VF_LEVEL_AUTO: the highest level it may take */
-    unsigned window_log; /* window of 2^n bytes, 10..31: memory is about that plus 30 MiB, at levels
+    unsigned window_log; /* window of 2^n bytes, 10..31: memory is about that plus 20 MiB, at levels
                             above 12 plus 100 MiB */
-    unsigned workers;    /* threads that compress, 1..16; the caller's goes on meanwhile */
 };
 #define VF_LEVEL_AUTO (-1)
 

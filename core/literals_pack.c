@@ -40,6 +40,8 @@ static int set(struct vf_packer *p, ZSTD_cParameter name, int value, struct vf_e
     return ZSTD_isError(rc) ? vf_zstd_failed(rc, err) : 0;
 }
 
+/* One thread: with workers of its own zstd would cut the input into jobs that do not see each
+ * other's matches, which costs 2 to 6 % on disk images (bench/BENCHMARKING.md). */
 static int set_up(struct vf_packer *p, const struct vf_pack_opts *o, struct vf_error *err)
 {
     int level = p->adapts ? p->adapt.level : o->level;
@@ -49,10 +51,9 @@ static int set_up(struct vf_packer *p, const struct vf_pack_opts *o, struct vf_e
         return vf_error_nomem(err);
     if (set(p, ZSTD_c_compressionLevel, level, err) < 0 ||
         set(p, ZSTD_c_windowLog, (int)o->window_log, err) < 0 ||
-        set(p, ZSTD_c_enableLongDistanceMatching, o->window_log >= 22, err) < 0 ||
-        set(p, ZSTD_c_contentSizeFlag, 0, err) < 0)
+        set(p, ZSTD_c_enableLongDistanceMatching, o->window_log >= 22, err) < 0)
         return -1;
-    return set(p, ZSTD_c_nbWorkers, (int)o->workers, err);
+    return set(p, ZSTD_c_contentSizeFlag, 0, err);
 }
 
 struct vf_packer *vf_packer_new(const struct vf_pack_opts *opts, vf_pack_fn *fn, void *ctx,
@@ -110,24 +111,6 @@ static int compress(struct vf_packer *p, ZSTD_inBuffer *in, ZSTD_EndDirective en
     return ZSTD_isError(*ret_left) ? vf_zstd_failed(*ret_left, err) : 0;
 }
 
-/* Tells the controller how the time of the last call went, and follows its advice: with worker
- * threads zstd takes a new level in the middle of a frame. */
-static int adapt(struct vf_packer *p, struct vf_error *err)
-{
-    uint64_t now = now_ns(), all = now - p->mark, known = p->link_ns + p->compress_ns;
-    int level = p->adapt.level;
-
-    p->mark = now;
-    if (!p->adapts)
-        return 0;
-    if (vf_adapt_step(&p->adapt, p->link_ns, p->compress_ns, all > known ? all - known : 0) !=
-            level &&
-        set(p, ZSTD_c_compressionLevel, p->adapt.level, err) < 0)
-        return -1;
-    p->link_ns = p->compress_ns = 0;
-    return 0;
-}
-
 /* Puts bytes through the coder; end says whether to flush or to end the frame after them. */
 static int code(struct vf_packer *p, const void *data, size_t len, ZSTD_EndDirective end,
                 struct vf_error *err)
@@ -151,7 +134,26 @@ static int code(struct vf_packer *p, const void *data, size_t len, ZSTD_EndDirec
             left = 0;
         }
     } while (in.pos < len || (end != ZSTD_e_continue && left));
-    return end == ZSTD_e_continue ? adapt(p, err) : hand_on(p, err);
+    return end == ZSTD_e_continue ? 0 : hand_on(p, err);
+}
+
+/* Tells the controller how the time of the last call went.  A new level begins a new frame. */
+static int adapt(struct vf_packer *p, size_t len, struct vf_error *err)
+{
+    uint64_t now = now_ns(), all = now - p->mark, known = p->link_ns + p->compress_ns;
+    bool change;
+
+    p->mark = now;
+    if (!p->adapts)
+        return 0;
+    change =
+        vf_adapt_step(&p->adapt, len, p->link_ns, p->compress_ns, all > known ? all - known : 0);
+    p->link_ns = p->compress_ns = 0;
+    if (!change)
+        return 0;
+    if (code(p, NULL, 0, ZSTD_e_end, err) < 0)
+        return -1;
+    return set(p, ZSTD_c_compressionLevel, p->adapt.level, err);
 }
 
 int vf_packer_runs(struct vf_packer *p, uint32_t batch, uint64_t base,
@@ -173,9 +175,10 @@ int vf_packer_runs(struct vf_packer *p, uint32_t batch, uint64_t base,
             return -1;
         base = r->first + r->n;
     }
-    if (code(p, h->data, h->len, ZSTD_e_continue, err) < 0)
+    if (code(p, h->data, h->len, ZSTD_e_continue, err) < 0 ||
+        (len && code(p, data, len, ZSTD_e_continue, err) < 0))
         return -1;
-    return len ? code(p, data, len, ZSTD_e_continue, err) : 0;
+    return adapt(p, len, err);
 }
 
 static int short_record(struct vf_packer *p, uint64_t kind, uint64_t number, const uint8_t *sha,

@@ -17,11 +17,12 @@ struct vf_unpacker {
     const struct vf_unpack_ops *ops;
     void *ctx;
     ZSTD_DCtx *dctx;
-    int coding;           /* -1: first byte not seen */
-    bool ended, finished; /* the zstd frame; the records */
-    struct vf_buf held;   /* a record's head that is not complete */
-    size_t nruns, at;     /* runs whose bytes are coming; the one that is next */
-    uint64_t done;        /* its blocks that have come */
+    int coding;         /* -1: first byte not seen */
+    bool finished;      /* the last record has been seen */
+    bool between;       /* a frame has ended and none has begun */
+    struct vf_buf held; /* a record's head that is not complete */
+    size_t nruns, at;   /* runs whose bytes are coming; the one that is next */
+    uint64_t done;      /* its blocks that have come */
     uint32_t batch;
     struct vf_lit_run runs[VF_RUNS_MAX];
     size_t part; /* bytes of a block that is not complete */
@@ -213,16 +214,14 @@ int vf_unpacker_feed(struct vf_unpacker *u, const uint8_t *bytes, size_t len, st
     do {
         size_t rc;
 
-        if (in.pos < len && u->ended)
+        if (in.pos < len && u->finished && u->between)
             return malformed(err);
-        if (u->ended)
-            break;
         out.pos = 0;
-        rc = ZSTD_decompressStream(u->dctx, &out, &in);
+        rc = ZSTD_decompressStream(u->dctx, &out, &in); /* begins the next frame by itself */
         if (ZSTD_isError(rc))
             return vf_error_set(err, VF_ERR_PROTOCOL, 0, "literal stream: %s",
                                 ZSTD_getErrorName(rc));
-        u->ended = rc == 0;
+        u->between = rc == 0;
         if (take(u, u->out, out.pos, err) < 0)
             return -1;
     } while (in.pos < len || out.pos == OUT_LEN);

@@ -1,7 +1,6 @@
 /* The source's half: the thread that reads what is missing, finds duplicates, packs and sends. */
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "core/checked.h"
 #include "core/digest.h"
@@ -10,7 +9,7 @@
 #include "core/tree.h"
 
 /* Beyond it the compressor's tables would not fit into 300 MiB beside the window. */
-#define LEVEL_MOST 6
+#define LEVEL_MOST 9
 
 /* Blocks on their way into one record. */
 struct piece {
@@ -256,14 +255,6 @@ static int run(struct piece *p, struct vf_error *err)
     return rc;
 }
 
-/* Threads for compressing: the machine has other work as well. */
-static unsigned pack_workers(void)
-{
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-
-    return cpus < 2 ? 1 : cpus < 8 ? 2 : 4;
-}
-
 /* How many contents there may be to remember. */
 static uint64_t expected(struct sender *s)
 {
@@ -280,7 +271,7 @@ void *vf_sender_literals(void *arg)
     struct vf_error err = VF_ERROR_INIT;
     struct piece *p = vf_calloc(1, sizeof *p, &err);
     struct vf_pack_opts pack = {s->opts->level < 0 ? VF_LEVEL_AUTO : s->opts->level, LEVEL_MOST,
-                                s->opts->window_log, pack_workers()};
+                                s->opts->window_log};
     int rc = -1;
 
     pthread_setname_np(pthread_self(), "vf-literals");

@@ -3,58 +3,67 @@
 
 #include "tests/lib/check.h"
 
-#define MS UINT64_C(1000000)
+#define MIB (UINT64_C(1) << 20)
 
-/* Bytes a second that level l compresses, roughly zstd's on disk images. */
-static double speed(int l)
+/* Nanoseconds to compress a MiB at a level: level 3 at 200 MB/s, each further one a quarter slower.
+ */
+static double compress_ns(int level)
 {
-    double v = 400e6;
+    double ns = 5.2e6;
 
-    for (int i = 1; i < l; i++)
-        v *= 0.75;
-    return v;
+    for (int l = 3; l < level; l++)
+        ns *= 1.3;
+    return level < 3 ? ns * 0.75 : ns;
 }
 
-/* The level after n rounds of 100 ms each over a link of so many bytes a second, at a ratio of 2.
- */
-static int settle(double link, int most, int n)
+/* The level after some MiB over a link that takes so many nanoseconds for what a MiB is compressed
+ * to. */
+static int settle(double link_ns, int most, unsigned mib, unsigned *ret_changes)
 {
     struct vf_adapt a;
-    int level;
 
     vf_adapt_init(&a, most);
-    level = a.level;
-    for (int i = 0; i < n; i++) {
-        double c = speed(level), l = link * 2, both = 100e6; /* nanoseconds */
-        double wait_link = c > l ? both * (1 - l / c) : 0;
-        double wait_comp = c < l ? both * (1 - c / l) : 0;
+    *ret_changes = 0;
+    for (unsigned i = 0; i < mib; i++) {
+        double c = compress_ns(a.level), wait = link_ns > c ? link_ns - c : 0;
 
-        level = vf_adapt_step(&a, (uint64_t)wait_link, (uint64_t)wait_comp,
-                              (uint64_t)(both - wait_link - wait_comp));
+        *ret_changes += vf_adapt_step(&a, MIB, (uint64_t)wait, (uint64_t)c, 100000);
     }
-    return level;
+    return a.level;
 }
 
 TEST(slow_links_get_strong_levels)
 {
-    CHECK(settle(1.25e6, 19, 200) >= 16);
-    CHECK(settle(12.5e6, 19, 200) >= 8);
-    CHECK(settle(12.5e6, 5, 200) == 5);
+    unsigned changes;
+
+    CHECK(settle(400e6, 19, 1000, &changes) >= 15); /* 10 Mbit/s at a ratio of 2 */
+    CHECK(settle(40e6, 19, 1000, &changes) >= 9);   /* 100 Mbit/s */
+    CHECK_EQ_I64(settle(400e6, 6, 1000, &changes), 6);
 }
 
 TEST(fast_links_get_weak_levels)
 {
-    CHECK(settle(125e6, 19, 200) <= 4);
-    CHECK_EQ_I64(settle(1250e6, 19, 200), 1);
+    unsigned changes;
+
+    CHECK_EQ_I64(settle(4e6, 19, 1000, &changes), 1); /* 1 Gbit/s */
+    CHECK_EQ_I64(settle(6e6, 19, 1000, &changes), 3); /* just slower than level 3 */
+    CHECK_EQ_U64(changes, 0);
 }
 
-TEST(short_moments_change_nothing)
+/* Every change costs the window: they get rare. */
+TEST(few_changes)
 {
-    struct vf_adapt a;
+    unsigned changes;
 
-    vf_adapt_init(&a, 19);
-    CHECK_EQ_I64(vf_adapt_step(&a, 200 * MS, 0, 0), VF_LEVEL_FIRST);
-    CHECK(vf_adapt_step(&a, 200 * MS, 0, 0) > VF_LEVEL_FIRST);
+    (void)settle(40e6, 19, 100000, &changes);
+    CHECK(changes <= 4);
 }
 
-TESTS(slow_links_get_strong_levels, fast_links_get_weak_levels, short_moments_change_nothing)
+TEST(short_streams_stay)
+{
+    unsigned changes;
+
+    CHECK_EQ_I64(settle(400e6, 19, 7, &changes), VF_LEVEL_FIRST);
+}
+
+TESTS(slow_links_get_strong_levels, fast_links_get_weak_levels, few_changes, short_streams_stay)
