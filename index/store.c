@@ -113,6 +113,17 @@ out:
     return rc < 0 ? vf_store_damaged(st, err) : 0;
 }
 
+/* LMDB lets the data file be inherited by programs that we start. */
+static int keep_private(struct vf_store *st, struct vf_error *err)
+{
+    mdb_filehandle_t fd;
+    int rc = mdb_env_get_fd(st->env, &fd);
+
+    if (rc != 0)
+        return vf_store_fail(st, rc, "open the index", err);
+    return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? vf_error_sys(err, errno, "open the index") : 0;
+}
+
 static int open_env(struct vf_store *st, uint64_t size, struct vf_error *err)
 {
     const unsigned flags = MDB_NOTLS | (st->readonly ? MDB_RDONLY : 0);
@@ -133,7 +144,7 @@ static int open_env(struct vf_store *st, uint64_t size, struct vf_error *err)
             rc = mdb_env_open(env, st->dir, flags, 0600);
         if (rc == 0) {
             st->env = env;
-            return 0;
+            return keep_private(st, err);
         }
         mdb_env_close(env);
         if ((rc != ENOMEM && rc != EINVAL) || size / 4 < MAP_MIN)

@@ -89,24 +89,27 @@ static int check_sum(struct verify *v, struct vf_txn *t, struct vf_bytes key, st
 
 /* ---- nodes ---- */
 
-/* 1 with the next stored node of the level, 0 at the end, -1. */
-static int next_node(struct verify *v, unsigned level, struct vf_node *ret, struct vf_error *err)
+/* 1 with the next stored node of the level, 0 at the end, -1.  t: the transaction that the caller
+ * is in, or NULL (a second one must not be begun). */
+static int next_node(struct verify *v, struct vf_txn *t, unsigned level, struct vf_node *ret,
+                     struct vf_error *err)
 {
     struct node_stream *s = v->level[level];
 
     if (s->at == s->n) {
         const uint64_t left = v->gen.info.nodes[level] - s->next;
-        struct vf_txn t;
+        struct vf_txn own;
         int rc;
 
         s->at = 0;
         s->n = left < NODES_AT_ONCE ? (size_t)left : NODES_AT_ONCE;
         if (s->n == 0)
             return 0;
-        if (vf_gen_read(v->ix, &v->gen, &t, err) < 0)
+        if (!t && vf_gen_read(v->ix, &v->gen, &own, err) < 0)
             return -1;
-        rc = vf_gen_nodes(&t, &v->gen, level, s->next, s->n, s->buf, err);
-        vf_txn_end(&t);
+        rc = vf_gen_nodes(t ? t : &own, &v->gen, level, s->next, s->n, s->buf, err);
+        if (!t)
+            vf_txn_end(&own);
         if (rc < 0 ||
             (!v->listed && vf_lists_nodes(v->lists, level, s->next, s->buf, s->n, err) < 0))
             return -1;
@@ -130,7 +133,7 @@ static int on_node(void *ctx, unsigned level, const struct vf_node *nodes, size_
 
     for (size_t i = 0; level > 1 && i < n; i++) {
         struct vf_node stored;
-        int rc = level > v->gen.info.top ? 0 : next_node(v, level, &stored, err);
+        int rc = level > v->gen.info.top ? 0 : next_node(v, NULL, level, &stored, err);
 
         if (rc < 0)
             return -1;
@@ -151,7 +154,7 @@ static int check_tree(struct verify *v, struct vf_error *err)
     if (!tree)
         return -1;
     rc = 0;
-    while (rc == 0 && have->top && (more = next_node(v, 1, &node, err)) != 0) {
+    while (rc == 0 && have->top && (more = next_node(v, NULL, 1, &node, err)) != 0) {
         if (more < 0)
             rc = -1;
         else if (node.first < end || node.first + node.span > have->blocks)
@@ -174,14 +177,14 @@ static int check_tree(struct verify *v, struct vf_error *err)
 /* ---- digests, and that the segments cover them ---- */
 
 /* The run must continue the segment that is open, or begin a new one. */
-static int cover(struct verify *v, struct vf_run run, struct vf_error *err)
+static int cover(struct verify *v, struct vf_txn *t, struct vf_run run, struct vf_error *err)
 {
     while (run.n) {
         uint64_t some;
 
         if (v->open.n == 0) {
             struct vf_node node;
-            int rc = next_node(v, 1, &node, err);
+            int rc = next_node(v, t, 1, &node, err);
 
             if (rc < 0)
                 return -1;
@@ -208,7 +211,6 @@ static int check_digests(struct verify *v, struct vf_txn *t, struct vf_bytes key
     uint32_t at;
     int rc;
 
-    (void)t;
     if (key.len != head + 8)
         return wrong(v, "a page has a wrong key", err);
     if (vf_page_open(value.p, value.len, VF_PAGE_DIGESTS, 0, &page, err) < 0)
@@ -221,7 +223,7 @@ static int check_digests(struct verify *v, struct vf_txn *t, struct vf_bytes key
 
         if (run.first + run.n > v->gen.info.blocks)
             return wrong(v, "digests lie behind the end of the image", err);
-        if (cover(v, run, err) < 0 || vf_lists_digests(v->lists, md5, (size_t)run.n, err) < 0)
+        if (cover(v, t, run, err) < 0 || vf_lists_digests(v->lists, md5, (size_t)run.n, err) < 0)
             return -1;
     }
     return rc;
@@ -338,7 +340,7 @@ static int check_all(struct verify *v, struct vf_error *err)
     prefix.len -= 8;
     if (each_value(v, &prefix, check_digests, err) < 0)
         return -1;
-    if (v->open.n || (info->top && next_node(v, 1, &node, err) != 0) ||
+    if (v->open.n || (info->top && next_node(v, NULL, 1, &node, err) != 0) ||
         v->digests != info->nodes[0])
         return wrong(v, "digests are missing", err);
     if (check_lists(v, err) < 0)

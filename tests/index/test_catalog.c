@@ -1,4 +1,5 @@
 /* Images and their records: names, listing, renaming, removing, opening. */
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -61,6 +62,33 @@ TEST(opening)
     }
     vf_index_close(ix);
     vf_index_close(NULL);
+}
+
+/* Nothing of the index is open in programs that are started while it is. */
+TEST(nothing_inherited)
+{
+    struct vf_index *ix = open_new("inherit");
+    DIR *d = opendir("/proc/self/fd");
+    struct dirent *e;
+    unsigned seen = 0;
+
+    if (!d)
+        SKIP("no /proc");
+    while ((e = readdir(d))) {
+        char target[4096];
+        ssize_t n = readlinkat(dirfd(d), e->d_name, target, sizeof target - 1);
+
+        if (n <= 0)
+            continue;
+        target[n] = 0;
+        if (!strstr(target, "/inherit"))
+            continue;
+        seen++;
+        CHECK(fcntl(atoi(e->d_name), F_GETFD) & FD_CLOEXEC);
+    }
+    closedir(d);
+    CHECK(seen >= 3);
+    vf_index_close(ix);
 }
 
 TEST(three_answers)
@@ -296,4 +324,5 @@ TEST(space_is_used_again)
     vf_index_close(ix);
 }
 
-TESTS(opening, three_answers, names, listing, long_paths, update, freshness, space_is_used_again)
+TESTS(opening, nothing_inherited, three_answers, names, listing, long_paths, update, freshness,
+      space_is_used_again)

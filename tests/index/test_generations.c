@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "index/store_impl.h"
 #include "tests/index/synth.h"
 
 static const struct vf_index_limits small = {1u << 20, 1u << 16};
@@ -309,6 +310,30 @@ out:
     return whole;
 }
 
+/* Verification goes through all calls that read, while the map grows under it. */
+static void *verifier(void *arg)
+{
+    struct crowd *c = arg;
+    struct vf_error err;
+
+    while (!__atomic_load_n(&c->stop, __ATOMIC_RELAXED))
+        CHECK(vf_index_verify(c->ix, "x", &err) == 0 || err.code == VF_ERR_NOTFOUND);
+    return NULL;
+}
+
+/* Moves the map all the time: whoever begins a second transaction inside a first one hangs soon. */
+static void *mover(void *arg)
+{
+    struct crowd *c = arg;
+    struct vf_error err;
+
+    for (uint64_t i = 0; !__atomic_load_n(&c->stop, __ATOMIC_RELAXED); i++) {
+        CHECK_OK(vf_store_remap(&c->ix->store, (64 + i % 8) << 20, &err), &err);
+        usleep(300);
+    }
+    return NULL;
+}
+
 static void *reader(void *arg)
 {
     struct crowd *c = arg;
@@ -327,15 +352,15 @@ TEST(readers_while_replaced)
     const char *dir = synth_dir("crowd");
     struct versions v;
     struct crowd c = {.v = &v};
-    pthread_t thread[3];
+    pthread_t thread[5];
     struct vf_error err;
     char path[16];
 
     versions_make(&v, dir);
     c.ix = vf_index_open_with(dir, 0, &small, &err);
     CHECK_OK(c.ix, &err);
-    for (int i = 0; i < 3; i++)
-        CHECK(pthread_create(&thread[i], NULL, reader, &c) == 0);
+    for (int i = 0; i < 5; i++)
+        CHECK(pthread_create(&thread[i], NULL, i < 2 ? reader : i < 4 ? verifier : mover, &c) == 0);
     for (unsigned i = 0; i < 20; i++) { /* the map grows, too */
         CHECK_OK(synth_store(c.ix, &v.s[i % 2], "x", "", &err), &err);
         snprintf(path, sizeof path, "more/%u", i);
@@ -344,7 +369,7 @@ TEST(readers_while_replaced)
     while (!__atomic_load_n(&c.reads, __ATOMIC_RELAXED))
         usleep(1000);
     __atomic_store_n(&c.stop, 1, __ATOMIC_RELAXED);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 5; i++)
         CHECK(pthread_join(thread[i], NULL) == 0);
     check_whole(c.ix, &v);
     vf_index_close(c.ix);
