@@ -84,6 +84,7 @@ static void other(struct talk *t)
     case VF_PHASE_COUNTS:
     case VF_PHASE_RESULT:
     case VF_PHASE_OVER:
+    case VF_PHASE_LINK:
         return;
     }
     if (vf_order_type(&t->o, 1 - t->from, (uint8_t)m.type, NULL) == 0)
