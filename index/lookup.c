@@ -151,7 +151,7 @@ size_t vf_lookup_filter(const struct vf_page *page, const uint64_t *ids, size_t 
         unsigned all = 1;
 
         __builtin_prefetch(page->filter + vf_filter_block(next, blocks) * VF_FILTER_BLOCK);
-        for (unsigned k = 0; k < 4; k++)
+        for (unsigned k = 0; k < VF_FILTER_BITS; k++)
             all &= (block[vf_filter_byte(h, k)] & vf_filter_mask(h, k)) != 0;
         ret[n] = (uint32_t)i;
         n += all;

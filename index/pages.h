@@ -133,21 +133,23 @@ static inline uint64_t vf_id_of(const uint8_t *sha)
         v = v << 8 | sha[i];
     return v;
 }
-/* The filter of an ids page: a bitmap in blocks of 32 bytes, about one byte for each id.  An id
- * sets four bits of one block; of ids that are not in the page, about one in thirty finds its bits
- * set. Lists of many images are asked for ids that few of them have: this answers most of it with
- * one access to memory. */
+/* The filter of an ids page: a bitmap in blocks of 32 bytes, one for 16 ids.  An id sets five bits
+ * of one block; of ids that are not in the page, about one in four hundred finds its bits set.
+ * Lists of many images are asked for ids that few of them have: this answers most of it with one
+ * access to memory. */
 #define VF_FILTER_BLOCK 32u
+#define VF_FILTER_IDS   16u
+#define VF_FILTER_BITS  5u
 static inline size_t vf_filter_blocks(uint32_t n)
 {
-    return (n + VF_FILTER_BLOCK - 1) / VF_FILTER_BLOCK;
+    return (n + VF_FILTER_IDS - 1) / VF_FILTER_IDS;
 }
 static inline uint64_t vf_filter_hash(uint64_t id) { return id * UINT64_C(0x9e3779b97f4a7c15); }
 static inline size_t vf_filter_block(uint64_t hash, size_t blocks)
 {
-    return (size_t)((hash >> 32) * blocks >> 32);
+    return (size_t)((hash >> 40) * blocks >> 24);
 }
-/* Byte and mask of bit k (0..3) in the block. */
+/* Byte and mask of bit k (below VF_FILTER_BITS) in the block. */
 static inline unsigned vf_filter_byte(uint64_t hash, unsigned k)
 {
     return (unsigned)(hash >> (8 * k + 3)) & 31;

@@ -47,7 +47,7 @@ static void fill_filter(uint8_t *filter, const uint8_t *ids, uint32_t n)
         const uint64_t h = vf_filter_hash(vf_ldn(ids + (size_t)i * VF_ID_LEN, VF_ID_LEN));
         uint8_t *block = filter + vf_filter_block(h, blocks) * VF_FILTER_BLOCK;
 
-        for (unsigned k = 0; k < 4; k++)
+        for (unsigned k = 0; k < VF_FILTER_BITS; k++)
             block[vf_filter_byte(h, k)] |= (uint8_t)vf_filter_mask(h, k);
     }
 }
