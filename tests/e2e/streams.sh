@@ -14,8 +14,7 @@ set -- --to "$vf_to" --format raw --compress none $vf_reach
 far_ends() { pgrep -f -- "--store $vf_dst serve" | sort -n; }
 main_far_end() {
     for p in $(far_ends); do
-        # shellcheck disable=SC2012 # no odd names there
-        if ls -l "/proc/$p/fd" 2>/dev/null | grep -qF "$vf_dst/images/.vmferry.lock"; then
+        if [ -n "$(find "/proc/$p/fd" -lname "$vf_dst/images/.vmferry.lock" 2>/dev/null)" ]; then
             echo "$p"
         fi
     done
