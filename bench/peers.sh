@@ -90,7 +90,8 @@ vmferry_run() { # NAME [index]
         "$VMFERRY" --store "$dst/store" index add "$dst/$r.raw" >/dev/null || return
     done
     [ -z "${2:-}" ] || "$VMFERRY" --store "$src/store" index add "$image" >/dev/null || return
-    timed "$VMFERRY" --store "$src/store" --json migrate "$image" --as T.raw \
+    # One connection: the counter of one that ends with the program has no time to write its line.
+    timed "$VMFERRY" --store "$src/store" --json migrate "$image" --as T.raw --streams 1 \
         --to "ssh://host$dst/store" --ssh-command "$rsh" --remote-program "$VMFERRY"
     record "$1" "$dst/store/images/T.raw"
 }
