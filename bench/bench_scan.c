@@ -4,11 +4,10 @@
  * for each gigabyte of it. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <time.h>
 
 #include <fcntl.h>
 
+#include "bench/clock.h"
 #include "bench/sample.h"
 #include "core/build.h"
 #include "core/md5_lanes.h"
@@ -16,23 +15,6 @@
 #include "formats/format.h"
 
 #define RUNS 5
-
-static double wall(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static double cpu(void)
-{
-    struct rusage r;
-
-    getrusage(RUSAGE_SELF, &r);
-    return (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) +
-           (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e6;
-}
 
 static int take(void *ctx, const struct vf_node *segs, size_t n, const uint8_t (*md5)[VF_MD5_LEN],
                 uint64_t upto, struct vf_error *err)

@@ -12,8 +12,6 @@ static bool worth_telling(const struct vf_error *err)
 
 void vf_receiver_fail(struct receiver *r, const struct vf_error *err)
 {
-    struct vf_msg m = {.type = VF_MSG_FAIL};
-    struct vf_error ignored;
     bool first;
 
     pthread_mutex_lock(&r->lock);
@@ -24,11 +22,8 @@ void vf_receiver_fail(struct receiver *r, const struct vf_error *err)
     }
     pthread_cond_broadcast(&r->moved);
     pthread_mutex_unlock(&r->lock);
-    if (first && worth_telling(err) && (m.fail.text = vf_strdup(err->msg, NULL))) {
-        m.fail.code = (uint8_t)err->code;
-        (void)r->st->ops->send(r->st, &m, &ignored); /* the first error is the one that counts */
-        vf_msg_free(&m);
-    }
+    if (first && worth_telling(err))
+        vf_stream_fail(r->st, err);
     r->st->ops->cancel(r->st);
 }
 

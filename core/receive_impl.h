@@ -74,7 +74,6 @@ struct receiver {
     struct vf_map_sink *sink;
     int64_t leftover; /* resident number of the part itself, -1: it was all zero */
     unsigned nimages;
-    unsigned window_log;
     struct recv_copy last; /* the latest copy that was chosen: its neighbour is the best guess */
     uint64_t range_end;    /* where the next batch must begin */
     size_t open_items;     /* against RECV_OPEN_NODES */

@@ -127,8 +127,8 @@ static int add_group(struct source *s, const struct vf_node *group, struct vf_er
 /* What is left at the end: segments without a group, zeros behind the last segment. */
 static int emit_rest(struct source *s, struct vf_error *err)
 {
-    const struct vf_node *segs = (const void *)s->segs.data;
-    size_t n = s->segs.len / sizeof *segs, blocks = 0;
+    const struct vf_node *segs;
+    size_t n, blocks = 0;
 
     if (emit_groups(s, err) < 0)
         return -1;
