@@ -18,7 +18,7 @@ MANDIR  ?= $(PREFIX)/share/man
 DOCDIR  ?= $(PREFIX)/share/doc/vmferry
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
-FOLDERS ?= core formats index transport hypervisor
+FOLDERS ?= core formats index transport service hypervisor
 
 # Seconds for each fuzz target of `make fuzz`, and for each test of `make check`.
 FUZZ_SECONDS ?= 20
@@ -55,14 +55,13 @@ ifneq ($(WERROR),)
 WARN += -Werror
 endif
 
-PKGS := libcrypto libzstd libssh2 lmdb libqcow libnbd jansson inih libseccomp
-ifneq ($(wildcard hypervisor/libvirt.c),)
-PKGS += libvirt
-endif
+PKGS := libcrypto libzstd libssh2 lmdb libqcow libnbd jansson inih libseccomp libsystemd \
+        libvirt libvirt-qemu
 PKG_CONFIG ?= pkg-config
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
 # --as-needed drops what is unused.
-PKG_LIBS   := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
+# librsync has no pkg-config file.
+PKG_LIBS   := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null) -lrsync
 
 ALL_CFLAGS = -std=gnu17 -g $(OPT) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. \
              $(WARN) -fno-common -fPIE -pthread $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS)

@@ -8,14 +8,14 @@ set -eu
 export LC_ALL=C
 
 build='gcc libc6-dev make pkg-config libssl-dev libzstd-dev libssh2-1-dev
-    liblmdb-dev libqcow-dev libnbd-dev libjansson-dev libinih-dev libseccomp-dev'
+    liblmdb-dev libqcow-dev libnbd-dev libjansson-dev libinih-dev libseccomp-dev
+    librsync-dev libsystemd-dev libvirt-dev'
 tests='qemu-utils openssh-server openssh-client openssl e2fsprogs rsync zstd jq mandoc
     util-linux iproute2 procps'
 dev='clang clang-format libclang-rt-dev shellcheck valgrind'
 
 cd "$(dirname "$0")/.."
 wanted="$build $tests"
-[ ! -e hypervisor/libvirt.c ] || wanted="$wanted libvirt-dev"
 [ "${1:-}" != --dev ] || wanted="$wanted $dev"
 
 if ! command -v dpkg-query >/dev/null; then

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The dependency order of the folders, and where third-party headers may appear.
 #
-# core includes core; formats, index, transport and hypervisor include themselves
+# core includes core; formats, index, transport, service and hypervisor include themselves
 # and core; cmd includes all of them; tests and bench may include anything.
 set -eu
 cd "${VF_SRC:-$(dirname "$0")/../..}"
@@ -16,7 +16,8 @@ function fenced(header) {
     if (header ~ /^lmdb\.h$/)                     return "^index/"
     if (header ~ /^libssh2/)                      return "^transport/"
     if (header ~ /^(libqcow|libcerror|libbfio|libnbd)/) return "^formats/"
-    if (header ~ /^librsync/)                     return "^(core|index|transport)/"
+    if (header ~ /^librsync/)                     return "^(core|index|transport|cmd)/"
+    if (header ~ /^systemd\//)                   return "^service/"
     if (header ~ /^libvirt/)                      return "^hypervisor/"
     if (header ~ /^jansson\.h$/)                  return "^(cmd|hypervisor)/"
     if (header ~ /^ini\.h$/)                      return "^cmd/"
