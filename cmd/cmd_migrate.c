@@ -11,18 +11,18 @@
 #include "cmd/memory.h"
 #include "cmd/origin.h"
 #include "cmd/progress.h"
+#include "cmd/ratefile.h"
 #include "cmd/report.h"
 #include "cmd/soft_sink.h"
 #include "cmd/storedir.h"
 #include "core/checked.h"
-#include "core/ratelimit.h"
 #include "formats/writer.h"
 #include "transport/session.h"
 
 struct migrate_opts {
     struct vf_origin_opts origin;
     struct vf_reach reach;
-    const char *to, *as, *to_format, *group, *compress, *streams;
+    const char *to, *as, *to_format, *group, *compress, *streams, *limit_file;
     struct vf_opt_list nodes;
     uint64_t limit_rate; /* bytes per second, 0: none */
     bool dry_run, replace;
@@ -44,7 +44,9 @@ static const struct vf_opt migrate_table[] = {
      NULL},
     {"compress", 0, VF_OPT_TEXT, FIELD(compress), "LEVEL", "auto, none, or 1 to 19", 0, 0, NULL},
     {"limit-rate", 0, VF_OPT_SIZE, FIELD(limit_rate), "BYTES", "send at most so much per second",
-     1000, UINT64_C(1) << 50, NULL},
+     VF_RATE_MIN, VF_RATE_MAX, NULL},
+    {"limit-rate-file", 0, VF_OPT_TEXT, FIELD(limit_file), "FILE",
+     "the same, read from a file, also while it runs", 0, 0, NULL},
     {"streams", 0, VF_OPT_TEXT, FIELD(streams), "N", "connections at most; auto, or 1 to 64", 0, 0,
      NULL},
     VF_REACH_OPTS(struct migrate_opts, reach),
@@ -388,15 +390,19 @@ static int send_over(struct migrate *m, struct vf_peer *peer, struct vf_error *e
 
 static int migrate(struct migrate *m, struct vf_error *err)
 {
+    const char *file = m->opts->limit_file;
     struct vf_ratelimit *limit = NULL;
+    struct vf_ratefile *follow = NULL;
     struct vf_peer peer = {0};
     int rc = -1;
 
-    if (m->opts->limit_rate) {
+    if (m->opts->limit_rate || file) {
         limit = vf_ratelimit_new(m->opts->limit_rate, err);
         if (!limit)
             return -1;
     }
+    if (file && !(follow = vf_ratefile_start(m->cli, file, m->opts->limit_rate, limit, err)))
+        goto out;
     if (vf_peer_open(m->cli, m->target, &m->opts->reach, VF_FOR_MIGRATE, m->group, limit, &peer,
                      err) < 0)
         goto out;
@@ -408,6 +414,7 @@ static int migrate(struct migrate *m, struct vf_error *err)
     if (rc == 0)
         rc = report(m, err);
 out:
+    vf_ratefile_end(follow);
     vf_ratelimit_free(limit);
     return rc;
 }

@@ -12,7 +12,8 @@
 
 struct vf_ratelimit {
     pthread_mutex_t lock;
-    uint64_t rate;       /* bytes a second; 0: no limit */
+    uint64_t rate; /* bytes a second; 0: no limit */
+    unsigned changes;
     uint64_t paid_until; /* everything taken so far has gone at this time */
 };
 
@@ -40,7 +41,18 @@ void vf_ratelimit_set(struct vf_ratelimit *rl, uint64_t bytes_per_second)
     pthread_mutex_lock(&rl->lock);
     rl->rate = bytes_per_second;
     rl->paid_until = 0; /* a debt at the old rate is forgiven */
+    rl->changes++;
     pthread_mutex_unlock(&rl->lock);
+}
+
+unsigned vf_ratelimit_changes(struct vf_ratelimit *rl)
+{
+    unsigned n;
+
+    pthread_mutex_lock(&rl->lock);
+    n = rl->changes;
+    pthread_mutex_unlock(&rl->lock);
+    return n;
 }
 
 uint64_t vf_ratelimit_take_at(struct vf_ratelimit *rl, uint64_t n, uint64_t now_ns)

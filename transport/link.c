@@ -18,6 +18,7 @@
 #define PARTS     4u   /* of an iovec at a time */
 #define PIECE_MIN 256u /* bytes paid for at a time under a rate limit */
 #define PIECE_MAX 65536u
+#define LOOK_MS   250 /* how often a wait for the limit sees whether it has changed */
 
 int64_t vf_link_now_ms(void)
 {
@@ -197,23 +198,35 @@ static void advance(struct iovec *iov, size_t n, size_t done)
     }
 }
 
+/* Lets time pass, unless woken; not longer than until the limit is another than at `changes`. */
+static void wait_for_rate(struct vf_link *l, int64_t ms, unsigned changes)
+{
+    int64_t end = vf_link_now_ms() + ms;
+
+    while ((ms = end - vf_link_now_ms()) > 0 && !atomic_load(&l->cancelled) &&
+           vf_ratelimit_changes(l->rate) == changes)
+        (void)wait_for(-1, 0, l->wake_fd, -1, ms < LOOK_MS ? ms : LOOK_MS); /* time passes */
+}
+
 /* Pays for up to want bytes; waits as long as the limit says, unless woken or in a hurry.  How many
  * were paid for.  The pieces are of a size that takes about 0.1 to 1 s at that rate, so that the
  * peer's watchdog sees life and little is paid for that never goes. */
 static size_t pay(struct vf_link *l, size_t want, bool urgent)
 {
     size_t n = want < l->piece ? want : l->piece;
+    unsigned changes;
     int64_t ms;
 
     if (!l->rate)
         return want;
+    changes = vf_ratelimit_changes(l->rate);
     ms = (int64_t)(vf_ratelimit_take(l->rate, n) / 1000000);
     if (ms > 1000 && l->piece > PIECE_MIN)
         l->piece /= 2;
     else if (ms < 100 && l->piece < PIECE_MAX)
         l->piece *= 2;
     if (ms && !urgent)
-        (void)wait_for(-1, 0, l->wake_fd, -1, ms); /* time passes, that is all */
+        wait_for_rate(l, ms, changes);
     return n;
 }
 

@@ -60,7 +60,9 @@ TEST(can_be_changed)
     CHECK_OK(rl, &err);
     (void)vf_ratelimit_take_at(rl, 1000000, SECOND); /* a debt of 1000 seconds */
     CHECK(vf_ratelimit_take_at(rl, 1, SECOND) > 900 * SECOND);
+    CHECK_EQ_U64(vf_ratelimit_changes(rl), 0);
     vf_ratelimit_set(rl, 1000000);
+    CHECK_EQ_U64(vf_ratelimit_changes(rl), 1);
     t = send(rl, SECOND, 100000, 10);
     CHECK(t < 3 * SECOND);
     vf_ratelimit_set(rl, 0);

@@ -211,4 +211,39 @@ TEST(cancel_under_a_limit)
     vf_ratelimit_free(rate);
 }
 
-TESTS(there_and_back, read_limits, rest_of_a_write, broken, rate_limit, cancel_under_a_limit)
+/* One that waits at such a rate goes on at the new one. */
+TEST(a_new_limit_counts_at_once)
+{
+    struct vf_error err;
+    struct vf_ratelimit *rate = vf_ratelimit_new(10, &err);
+    struct drain d = {0};
+    struct vf_link l;
+    struct writer wr = {.l = &l};
+    int64_t start;
+    pthread_t t, reader;
+    int w[2], other[2];
+
+    CHECK_OK(rate, &err);
+    CHECK(pipe2(w, O_CLOEXEC) == 0 && pipe2(other, O_CLOEXEC) == 0);
+    CHECK_OK(vf_link_open(&l, other[0], w[1], 5000, rate, &err), &err);
+    d.fd = w[0];
+    CHECK(pthread_create(&reader, NULL, drain, &d) == 0);
+    CHECK(pthread_create(&t, NULL, write_slowly, &wr) == 0);
+    while (!atomic_load(&l.sent)) /* it has begun */
+        (void)usleep(1000);
+    start = vf_link_now_ms();
+    vf_ratelimit_set(rate, 10000000);
+    CHECK(pthread_join(t, NULL) == 0);
+    CHECK(wr.rc == 0 && vf_link_now_ms() - start < 3000);
+    vf_link_close(&l);
+    vf_close_fd(&w[1]);
+    CHECK(pthread_join(reader, NULL) == 0);
+    CHECK_EQ_U64(d.bytes, 100000);
+    vf_close_fd(&w[0]);
+    vf_close_fd(&other[0]);
+    vf_close_fd(&other[1]);
+    vf_ratelimit_free(rate);
+}
+
+TESTS(there_and_back, read_limits, rest_of_a_write, broken, rate_limit, cancel_under_a_limit,
+      a_new_limit_counts_at_once)
