@@ -25,6 +25,8 @@
 #include "core/error.h"
 #include "core/image.h"
 #include "core/map.h"
+#include "core/sketch.h"
+#include "core/summary.h"
 
 #define VF_INDEX_PATH_MAX   4095u /* bytes of a path */
 #define VF_INDEX_FORMAT_MAX 31u   /* bytes of a format name */
@@ -135,11 +137,34 @@ struct vf_index_prints *vf_index_prints_new(struct vf_map *map, struct vf_error 
 long vf_index_prints_next(void *prints, struct vf_print *ret, size_t max, struct vf_error *err);
 void vf_index_prints_free(struct vf_index_prints *prints);
 
+/* The sketch of a map made by vf_index_map: the stored one, or one made now from the fingerprints
+ * where an older program wrote the map.  *ret is owned (vf_sketch_free). */
+int vf_index_sketch(struct vf_map *map, struct vf_sketch *ret, struct vf_error *err) VF_MUST_CHECK;
+
 /* Proves that what is stored of the image is whole: every value decodes and has its checksum, nodes
  * cover exactly the blocks that have digests, the tree and its root follow from the segments, the
- * sorted lists from the digests and the nodes.  Does not read the image.  0, or -1: VF_ERR_FORMAT
- * says what is wrong, VF_ERR_NOTFOUND.  Needs up to 32 MiB and temporary files in STORE/index/. */
+ * sorted lists from the digests and the nodes, the sketch from the lists.  Does not read the image.
+ * 0, or -1: VF_ERR_FORMAT says what is wrong, VF_ERR_NOTFOUND.  Needs up to 32 MiB and temporary
+ * files in STORE/index/. */
 int vf_index_verify(struct vf_index *ix, const char *path, struct vf_error *err) VF_MUST_CHECK;
+
+/* ---- what this node tells others about its images (core/summary.h) ---- */
+
+/* The store's own number: random, made when it is first asked for, kept in STORE/index/id.  A store
+ * that cannot be written and has none: VF_ERR_NOTFOUND. */
+int vf_index_id(struct vf_index *ix, uint8_t ret[VF_STORE_ID_LEN],
+                struct vf_error *err) VF_MUST_CHECK;
+
+/* The summary of the images in the n groups, to *ret (owned).  exclude_path: an image that is left
+ * out, or NULL.  Looks at every file (is it fresh?), not into them.  Images that come or go
+ * meanwhile may or may not be in it; the generation is that of what is in it. */
+int vf_index_summary(struct vf_index *ix, enum vf_summary_size size, const char *const *groups,
+                     size_t n, const char *exclude_path, struct vf_buf *ret,
+                     struct vf_error *err) VF_MUST_CHECK;
+/* The generation that this summary would have now: reads records and looks at files only. */
+int vf_index_summary_generation(struct vf_index *ix, enum vf_summary_size size,
+                                const char *const *groups, size_t n, const char *exclude_path,
+                                uint64_t *ret, struct vf_error *err) VF_MUST_CHECK;
 
 /* ---- resident images ---- */
 
