@@ -1,0 +1,270 @@
+/* hypervisor/hypervisor.h - what moving a running guest needs of a hypervisor.
+ *
+ * There are two halves.  The *source half* (struct vf_guest) works in the process of `migrate
+ * --vm`, beside the running guest.  The *far half* (struct vf_arrival) works in the `serve` process
+ * at the destination.  Each implementation (QMP, libvirt) provides both.  The halves talk in
+ * questions and answers, JSON objects that cmd/ carries over the guest's conversation (struct
+ * vf_far); how the content of disks travels is not their business.
+ *
+ * A move, as cmd/vm_*.c drives it ("far: x" is a question x to the far half):
+ *
+ *   recover     source: whatever an earlier try left is undone, or found to be finished
+ *   describe    source: what is the guest, which are its disks
+ *   far: check  may it come?  Nothing is changed anywhere up to here
+ *   freeze      source: each disk that travels gets an overlay; the file below stands still
+ *   (bulk)      cmd/ sends the frozen images through the engine; they are written to
+ *               IMAGES/NAME of the far store in their final format, without any overlay
+ *   (rounds)    changed() says what the overlays hold.  While that is much: freeze again, the
+ *               former overlay stands still, cmd/ sends what it holds, the far store's image gets
+ *               it written on top.  So the far images follow the guest at a distance
+ *   far: prepare  the far half makes ready to take the guest, on those images
+ *   hand_off    source: what the top overlay holds and the memory travel through tunnels, the guest
+ *               stands still, the *commit point* is passed, the guest runs at the far end
+ *   finish      source: overlays are folded into the old disks, which stay behind as images; the
+ *               guest's process or definition is removed
+ *
+ * Until the commit point every failure ends in roll_back (source) and far: drop.  After it the
+ * guest is never resumed at the source, whatever happens; what is left to do is finish().
+ *
+ * The files of a copy belong to cmd/: the source half neither reads nor removes IMAGES/NAME there.
+ *
+ * Thread rules: a guest or an arrival belongs to one thread.  Calls may take long; those that wait
+ * look at *stop about ten times a second and end with VF_ERR_CANCELLED.
+ */
+#ifndef VF_HYPERVISOR_HYPERVISOR_H
+#define VF_HYPERVISOR_HYPERVISOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "core/error.h"
+
+/* What becomes of a disk. */
+enum vf_disk_way {
+    VF_DISK_COPY,  /* its content travels */
+    VF_DISK_LEAVE, /* it stays attached as it is: shared or remote storage that the far end sees too
+                    */
+    VF_DISK_EMPTY  /* a drive without a medium */
+};
+
+/* One disk of a guest.  All texts are owned by the struct vf_guest_info. */
+struct vf_guest_disk {
+    char *id;      /* the hypervisor's name of it, stable for the life of the guest: "vda", "vd0" */
+    char *path;    /* absolute, of the file or device with the disk's own content, the one that is
+                      frozen by the first freeze; "" when it has none */
+    char *format;  /* of that: "raw", "qcow2" */
+    uint64_t size; /* bytes that the guest sees */
+    bool read_only; /* the guest cannot write it; copied without an overlay, or left, as asked */
+    bool cdrom;
+    bool backed;          /* path itself depends on a backing file: its content is flattened */
+    enum vf_disk_way way; /* what describe proposes; cmd/ changes it as the user asked, before far:
+                             check and freeze, and never later */
+    char *name;           /* of its image at the far store, without directory; set by cmd/ */
+};
+
+/* A small file that belongs to the guest and travels along while the guest stands still or after
+ * hand-off began: UEFI variables, TPM state. */
+struct vf_guest_file {
+    char *role; /* "nvram", "tpm" */
+    char *path;
+};
+
+/* What describe() finds. */
+struct vf_guest_info {
+    char *name;
+    char *uuid;         /* text form; "" when unknown */
+    bool running;       /* false: shut off (--offline), its disks stand still by themselves */
+    bool paused;        /* running, but stopped by its user: it is moved and stays so */
+    uint64_t memory;    /* bytes */
+    char *machine;      /* "pc-q35-7.2"; "" when unknown */
+    char *version;      /* of the hypervisor, for people and for the far half's check */
+    json_t *definition; /* for the far half only: all that it needs to judge and to make the guest
+                           (libvirt: {"xml": "..."}; QMP: machine, CPU, devices); at most 512 KiB as
+                           text */
+    struct vf_guest_disk *disk;
+    size_t ndisks;
+    struct vf_guest_file *file;
+    size_t nfiles;
+};
+void vf_guest_info_free(struct vf_guest_info *i); /* zeroes it */
+
+/* What stands still after a freeze, for each disk with way VF_DISK_COPY (others: path NULL). */
+struct vf_frozen {
+    char *path;   /* the file to read: after the first freeze the disk's own, then an overlay */
+    char *format; /* of that file */
+    bool delta;   /* only what this file itself holds counts (an overlay of an earlier freeze) */
+};
+void vf_frozen_free(struct vf_frozen *f, size_t n); /* frees the array too */
+
+/* The way to the far half and to its sockets; made by cmd/. */
+struct vf_far {
+    /* Asks the far half.  args (may be NULL) is borrowed, *ret_answer (may be NULL) is a new
+     * reference.  An error of the far half comes with its code and "far end: " before its text. */
+    int (*ask)(struct vf_far *, const char *question, json_t *args, json_t **ret_answer,
+               struct vf_error *err);
+    /* Listens on the Unix socket local_path (made here, 0600; removed at the end of the move); each
+     * connection there is carried, over a connection of its own to the far end, to the far half's
+     * socket of that name (vf_arrival_ops.socket).  At the return the listening has begun and one
+     * connection to the far end stands ready. */
+    int (*tunnel)(struct vf_far *, const char *name, const char *local_path, struct vf_error *err);
+    /* Non-zero with *err when a tunnel has broken since it was made. */
+    int (*broken)(struct vf_far *, struct vf_error *err);
+    /* Sockets that tunnels need belong here: a directory of mode 0700 (0711 for libvirt), on this
+     * side and on the far side; equal texts when same_run_dir was asked for at open. */
+    const char *run_dir, *far_run_dir;
+};
+
+enum vf_guest_phase {
+    VF_GUEST_MEMORY,  /* memory travels, the guest runs */
+    VF_GUEST_STOPPED, /* the guest stands still: last disk pass and rest of memory */
+    VF_GUEST_COMMIT   /* about to tell the far half to run it */
+};
+
+/* Told by hand_off as things happen, from its own thread. */
+struct vf_hand_off_events {
+    void *ctx;
+    /* done and total are bytes of memory and disk together in that phase; total 0: not known. */
+    void (*progress)(void *ctx, enum vf_guest_phase phase, uint64_t done, uint64_t total);
+    /* The next thing hand_off does lets the guest run at the far end.  Must make that decision
+     * durable; on failure hand_off gives up and the guest stays at the source. */
+    int (*commit)(void *ctx, struct vf_error *err);
+};
+
+struct vf_hand_off_opts {
+    uint64_t max_downtime_ms; /* 0: 300 */
+    uint64_t limit_rate;      /* bytes per second for the hypervisor's own estimate; 0: none.  The
+                                 tunnels keep the limit in any case */
+    bool auto_converge, postcopy;
+    struct vf_hand_off_events events;
+    const volatile int *stop;
+};
+
+struct vf_hand_off_result {
+    bool committed; /* also meaningful on failure: true = the guest must not run here any more */
+    bool running_there;                      /* the far half has confirmed it */
+    double memory_seconds, downtime_seconds; /* downtime: from the stop here to the confirmation */
+    uint64_t memory_bytes, disk_bytes;       /* as the hypervisor counts them */
+};
+
+struct vf_guest;
+struct vf_guest_ops {
+    const char *kind; /* "qmp", "libvirt": names the far half too */
+    /* Fills *ret (owned by the caller). */
+    int (*describe)(struct vf_guest *, struct vf_guest_info *ret, struct vf_error *err);
+    /* Looks for what an earlier try has left in the hypervisor (overlays, jobs, bitmaps, nodes,
+     * tunnels, a guest that was stopped for a hand-off) and undoes it.  resume: the guest may be
+     * let run again if a hand-off had stopped it (cmd/ knows that its commit point was not passed).
+     * Harmless when there is nothing.  *ret_found (may be NULL): there was something. */
+    int (*recover)(struct vf_guest *, bool resume, bool *ret_found, struct vf_error *err);
+    /* Freezes all disks of info with way COPY, at one instant.  The first call makes the disks'
+     * own files stand still; each further one the overlays of the call before.  *ret_frozen has
+     * info->ndisks entries.  Overlays lie beside the disk's file, or in dir when not NULL, and
+     * their names begin with that file's name and ".vmferry". */
+    int (*freeze)(struct vf_guest *, const struct vf_guest_info *info, const char *dir,
+                  struct vf_frozen **ret_frozen, struct vf_error *err);
+    /* Bytes in the top overlays, all disks together: about what hand_off would have to send. */
+    int (*changed)(struct vf_guest *, const struct vf_guest_info *info, uint64_t *ret_bytes,
+                   struct vf_error *err);
+    /* Memory and the top overlays (frozen: how many freezes there were; the far images hold
+     * everything below the top overlays).  See struct vf_hand_off_result for what a failure means.
+     */
+    int (*hand_off)(struct vf_guest *, const struct vf_guest_info *info, struct vf_far *far,
+                    const struct vf_hand_off_opts *opts, struct vf_hand_off_result *ret,
+                    struct vf_error *err);
+    /* Before the commit point: the guest runs (or is paused, as it was) on its original disk chain,
+     * nothing of ours is left.  May be called at any time, also twice. */
+    int (*roll_back)(struct vf_guest *, const struct vf_guest_info *info, struct vf_error *err);
+    /* After the commit point.  The guest's disks at the source get their last state (overlays
+     * folded in), the guest's process is ended, its definition removed.  keep: the disks stay;
+     * removing them otherwise is cmd/'s work. */
+    int (*finish)(struct vf_guest *, const struct vf_guest_info *info, struct vf_error *err);
+    /* For --status: "running", "paused", "postmigrate", ... static text. */
+    int (*state)(struct vf_guest *, const char **ret_state, struct vf_error *err);
+    void (*close)(struct vf_guest *); /* frees; changes nothing at the guest */
+};
+struct vf_guest {
+    const struct vf_guest_ops *ops;
+    bool same_run_dir; /* sockets need the same path on both sides (libvirt) */
+};
+
+/* A guest whose QEMU has its QMP socket at path; name is what it is to be called.  stop may be NULL
+ * and is kept.  NULL: VF_ERR_UNREACHABLE when nobody answers there, VF_ERR_BUSY when another client
+ * has the socket. */
+struct vf_guest *vf_qmp_guest_open(const char *name, const char *path, const volatile int *stop,
+                                   struct vf_error *err);
+
+/* A domain of libvirt; uri NULL: qemu:///system.  VF_ERR_NOTFOUND: there is no such domain.
+ * VF_ERR_UNSUPPORTED when this program was built without libvirt. */
+struct vf_guest *vf_libvirt_guest_open(const char *name, const char *uri, const volatile int *stop,
+                                       struct vf_error *err);
+
+/* ---- the far half ---- */
+
+/* A disk as the far half sees it. */
+struct vf_arrival_disk {
+    char *id;
+    char *path; /* absolute, of the image in this store; left disks: as at the source */
+    char *format;
+    uint64_t size;
+    enum vf_disk_way way;
+    bool read_only;
+};
+
+/* What cmd/ tells of the guest that is to come; all borrowed, as long as the arrival lives. */
+struct vf_arrival_info {
+    const char *name, *uuid;
+    json_t *definition; /* from the peer: to be checked like everything from there */
+    const struct vf_arrival_disk *disk;
+    size_t ndisks;
+    const char *run_dir;   /* exists, absolute, for sockets; short enough for them */
+    const char *state_dir; /* STORE/guests/NAME: files of the guest that stay (nvram, logs, pid) */
+    const struct vf_settings_hv *settings;
+    const volatile int *stop;
+};
+
+/* From the store's settings (vmferry.conf), never from the peer. */
+struct vf_settings_hv {
+    const char *qmp_start;   /* [qmp] start: words, see vf_qmp_arrival_open; NULL: QMP guests are
+                                not taken */
+    const char *libvirt_uri; /* [libvirt] uri; NULL: qemu:///system */
+    bool libvirt;            /* [libvirt] accept; default no */
+};
+
+struct vf_arrival;
+struct vf_arrival_ops {
+    const char *kind;
+    /* Could this guest run here?  Changes nothing.  VF_ERR_EXISTS (name or UUID taken),
+     * VF_ERR_UNSUPPORTED (version, machine, CPU, device), VF_ERR_DENIED, VF_ERR_SPACE (memory). */
+    int (*check)(struct vf_arrival *, struct vf_error *err);
+    /* Ready to take memory and last disk passes through the sockets.  *ret_answer (new reference):
+     * whatever the source half needs to know. */
+    int (*prepare)(struct vf_arrival *, json_t *args, json_t **ret_answer, struct vf_error *err);
+    /* A question of the source half's own; those of QMP are in qmp_arrival.c. */
+    int (*ask)(struct vf_arrival *, const char *question, json_t *args, json_t **ret_answer,
+               struct vf_error *err);
+    /* The path of a socket for vf_far.tunnel, one of a fixed set of names; borrowed from the
+     * arrival.  NULL: there is none. */
+    const char *(*socket)(struct vf_arrival *, const char *name);
+    /* The commit point has been passed: let it run.  May come again.  Only when this returns 0 does
+     * the guest run. */
+    int (*commit)(struct vf_arrival *, struct vf_error *err);
+    /* "none" (it is not here), "incoming", "running", "paused" ...: of the guest as it is now. */
+    const char *(*state)(struct vf_arrival *);
+    /* Removes the guest unless commit was called; never touches the disks' files. */
+    void (*drop)(struct vf_arrival *);
+    void (*close)(struct vf_arrival *); /* frees; drops first unless committed */
+};
+struct vf_arrival {
+    const struct vf_arrival_ops *ops;
+};
+
+/* start: the words of settings->qmp_start, with {name}, {qmp}, {incoming}, {dir}, {disk0},
+ * {format0}, ... replaced. */
+struct vf_arrival *vf_qmp_arrival_open(const struct vf_arrival_info *info, struct vf_error *err);
+struct vf_arrival *vf_libvirt_arrival_open(const struct vf_arrival_info *info,
+                                           struct vf_error *err);
+
+#endif
