@@ -11,7 +11,8 @@ build='gcc libc6-dev make pkg-config libssl-dev libzstd-dev libssh2-1-dev
     liblmdb-dev libqcow-dev libnbd-dev libjansson-dev libinih-dev libseccomp-dev
     librsync-dev libsystemd-dev libvirt-dev'
 tests='qemu-utils openssh-server openssh-client openssl e2fsprogs rsync zstd jq mandoc
-    util-linux iproute2 procps'
+    util-linux iproute2 procps qemu-system-x86 busybox-static cpio libvirt-daemon-system
+    libvirt-daemon-driver-qemu libvirt-clients'
 dev='clang clang-format libclang-rt-dev shellcheck valgrind'
 
 cd "$(dirname "$0")/.."
