@@ -9,9 +9,13 @@
 #include "core/repeats.h"
 #include "core/source.h"
 
-/* In open batches at most, which bounds memory: non-zero blocks, segments. */
-#define SEND_OPEN_BLOCKS (512u * 1024)
-#define SEND_OPEN_SEGS   (128u * 1024)
+/* In open batches at most, which bounds memory (about 20 bytes for each): non-zero blocks,
+ * segments.  Questions have to run far ahead of the literals: their answers take several round
+ * trips, behind all that is on its way already, and where most is known a gigabyte of the image is
+ * a few seconds of the link.  Without questions there is nothing to run ahead for. */
+#define SEND_OPEN_BLOCKS      (2048u * 1024)
+#define SEND_OPEN_BLOCKS_UNASKED (512u * 1024)
+#define SEND_OPEN_SEGS        (128u * 1024)
 /* Bytes for finding duplicate blocks; a live scan needs memory for its map as well. */
 #define SEND_REPEATS      (UINT64_C(64) << 20)
 #define SEND_REPEATS_LIVE (UINT64_C(32) << 20)

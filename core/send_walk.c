@@ -69,12 +69,13 @@ int vf_sender_announce(void *sender, struct vf_batch *b, struct vf_error *err)
     struct sender *s = sender;
     struct send_slot *slot = &s->slot[b->id % VF_BATCHES_OPEN];
     struct vf_msg m = {.type = VF_MSG_BATCH};
+    size_t most = s->walk ? SEND_OPEN_BLOCKS : SEND_OPEN_BLOCKS_UNASKED;
     bool failed;
 
     pthread_mutex_lock(&s->lock);
     while (!s->failed && s->announced > s->done &&
            (s->announced - s->done >= VF_BATCHES_OPEN || slot->b ||
-            s->open_blocks + b->ndata > SEND_OPEN_BLOCKS ||
+            s->open_blocks + b->ndata > most ||
             s->open_segs + b->nsegs > SEND_OPEN_SEGS))
         pthread_cond_wait(&s->moved, &s->lock);
     failed = s->failed;
