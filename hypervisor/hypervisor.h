@@ -17,8 +17,8 @@
  *   (rounds)    changed() says what the overlays hold.  While that is much: freeze again, the
  *               former overlay stands still, cmd/ sends what it holds, the far store's image gets
  *               it written on top.  So the far images follow the guest at a distance
- *   far: prepare  the far half makes ready to take the guest, on those images
- *   hand_off    source: what the top overlay holds and the memory travel through tunnels, the guest
+ *   hand_off    source: it asks far: prepare, the far half makes ready to take the guest on those
+ *               images; what the top overlay holds and the memory travel through tunnels, the guest
  *               stands still, the *commit point* is passed, the guest runs at the far end
  *   finish      source: overlays are folded into the old disks, which stay behind as images; the
  *               guest's process or definition is removed
@@ -102,7 +102,9 @@ void vf_frozen_free(struct vf_frozen *f, size_t n); /* frees the array too */
 /* The way to the far half and to its sockets; made by cmd/. */
 struct vf_far {
     /* Asks the far half.  args (may be NULL) is borrowed, *ret_answer (may be NULL) is a new
-     * reference.  An error of the far half comes with its code and "far end: " before its text. */
+     * reference.  An error of the far half comes with its code and "far end: " before its text, and
+     * sets refused; any other error (connection lost, time over) says nothing about what the far
+     * half did.  "prepare" and "commit" go to the operations of these names, all else to ask. */
     int (*ask)(struct vf_far *, const char *question, json_t *args, json_t **ret_answer,
                struct vf_error *err);
     /* Listens on the Unix socket local_path (made here, 0600; removed at the end of the move); each
@@ -115,6 +117,7 @@ struct vf_far {
     /* Sockets that tunnels need belong here: a directory of mode 0700 (0711 for libvirt), on this
      * side and on the far side; equal texts when same_run_dir was asked for at open. */
     const char *run_dir, *far_run_dir;
+    bool refused; /* the last ask failed because the far half said no */
 };
 
 enum vf_guest_phase {
@@ -213,6 +216,24 @@ struct vf_arrival_disk {
     bool read_only;
 };
 
+/* Starts programs outside of the far end's sandbox: a process of its own, made by cmd/ before any
+ * byte of a peer was read, that only ever runs the store's own setting. */
+struct vf_starter {
+    /* {"name", "dir", "qmp", "disks": [{"id", "path", "format"}]}: what fills the setting's blanks;
+     * checked again by the starter.  Returns when the program runs. */
+    int (*start)(struct vf_starter *, json_t *request, struct vf_error *err);
+    /* From now on the program is not ended with the starter. */
+    int (*keep)(struct vf_starter *, struct vf_error *err);
+    void (*kill)(struct vf_starter *);
+};
+
+/* The words of a start command with its blanks filled in from a request (see above): {name}, {dir},
+ * {qmp}, {disk0}, {format0}, ...; the word {incoming} becomes "-incoming defer -S".  A
+ * NULL-terminated vector, owned: the array and each word.  NULL: VF_ERR_USAGE for an unknown blank.
+ */
+char **vf_qmp_start_words(const char *start, json_t *request, struct vf_error *err);
+void vf_qmp_start_words_free(char **words);
+
 /* What cmd/ tells of the guest that is to come; all borrowed, as long as the arrival lives. */
 struct vf_arrival_info {
     const char *name, *uuid;
@@ -221,12 +242,18 @@ struct vf_arrival_info {
     size_t ndisks;
     const char *run_dir;   /* exists, absolute, for sockets; short enough for them */
     const char *state_dir; /* STORE/guests/NAME: files of the guest that stay (nvram, logs, pid) */
-    const struct vf_settings_hv *settings;
+    const struct vf_arrival_settings *settings;
+    struct vf_starter *starter; /* NULL: nothing can be started */
+    bool paused;                /* it is to stay stopped */
     const volatile int *stop;
+    /* Called by commit before the guest may run: makes durable that it does.  ctx is its first
+     * argument. */
+    int (*committing)(void *ctx, struct vf_error *err);
+    void *ctx;
 };
 
 /* From the store's settings (vmferry.conf), never from the peer. */
-struct vf_settings_hv {
+struct vf_arrival_settings {
     const char *qmp_start;   /* [qmp] start: words, see vf_qmp_arrival_open; NULL: QMP guests are
                                 not taken */
     const char *libvirt_uri; /* [libvirt] uri; NULL: qemu:///system */
@@ -248,8 +275,9 @@ struct vf_arrival_ops {
     /* The path of a socket for vf_far.tunnel, one of a fixed set of names; borrowed from the
      * arrival.  NULL: there is none. */
     const char *(*socket)(struct vf_arrival *, const char *name);
-    /* The commit point has been passed: let it run.  May come again.  Only when this returns 0 does
-     * the guest run. */
+    /* The commit point has been passed at the source: waits until all has arrived, calls
+     * committing, lets the guest run.  May come again, also in another process than prepare.  On
+     * failure before committing was called the guest does not run and is dropped by cmd/. */
     int (*commit)(struct vf_arrival *, struct vf_error *err);
     /* "none" (it is not here), "incoming", "running", "paused" ...: of the guest as it is now. */
     const char *(*state)(struct vf_arrival *);

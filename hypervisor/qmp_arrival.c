@@ -1,0 +1,399 @@
+/* hypervisor/qmp_arrival.c - the far half of QMP: a QEMU that is started to take a guest.
+ *
+ * What is run is the store's own setting, and is run by a process that does nothing else
+ * (struct vf_starter); this side only speaks with it over its QMP socket. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/checked.h"
+#include "hypervisor/hypervisor.h"
+#include "hypervisor/qmp.h"
+
+#define START_MS   30000
+#define ARRIVE_MS  60000
+#define SOCKET_MAX 107u /* bytes in the name of a socket */
+#define NODE_MAX   32u
+
+struct arrival {
+    struct vf_arrival arrival; /* first */
+    const struct vf_arrival_info *info;
+    char *qmp, *mem, *disk; /* sockets */
+    struct vf_qmp *q;
+    bool started, committed;
+};
+
+static struct arrival *of(struct vf_arrival *a) { return (struct arrival *)a; }
+
+/* ---- may it come? ---- */
+
+/* Bytes of memory that can be had without swapping; 0: not known. */
+static uint64_t memory_free(void)
+{
+    FILE *f = fopen("/proc/meminfo", "re");
+    char line[128];
+    unsigned long long kib = 0;
+
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
+            break;
+    if (f)
+        (void)fclose(f); /* was read only */
+    return (uint64_t)kib << 10;
+}
+
+static int check(struct vf_arrival *arrival, struct vf_error *err)
+{
+    struct arrival *a = of(arrival);
+    uint64_t need = vf_qmp_number(a->info->definition, "memory"), have = memory_free();
+    struct vf_qmp *q;
+
+    if (!a->info->settings->qmp_start)
+        return vf_error_set(err, VF_ERR_DENIED, 0,
+                            "this store's settings name no command that starts a guest ([qmp] "
+                            "start in vmferry.conf)");
+    if (strlen(a->qmp) > SOCKET_MAX || strlen(a->disk) > SOCKET_MAX)
+        return vf_error_set(err, VF_ERR_UNSUPPORTED, 0,
+                            "the name '%s' is too long for a socket: use a store with a shorter "
+                            "path",
+                            a->disk);
+    if (have && need > have)
+        return vf_error_set(err, VF_ERR_SPACE, 0,
+                            "the guest has %llu MiB of memory, %llu MiB are free here",
+                            (unsigned long long)need >> 20, (unsigned long long)have >> 20);
+    q = vf_qmp_open(a->qmp, 0, a->info->stop, NULL);
+    if (!q)
+        return 0;
+    vf_qmp_close(q);
+    return vf_error_set(err, VF_ERR_EXISTS, 0, "a guest '%s' runs here already", a->info->name);
+}
+
+/* ---- taking it ---- */
+
+static json_t *start_request(const struct arrival *a, struct vf_error *err)
+{
+    json_t *disks = json_array();
+    json_t *req = json_pack("{s:s, s:s, s:s, s:o}", "name", a->info->name, "dir", a->info->run_dir,
+                            "qmp", a->qmp, "disks", disks);
+
+    for (size_t i = 0; i < a->info->ndisks && req; i++) {
+        const struct vf_arrival_disk *d = &a->info->disk[i];
+
+        if (json_array_append_new(disks, json_pack("{s:s, s:s, s:s}", "id", d->id, "path", d->path,
+                                                   "format", d->format)) < 0) {
+            json_decref(req);
+            req = NULL;
+        }
+    }
+    if (!req)
+        (void)vf_error_nomem(err); /* the NULL says it */
+    return req;
+}
+
+/* Is the machine that was started the one that is to come? */
+static int check_machine(struct arrival *a, struct vf_error *err)
+{
+    const char *want = vf_qmp_text(a->info->definition, "machine");
+    json_t *type = NULL, *mem = NULL, *status = NULL;
+    size_t len = strlen(want);
+    const char *have;
+    int rc = vf_qmp_callf(a->q, &type, err, "qom-get", "{s:s, s:s}", "path", "/machine", "property",
+                          "type");
+
+    if (rc == 0)
+        rc = vf_qmp_call(a->q, "query-memory-size-summary", NULL, &mem, err);
+    if (rc == 0)
+        rc = vf_qmp_call(a->q, "query-status", NULL, &status, err);
+    have = rc == 0 && json_is_string(type) ? json_string_value(type) : "";
+    if (rc == 0 && len && (strncmp(have, want, len) != 0 || strcmp(have + len, "-machine") != 0))
+        rc =
+            vf_error_set(err, VF_ERR_UNSUPPORTED, 0,
+                         "the guest's machine type is %s, the command here started %s", want, have);
+    if (rc == 0 &&
+        vf_qmp_number(mem, "base-memory") != vf_qmp_number(a->info->definition, "memory"))
+        rc = vf_error_set(err, VF_ERR_UNSUPPORTED, 0,
+                          "the command here started a guest with another size of memory");
+    if (rc == 0 && strcmp(vf_qmp_text(status, "status"), "inmigrate") != 0)
+        rc = vf_error_set(err, VF_ERR_UNSUPPORTED, 0,
+                          "the command here did not start QEMU with {incoming}: it is in state "
+                          "'%s'",
+                          vf_qmp_text(status, "status"));
+    json_decref(type);
+    json_decref(mem);
+    json_decref(status);
+    return rc;
+}
+
+static bool same_file(const char *a, const char *b)
+{
+    struct stat sa, sb;
+
+    return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev &&
+           sa.st_ino == sb.st_ino;
+}
+
+/* The node of the drive with that file; borrowed from devs. */
+static const char *node_of(const json_t *devs, const char *path)
+{
+    const json_t *dev;
+    size_t i;
+
+    json_array_foreach(devs, i, dev)
+    {
+        const json_t *in = json_object_get(dev, "inserted");
+
+        if (same_file(vf_qmp_text(json_object_get(in, "image"), "filename"), path))
+            return vf_qmp_text(in, "node-name");
+    }
+    return NULL;
+}
+
+static int export_disks(struct arrival *a, struct vf_error *err)
+{
+    json_t *devs = NULL;
+    int rc = vf_qmp_call(a->q, "query-block", NULL, &devs, err);
+
+    if (rc == 0)
+        rc = vf_qmp_callf(a->q, NULL, err, "nbd-server-start", "{s:{s:s, s:{s:s}}}", "addr", "type",
+                          "unix", "data", "path", a->disk);
+    for (size_t i = 0; i < a->info->ndisks && rc == 0; i++) {
+        const struct vf_arrival_disk *d = &a->info->disk[i];
+        char id[NODE_MAX], name[NODE_MAX];
+        const char *node;
+
+        if (d->way != VF_DISK_COPY || d->read_only)
+            continue;
+        node = node_of(devs, d->path);
+        (void)snprintf(id, sizeof id, "vmferry-e%zu", i);
+        (void)snprintf(name, sizeof name, "disk%zu", i);
+        if (!node)
+            rc = vf_error_set(err, VF_ERR_UNSUPPORTED, 0,
+                              "the command here started a guest without the disk '%s'", d->path);
+        else
+            rc = vf_qmp_callf(a->q, NULL, err, "block-export-add", "{s:s, s:s, s:s, s:s, s:b}",
+                              "type", "nbd", "id", id, "node-name", node, "name", name, "writable",
+                              1);
+    }
+    json_decref(devs);
+    return rc;
+}
+
+static int prepare(struct vf_arrival *arrival, json_t *args, json_t **ret_answer,
+                   struct vf_error *err)
+{
+    struct arrival *a = of(arrival);
+    json_t *req;
+    int rc;
+
+    (void)args;
+    if (a->started)
+        return vf_error_set(err, VF_ERR_PROTOCOL, 0, "the guest was prepared already");
+    (void)unlink(a->qmp); /* nobody answers there: check() has seen to that */
+    req = start_request(a, err);
+    if (!req)
+        return -1;
+    a->started = true;
+    rc = a->info->starter->start(a->info->starter, req, err);
+    json_decref(req);
+    if (rc == 0)
+        a->q = vf_qmp_open(a->qmp, START_MS, a->info->stop, err);
+    if (!a->q)
+        return vf_error_prefix(err, "the guest's QEMU did not start");
+    if (check_machine(a, err) < 0 || export_disks(a, err) < 0)
+        return -1;
+    *ret_answer = json_object();
+    return *ret_answer ? 0 : vf_error_nomem(err);
+}
+
+static int incoming(struct arrival *a, struct vf_error *err)
+{
+    char *uri = vf_strf(err, "unix:%s", a->mem);
+    int rc = uri ? 0 : -1;
+
+    if (rc == 0)
+        rc = vf_qmp_callf(a->q, NULL, err, "migrate-set-capabilities", "{s:[{s:s,s:b},{s:s,s:b}]}",
+                          "capabilities", "capability", "events", "state", 1, "capability",
+                          "pause-before-switchover", "state", 1);
+    if (rc == 0)
+        rc = vf_qmp_callf(a->q, NULL, err, "migrate-incoming", "{s:s}", "uri", uri);
+    free(uri);
+    return rc;
+}
+
+static int ask(struct vf_arrival *arrival, const char *question, json_t *args, json_t **ret_answer,
+               struct vf_error *err)
+{
+    struct arrival *a = of(arrival);
+
+    (void)args;
+    if (strcmp(question, "incoming") != 0)
+        return vf_error_set(err, VF_ERR_PROTOCOL, 0, "unknown question '%.32s'", question);
+    if (!a->q)
+        return vf_error_set(err, VF_ERR_PROTOCOL, 0, "the guest was not prepared");
+    if (incoming(a, err) < 0)
+        return -1;
+    *ret_answer = json_object();
+    return *ret_answer ? 0 : vf_error_nomem(err);
+}
+
+static const char *socket_of(struct vf_arrival *arrival, const char *name)
+{
+    const struct arrival *a = of(arrival);
+
+    if (strcmp(name, "mem") == 0)
+        return a->mem;
+    return strcmp(name, "disk") == 0 ? a->disk : NULL;
+}
+
+/* ---- the commit point ---- */
+
+static bool is_end(const json_t *event, const void *arg)
+{
+    const char *s = vf_qmp_text(json_object_get(event, "data"), "status");
+
+    (void)arg;
+    return strcmp(s, "completed") == 0 || strcmp(s, "failed") == 0;
+}
+
+/* All of memory is here; the state of the guest is then that of the source. */
+static int await_arrival(struct arrival *a, struct vf_error *err)
+{
+    json_t *m = NULL, *event = NULL;
+    const char *status;
+    int rc = vf_qmp_call(a->q, "query-migrate", NULL, &m, err);
+
+    if (rc < 0)
+        return -1;
+    status = vf_qmp_text(m, "status");
+    if (strcmp(status, "completed") != 0) {
+        rc = vf_qmp_event(a->q, "MIGRATION", is_end, NULL, ARRIVE_MS, &event, err);
+        status = vf_qmp_text(json_object_get(event, "data"), "status");
+    }
+    if (rc >= 0)
+        rc = strcmp(status, "completed") == 0
+                 ? 0
+                 : vf_error_set(err, VF_ERR_IO, 0, "the guest's memory did not arrive whole");
+    json_decref(event);
+    json_decref(m);
+    return rc;
+}
+
+static int let_run(struct arrival *a, struct vf_error *err)
+{
+    json_t *status = NULL;
+    bool runs;
+
+    if (vf_qmp_call(a->q, "query-status", NULL, &status, err) < 0)
+        return -1;
+    runs = strcmp(vf_qmp_text(status, "status"), "running") == 0;
+    json_decref(status);
+    if (runs)
+        return 0;
+    /* Nobody writes through it any more; after a first try it is not there. */
+    (void)vf_qmp_call(a->q, "nbd-server-stop", NULL, NULL, NULL);
+    if (!a->info->paused)
+        return vf_qmp_call(a->q, "cont", NULL, NULL, err);
+    return 0;
+}
+
+static int commit(struct vf_arrival *arrival, struct vf_error *err)
+{
+    struct arrival *a = of(arrival);
+
+    if (!a->q) /* an earlier process has prepared it, and could not say that it runs */
+        a->q = vf_qmp_open(a->qmp, 1000, NULL, err);
+    if (!a->q)
+        return -1;
+    vf_qmp_mind_stop(a->q, false);
+    if (await_arrival(a, err) < 0)
+        return -1;
+    if (a->started && a->info->starter->keep(a->info->starter, err) < 0)
+        return -1;
+    if (a->info->committing && a->info->committing(a->info->ctx, err) < 0)
+        return -1;
+    a->committed = true;
+    return let_run(a, err);
+}
+
+static const char *state(struct vf_arrival *arrival)
+{
+    static const char *const known[] = {"running", "paused", "inmigrate", "postmigrate",
+                                        "shutdown"};
+    struct arrival *a = of(arrival);
+    json_t *status = NULL;
+    const char *ret = "unknown";
+
+    if (!a->q)
+        a->q = vf_qmp_open(a->qmp, 200, NULL, NULL);
+    if (!a->q || vf_qmp_call(a->q, "query-status", NULL, &status, NULL) < 0)
+        return "none";
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(vf_qmp_text(status, "status"), known[i]) == 0)
+            ret = known[i];
+    json_decref(status);
+    return ret;
+}
+
+static void drop(struct vf_arrival *arrival)
+{
+    struct arrival *a = of(arrival);
+    struct vf_error why;
+
+    if (a->committed)
+        return;
+    if (!a->q)
+        a->q = vf_qmp_open(a->qmp, 200, NULL, &why);
+    if (a->q) {
+        vf_qmp_mind_stop(a->q, false);
+        (void)vf_qmp_call(a->q, "quit", NULL, NULL, &why); /* it may be gone before it answers */
+        vf_qmp_close(a->q);
+        a->q = NULL;
+    }
+    if (a->started)
+        a->info->starter->kill(a->info->starter);
+    a->started = false;
+    (void)unlink(a->qmp); /* usually QEMU has done it */
+    (void)unlink(a->mem);
+    (void)unlink(a->disk);
+}
+
+static void close_arrival(struct vf_arrival *arrival)
+{
+    struct arrival *a = of(arrival);
+
+    if (a->started)
+        drop(arrival);
+    vf_qmp_close(a->q);
+    free(a->qmp);
+    free(a->mem);
+    free(a->disk);
+    free(a);
+}
+
+struct vf_arrival *vf_qmp_arrival_open(const struct vf_arrival_info *info, struct vf_error *err)
+{
+    static const struct vf_arrival_ops ops = {.kind = "qmp",
+                                              .check = check,
+                                              .prepare = prepare,
+                                              .ask = ask,
+                                              .socket = socket_of,
+                                              .commit = commit,
+                                              .state = state,
+                                              .drop = drop,
+                                              .close = close_arrival};
+    struct arrival *a = vf_calloc(1, sizeof *a, err);
+
+    if (!a)
+        return NULL;
+    a->arrival.ops = &ops;
+    a->info = info;
+    a->qmp = vf_strf(err, "%s/qmp", info->run_dir);
+    a->mem = vf_strf(err, "%s/mem", info->run_dir);
+    a->disk = vf_strf(err, "%s/disk", info->run_dir);
+    if (a->qmp && a->mem && a->disk)
+        return &a->arrival;
+    close_arrival(&a->arrival);
+    return NULL;
+}

@@ -1,0 +1,251 @@
+/* hypervisor/qmp_guest.c - a guest behind a QMP socket: what it is. */
+#include "hypervisor/qmp_guest.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/checked.h"
+
+#define OPEN_MS   3000
+#define DISKS_MAX 256u
+
+static struct vf_qmp_guest *of(struct vf_guest *g) { return (struct vf_qmp_guest *)g; }
+
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* ---- disks ---- */
+
+/* The file at the bottom of our own overlays: what the guest's disk is without us. */
+static const json_t *own_image(const json_t *image)
+{
+    const json_t *below = json_object_get(image, "backing-image");
+
+    while (strstr(vf_qmp_text(image, "filename"), VF_QMP_OVL_FILE) && below) {
+        image = below;
+        below = json_object_get(image, "backing-image");
+    }
+    return image;
+}
+
+static int add_disk(struct vf_guest_info *info, const json_t *dev, struct vf_error *err)
+{
+    const json_t *in = json_object_get(dev, "inserted"), *image;
+    const char *id = vf_qmp_text(dev, "qdev");
+    struct vf_guest_disk *d = &info->disk[info->ndisks];
+
+    if (!*id)
+        id = vf_qmp_text(dev, "device");
+    d->id = vf_strdup(id, err);
+    d->cdrom = json_is_true(json_object_get(dev, "removable"));
+    info->ndisks++;
+    if (!in) {
+        d->way = VF_DISK_EMPTY;
+        d->path = vf_strdup("", err);
+        d->format = vf_strdup("", err);
+        return d->id && d->path && d->format ? 0 : -1;
+    }
+    image = own_image(json_object_get(in, "image"));
+    d->path = vf_strdup(vf_qmp_text(image, "filename"), err);
+    d->format = vf_strdup(vf_qmp_text(image, "format"), err);
+    d->size = vf_qmp_number(image, "virtual-size");
+    d->read_only = json_is_true(json_object_get(in, "ro"));
+    d->backed = json_object_get(image, "backing-image") != NULL;
+    d->way = !d->path || d->path[0] != '/' || d->cdrom ? VF_DISK_LEAVE : VF_DISK_COPY;
+    return d->id && d->path && d->format ? 0 : -1;
+}
+
+static int describe_disks(struct vf_qmp_guest *g, struct vf_guest_info *info, struct vf_error *err)
+{
+    json_t *devs = NULL, *dev;
+    size_t i;
+    int rc = vf_qmp_call(g->q, "query-block", NULL, &devs, err);
+
+    if (rc == 0 && json_array_size(devs) > DISKS_MAX)
+        rc = vf_error_set(err, VF_ERR_UNSUPPORTED, 0, "the guest has more than %u drives",
+                          DISKS_MAX);
+    if (rc == 0) {
+        info->disk = vf_calloc(json_array_size(devs), sizeof *info->disk, err);
+        rc = info->disk ? 0 : -1;
+    }
+    json_array_foreach(devs, i, dev)
+    {
+        if (rc == 0)
+            rc = add_disk(info, dev, err);
+    }
+    json_decref(devs);
+    return rc;
+}
+
+/* ---- the machine ---- */
+
+/* A property of an object; owned, "" when it cannot be had. */
+static char *property(struct vf_qmp_guest *g, const char *path, const char *name,
+                      struct vf_error *err)
+{
+    json_t *value = NULL;
+    struct vf_error why;
+    char *ret;
+
+    if (vf_qmp_callf(g->q, &value, &why, "qom-get", "{s:s, s:s}", "path", path, "property", name) <
+        0)
+        return vf_strdup("", err);
+    ret = vf_strdup(json_is_string(value) ? json_string_value(value) : "", err);
+    json_decref(value);
+    return ret;
+}
+
+static char *machine_type(struct vf_qmp_guest *g, struct vf_error *err)
+{
+    static const char tail[] = "-machine";
+    char *type = property(g, "/machine", "type", err);
+    size_t len = type ? strlen(type) : 0;
+
+    if (len > sizeof tail - 1 && strcmp(type + len - (sizeof tail - 1), tail) == 0)
+        type[len - (sizeof tail - 1)] = '\0';
+    return type;
+}
+
+static int describe_machine(struct vf_qmp_guest *g, struct vf_guest_info *info,
+                            struct vf_error *err)
+{
+    json_t *v = NULL, *mem = NULL, *cpus = NULL, *uuid = NULL;
+    const json_t *n;
+    char *cpu = NULL;
+    int rc = -1;
+
+    if (vf_qmp_call(g->q, "query-version", NULL, &v, err) < 0 ||
+        vf_qmp_call(g->q, "query-memory-size-summary", NULL, &mem, err) < 0 ||
+        vf_qmp_call(g->q, "query-cpus-fast", NULL, &cpus, err) < 0 ||
+        vf_qmp_call(g->q, "query-uuid", NULL, &uuid, err) < 0)
+        goto out;
+    n = json_object_get(v, "qemu");
+    info->version = vf_strf(err, "QEMU %" PRIu64 ".%" PRIu64 ".%" PRIu64, vf_qmp_number(n, "major"),
+                            vf_qmp_number(n, "minor"), vf_qmp_number(n, "micro"));
+    info->memory = vf_qmp_number(mem, "base-memory");
+    info->machine = machine_type(g, err);
+    info->uuid = vf_strdup(
+        begins(vf_qmp_text(uuid, "UUID"), "00000000-0000-") ? "" : vf_qmp_text(uuid, "UUID"), err);
+    info->name = vf_strdup(g->name, err);
+    cpu = property(g, vf_qmp_text(json_array_get(cpus, 0), "qom-path"), "type", err);
+    if (!info->version || !info->machine || !info->uuid || !info->name || !cpu)
+        goto out;
+    info->definition =
+        json_pack("{s:s, s:s, s:I, s:I, s:I}", "machine", info->machine, "cpu", cpu, "cpus",
+                  (json_int_t)json_array_size(cpus), "memory", (json_int_t)info->memory, "major",
+                  (json_int_t)vf_qmp_number(n, "major"));
+    rc = info->definition ? 0 : vf_error_nomem(err);
+out:
+    free(cpu);
+    json_decref(uuid);
+    json_decref(cpus);
+    json_decref(mem);
+    json_decref(v);
+    return rc;
+}
+
+/* What forbids a migration by itself. */
+static int check_blockers(struct vf_qmp_guest *g, struct vf_error *err)
+{
+    json_t *m = NULL, *jobs = NULL;
+    const json_t *why;
+    int rc = vf_qmp_call(g->q, "query-migrate", NULL, &m, err);
+
+    if (rc == 0)
+        rc = vf_qmp_call(g->q, "query-block-jobs", NULL, &jobs, err);
+    why = json_array_get(json_object_get(m, "blocked-reasons"), 0);
+    if (rc == 0 && json_is_string(why))
+        rc = vf_error_set(err, VF_ERR_UNSUPPORTED, 0, "the guest cannot be migrated: %s",
+                          json_string_value(why));
+    if (rc == 0 && json_array_size(jobs))
+        rc = vf_error_set(err, VF_ERR_BUSY, 0, "a job (%s) is at work on a disk of the guest",
+                          vf_qmp_text(json_array_get(jobs, 0), "device"));
+    json_decref(jobs);
+    json_decref(m);
+    return rc;
+}
+
+static int describe(struct vf_guest *guest, struct vf_guest_info *ret, struct vf_error *err)
+{
+    struct vf_qmp_guest *g = of(guest);
+    struct vf_guest_info info = {0};
+    json_t *status = NULL;
+    const char *state;
+    int rc = vf_qmp_call(g->q, "query-status", NULL, &status, err);
+
+    state = vf_qmp_text(status, "status");
+    info.running = true;
+    info.paused = strcmp(state, "running") != 0;
+    if (rc == 0 && info.paused && strcmp(state, "paused") != 0 && strcmp(state, "suspended") != 0)
+        rc = vf_error_set(err, VF_ERR_UNSUPPORTED, 0, "the guest is in state '%s'", state);
+    json_decref(status);
+    if (rc == 0 && check_blockers(g, err) == 0 && describe_machine(g, &info, err) == 0 &&
+        describe_disks(g, &info, err) == 0) {
+        g->was_paused = info.paused;
+        *ret = info;
+        return 0;
+    }
+    vf_guest_info_free(&info);
+    return -1;
+}
+
+static int state(struct vf_guest *guest, const char **ret_state, struct vf_error *err)
+{
+    static const char *const known[] = {
+        "running",   "paused",    "postmigrate", "inmigrate",      "finish-migrate",
+        "shutdown",  "prelaunch", "io-error",    "internal-error", "guest-panicked",
+        "suspended", "save-vm",   "restore-vm",  "watchdog",       "debug"};
+    json_t *status = NULL;
+
+    if (vf_qmp_call(of(guest)->q, "query-status", NULL, &status, err) < 0)
+        return -1;
+    *ret_state = "unknown";
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(vf_qmp_text(status, "status"), known[i]) == 0)
+            *ret_state = known[i];
+    json_decref(status);
+    return 0;
+}
+
+static void close_guest(struct vf_guest *guest)
+{
+    struct vf_qmp_guest *g = of(guest);
+
+    vf_qmp_close(g->q);
+    vf_qmp_disks_free(g);
+    free(g->name);
+    free(g->path);
+    free(g);
+}
+
+struct vf_guest *vf_qmp_guest_open(const char *name, const char *path, const volatile int *stop,
+                                   struct vf_error *err)
+{
+    static const struct vf_guest_ops ops = {.kind = "qmp",
+                                            .describe = describe,
+                                            .recover = vf_qmp_recover,
+                                            .freeze = vf_qmp_freeze,
+                                            .changed = vf_qmp_changed,
+                                            .hand_off = vf_qmp_hand_off,
+                                            .roll_back = vf_qmp_roll_back,
+                                            .finish = vf_qmp_finish,
+                                            .state = state,
+                                            .close = close_guest};
+    struct vf_qmp_guest *g = vf_calloc(1, sizeof *g, err);
+
+    if (!g)
+        return NULL;
+    g->guest.ops = &ops;
+    g->stop = stop;
+    g->name = vf_strdup(name, err);
+    g->path = vf_strdup(path, err);
+    if (g->name && g->path)
+        g->q = vf_qmp_open(path, OPEN_MS, stop, err);
+    if (g->q)
+        return &g->guest;
+    close_guest(&g->guest);
+    return NULL;
+}

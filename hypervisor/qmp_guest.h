@@ -1,0 +1,64 @@
+/* hypervisor/qmp_guest.h - what the files of the QMP source half share; nobody else includes it.
+ *
+ * Everything of ours in a QEMU has a name that begins with "vmferry-", so that a later try finds it
+ * without any memory of its own:
+ *   vmferry-o<disk>-<n>  overlay nodes     vmferry-t<disk>  far images (NBD)
+ *   vmferry-m<disk>      mirror jobs       vmferry-c<disk>  commit jobs
+ * Overlay files are called <disk's file>.vmferry-<n>. */
+#ifndef VF_HYPERVISOR_QMP_GUEST_H
+#define VF_HYPERVISOR_QMP_GUEST_H
+
+#include "hypervisor/hypervisor.h"
+#include "hypervisor/qmp.h"
+
+#define VF_QMP_OURS     "vmferry-"
+#define VF_QMP_OVL_FILE ".vmferry-"
+#define VF_QMP_NODE_MAX 32u /* QEMU's own limit, with the zero */
+#define VF_QMP_OVERLAYS 64u /* freezes of one disk at most */
+
+/* A disk while it is moved. */
+struct vf_qmp_disk {
+    char *base;                     /* node of the disk's own file */
+    char *top;                      /* node that the guest writes now */
+    char *overlay[VF_QMP_OVERLAYS]; /* files, from the bottom */
+    unsigned overlays;
+};
+
+struct vf_qmp_guest {
+    struct vf_guest guest; /* first */
+    char *name, *path;
+    const volatile int *stop;
+    struct vf_qmp *q;         /* NULL when QEMU is gone */
+    struct vf_qmp_disk *disk; /* as many as info had at the first freeze */
+    size_t ndisks;
+    bool was_paused;
+};
+
+/* Waits for the end (what BLOCK_JOB_COMPLETED) or the readiness (BLOCK_JOB_READY) of a job.  An end
+ * with an error, or an end that was not waited for, is -1. */
+int vf_qmp_job_wait(struct vf_qmp *q, const char *id, const char *what, int timeout_ms,
+                    struct vf_error *err) VF_MUST_CHECK;
+
+/* qmp_disks.c */
+int vf_qmp_freeze(struct vf_guest *, const struct vf_guest_info *info, const char *dir,
+                  struct vf_frozen **ret_frozen, struct vf_error *err) VF_MUST_CHECK;
+int vf_qmp_changed(struct vf_guest *, const struct vf_guest_info *info, uint64_t *ret_bytes,
+                   struct vf_error *err) VF_MUST_CHECK;
+void vf_qmp_disks_free(struct vf_qmp_guest *g);
+
+/* qmp_undo.c */
+int vf_qmp_recover(struct vf_guest *, bool resume, bool *ret_found,
+                   struct vf_error *err) VF_MUST_CHECK;
+int vf_qmp_roll_back(struct vf_guest *, const struct vf_guest_info *info,
+                     struct vf_error *err) VF_MUST_CHECK;
+int vf_qmp_finish(struct vf_guest *, const struct vf_guest_info *info,
+                  struct vf_error *err) VF_MUST_CHECK;
+/* Removes mirror jobs and far nodes; *ret_found (may be NULL) becomes true if there were any. */
+int vf_qmp_drop_mirrors(struct vf_qmp *q, bool *ret_found, struct vf_error *err);
+
+/* qmp_hand_off.c */
+int vf_qmp_hand_off(struct vf_guest *, const struct vf_guest_info *info, struct vf_far *far,
+                    const struct vf_hand_off_opts *opts, struct vf_hand_off_result *ret,
+                    struct vf_error *err) VF_MUST_CHECK;
+
+#endif

@@ -1,0 +1,363 @@
+/* hypervisor/qmp_undo.c - back to the guest's own disk chain, whatever state a try has left. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/checked.h"
+#include "core/proc.h"
+#include "hypervisor/qmp_guest.h"
+
+#define JOB_MS    600000 /* folding an overlay back: as long as the disk needs, in steps */
+#define CANCEL_MS 20000
+#define TRIES     100 /* times 100 ms: for QEMU to let go of its files */
+
+static bool ours(const char *name) { return strncmp(name, VF_QMP_OURS, strlen(VF_QMP_OURS)) == 0; }
+
+static void nap_100_ms(void)
+{
+    struct timespec t = {0, 100 * 1000 * 1000};
+
+    (void)nanosleep(&t, NULL); /* cut short: the caller looks again */
+}
+
+/* ---- jobs and far nodes ---- */
+
+static bool has_job(struct vf_qmp *q, const char *id)
+{
+    json_t *jobs = NULL;
+    const json_t *job;
+    size_t i;
+    bool found = false;
+
+    if (vf_qmp_call(q, "query-block-jobs", NULL, &jobs, NULL) < 0)
+        return false;
+    json_array_foreach(jobs, i, job) found |= strcmp(vf_qmp_text(job, "device"), id) == 0;
+    json_decref(jobs);
+    return found;
+}
+
+/* Cancels one job and waits until it is gone. */
+static int cancel_job(struct vf_qmp *q, const char *id, struct vf_error *err)
+{
+    struct vf_error why;
+
+    /* It may end by itself at this moment. */
+    if (vf_qmp_callf(q, NULL, &why, "block-job-cancel", "{s:s, s:b}", "device", id, "force", 1) <
+            0 &&
+        why.code != VF_ERR_IO) {
+        if (err)
+            *err = why;
+        return -1;
+    }
+    for (int n = 0; n < CANCEL_MS / 100; n++) {
+        if (!has_job(q, id))
+            return 0;
+        nap_100_ms();
+    }
+    return vf_error_set(err, VF_ERR_TIMEOUT, 0, "disk job %s does not end", id);
+}
+
+static int cancel_jobs(struct vf_qmp *q, bool *found, struct vf_error *err)
+{
+    json_t *jobs = NULL;
+    const json_t *job;
+    size_t i;
+    int rc = vf_qmp_call(q, "query-block-jobs", NULL, &jobs, err);
+
+    json_array_foreach(jobs, i, job)
+    {
+        const char *id = vf_qmp_text(job, "device");
+
+        if (rc < 0 || !ours(id))
+            continue;
+        *found = true;
+        rc = cancel_job(q, id, err);
+    }
+    json_decref(jobs);
+    return rc;
+}
+
+static int drop_far_nodes(struct vf_qmp *q, bool *found, struct vf_error *err)
+{
+    json_t *nodes = NULL;
+    const json_t *node;
+    size_t i;
+    int rc = vf_qmp_callf(q, &nodes, err, "query-named-block-nodes", "{s:b}", "flat", 1);
+
+    json_array_foreach(nodes, i, node)
+    {
+        const char *name = vf_qmp_text(node, "node-name");
+
+        if (rc < 0 || strncmp(name, VF_QMP_OURS "t", strlen(VF_QMP_OURS) + 1) != 0)
+            continue;
+        *found = true;
+        rc = vf_qmp_callf(q, NULL, err, "blockdev-del", "{s:s}", "node-name", name);
+    }
+    json_decref(nodes);
+    return rc;
+}
+
+int vf_qmp_drop_mirrors(struct vf_qmp *q, bool *ret_found, struct vf_error *err)
+{
+    bool found = false;
+    int rc = cancel_jobs(q, &found, err);
+
+    if (rc == 0)
+        rc = drop_far_nodes(q, &found, err);
+    if (ret_found)
+        *ret_found |= found;
+    return rc;
+}
+
+/* ---- memory ---- */
+
+static bool migration_runs(struct vf_qmp *q)
+{
+    static const char *const running[] = {"setup",  "active",     "pre-switchover",
+                                          "device", "cancelling", "wait-unplug"};
+    json_t *m = NULL;
+    bool runs = false;
+
+    if (vf_qmp_call(q, "query-migrate", NULL, &m, NULL) < 0)
+        return false;
+    for (size_t i = 0; i < sizeof running / sizeof *running; i++)
+        runs |= strcmp(vf_qmp_text(m, "status"), running[i]) == 0;
+    json_decref(m);
+    return runs;
+}
+
+static int end_migration(struct vf_qmp *q, bool *found, struct vf_error *err)
+{
+    if (!migration_runs(q))
+        return 0;
+    *found = true;
+    if (vf_qmp_call(q, "migrate_cancel", NULL, NULL, err) < 0)
+        return -1;
+    for (int n = 0; n < CANCEL_MS / 100; n++) {
+        if (!migration_runs(q))
+            return 0;
+        nap_100_ms();
+    }
+    return vf_error_set(err, VF_ERR_TIMEOUT, 0, "QEMU's migration cannot be cancelled");
+}
+
+/* A guest that was stopped for a hand-off that did not happen. */
+static int resume_guest(struct vf_qmp *q, bool *found, struct vf_error *err)
+{
+    json_t *status = NULL;
+    int rc = vf_qmp_call(q, "query-status", NULL, &status, err);
+    const char *state = vf_qmp_text(status, "status");
+
+    if (rc == 0 && (strcmp(state, "postmigrate") == 0 || strcmp(state, "finish-migrate") == 0)) {
+        *found = true;
+        rc = vf_qmp_call(q, "cont", NULL, NULL, err);
+    }
+    json_decref(status);
+    return rc;
+}
+
+/* ---- overlays ---- */
+
+/* The node with that file as its own: not the protocol layer below it. */
+static char *format_node(struct vf_qmp *q, const char *file, struct vf_error *err)
+{
+    static const char *const protocols[] = {"file", "host_device"};
+    json_t *nodes = NULL;
+    const json_t *node;
+    char *ret = NULL;
+    size_t i;
+
+    if (vf_qmp_callf(q, &nodes, err, "query-named-block-nodes", "{s:b}", "flat", 1) < 0)
+        return NULL;
+    json_array_foreach(nodes, i, node)
+    {
+        const char *drv = vf_qmp_text(node, "drv");
+
+        if (!ret && strcmp(vf_qmp_text(node, "file"), file) == 0 &&
+            strcmp(drv, protocols[0]) != 0 && strcmp(drv, protocols[1]) != 0)
+            ret = vf_strdup(vf_qmp_text(node, "node-name"), err);
+    }
+    if (!ret)
+        (void)vf_error_set(err, VF_ERR_NOTFOUND, 0, "QEMU has no node for '%s'", file);
+    json_decref(nodes);
+    return ret;
+}
+
+/* Writes all that the overlays on top hold into base's node, and leaves the guest on that. */
+static int commit_down(struct vf_qmp *q, const char *top, const char *base, struct vf_error *err)
+{
+    char id[VF_QMP_NODE_MAX];
+
+    (void)snprintf(id, sizeof id, VF_QMP_OURS "c%s", top + strlen(VF_QMP_OURS));
+    vf_qmp_forget(q, NULL);
+    if (vf_qmp_callf(q, NULL, err, "block-commit", "{s:s, s:s, s:s}", "job-id", id, "device", top,
+                     "base-node", base) < 0 ||
+        vf_qmp_job_wait(q, id, "BLOCK_JOB_READY", JOB_MS, err) < 0)
+        return -1;
+    if (vf_qmp_callf(q, NULL, err, "block-job-complete", "{s:s}", "device", id) < 0)
+        return -1;
+    return vf_qmp_job_wait(q, id, "BLOCK_JOB_COMPLETED", CANCEL_MS, err);
+}
+
+/* Folds the overlays of one drive; their files are removed. */
+static int fold(struct vf_qmp *q, const json_t *in, struct vf_error *err)
+{
+    const json_t *image = json_object_get(in, "image");
+    const json_t *files[VF_QMP_OVERLAYS];
+    unsigned n = 0;
+    char *base;
+    int rc;
+
+    while (n < VF_QMP_OVERLAYS && strstr(vf_qmp_text(image, "filename"), VF_QMP_OVL_FILE)) {
+        files[n++] = image;
+        image = json_object_get(image, "backing-image");
+    }
+    base = format_node(q, vf_qmp_text(image, "filename"), err);
+    if (!base)
+        return -1;
+    rc = commit_down(q, vf_qmp_text(in, "node-name"), base, err);
+    for (unsigned i = 0; i < n && rc == 0; i++)
+        if (unlink(vf_qmp_text(files[i], "filename")) < 0 && errno != ENOENT)
+            rc = vf_error_sys(err, errno, "remove '%s'", vf_qmp_text(files[i], "filename"));
+    free(base);
+    return rc;
+}
+
+static int fold_all(struct vf_qmp *q, bool *found, struct vf_error *err)
+{
+    json_t *devs = NULL;
+    const json_t *dev;
+    size_t i;
+    int rc = vf_qmp_call(q, "query-block", NULL, &devs, err);
+
+    json_array_foreach(devs, i, dev)
+    {
+        const json_t *in = json_object_get(dev, "inserted");
+
+        if (rc < 0 || !ours(vf_qmp_text(in, "node-name")))
+            continue;
+        *found = true;
+        rc = fold(q, in, err);
+    }
+    json_decref(devs);
+    return rc;
+}
+
+/* ---- the calls ---- */
+
+/* Files only: QEMU is gone. */
+static int fold_files(const struct vf_guest_disk *disk, struct vf_qmp_disk *d, struct vf_error *err)
+{
+    const char *argv[] = {
+        "qemu-img", "commit", "-q",       "-f",
+        "qcow2",    "-b",     disk->path, d->overlays ? d->overlay[d->overlays - 1] : NULL,
+        NULL};
+    int rc = -1;
+
+    if (!d->overlays)
+        return 0;
+    for (int n = 0; n < TRIES && rc < 0; n++) { /* it may hold its locks a moment longer */
+        rc = vf_proc_run(argv, NULL, -1, err);
+        if (rc < 0)
+            nap_100_ms();
+    }
+    if (rc < 0)
+        return vf_error_prefix(err, "overlay '%s'", d->overlay[d->overlays - 1]);
+    while (d->overlays > 0) {
+        char *file = d->overlay[d->overlays - 1];
+
+        if (unlink(file) < 0 && errno != ENOENT)
+            return vf_error_sys(err, errno, "remove '%s'", file);
+        free(file);
+        d->overlay[--d->overlays] = NULL;
+    }
+    return 0;
+}
+
+static int fold_files_all(struct vf_qmp_guest *g, const struct vf_guest_info *info,
+                          struct vf_error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < g->ndisks && i < info->ndisks; i++)
+        if (fold_files(&info->disk[i], &g->disk[i], rc < 0 ? NULL : err) < 0)
+            rc = -1;
+    return rc;
+}
+
+static int undo(struct vf_qmp *q, bool resume, bool *found, struct vf_error *err)
+{
+    int rc;
+
+    vf_qmp_mind_stop(q, false);
+    rc = end_migration(q, found, err);
+    if (rc == 0)
+        rc = vf_qmp_drop_mirrors(q, found, err);
+    if (rc == 0 && resume)
+        rc = resume_guest(q, found, err);
+    if (rc == 0)
+        rc = fold_all(q, found, err);
+    if (rc == 0 && *found)
+        rc = vf_qmp_callf(q, NULL, err, "migrate-set-capabilities", "{s:[{s:s, s:b}]}",
+                          "capabilities", "capability", "pause-before-switchover", "state", 0);
+    vf_qmp_mind_stop(q, true);
+    return rc;
+}
+
+int vf_qmp_recover(struct vf_guest *guest, bool resume, bool *ret_found, struct vf_error *err)
+{
+    bool found = false;
+    int rc = undo(((struct vf_qmp_guest *)guest)->q, resume, &found, err);
+
+    if (ret_found)
+        *ret_found = found;
+    return rc;
+}
+
+int vf_qmp_roll_back(struct vf_guest *guest, const struct vf_guest_info *info, struct vf_error *err)
+{
+    struct vf_qmp_guest *g = (struct vf_qmp_guest *)guest;
+    struct vf_error why = VF_ERROR_INIT;
+    bool found = false;
+
+    if (!g->q) /* it was gone the last time */
+        return fold_files_all(g, info, err);
+    if (undo(g->q, !g->was_paused, &found, &why) == 0) {
+        vf_qmp_disks_free(g);
+        return 0;
+    }
+    if (why.code == VF_ERR_UNREACHABLE) {
+        /* Perhaps only the connection: a QEMU that runs answers at its socket. */
+        vf_qmp_close(g->q);
+        g->q = vf_qmp_open(g->path, 1000, NULL, &why);
+        if (g->q && undo(g->q, !g->was_paused, &found, &why) == 0) {
+            vf_qmp_disks_free(g);
+            return 0;
+        }
+        if (!g->q) {
+            (void)vf_error_set(err, VF_ERR_UNREACHABLE, 0, "the guest's QEMU has ended");
+            return fold_files_all(g, info, err) < 0 ? -1 : 0;
+        }
+    }
+    if (err)
+        *err = why;
+    return -1;
+}
+
+int vf_qmp_finish(struct vf_guest *guest, const struct vf_guest_info *info, struct vf_error *err)
+{
+    struct vf_qmp_guest *g = (struct vf_qmp_guest *)guest;
+    struct vf_error why;
+
+    if (g->q) {
+        vf_qmp_mind_stop(g->q, false);
+        (void)vf_qmp_drop_mirrors(g->q, NULL, &why);       /* it ends with them as well */
+        (void)vf_qmp_call(g->q, "quit", NULL, NULL, &why); /* it may be gone before it answers */
+        vf_qmp_close(g->q);
+        g->q = NULL;
+    }
+    return fold_files_all(g, info, err);
+}
