@@ -22,7 +22,7 @@
 /* The message that is due now; false when none is, and *ret_ms is when to look again. */
 static bool pulse_due(struct vf_session *s, struct vf_msg *ret, int64_t *ret_ms)
 {
-    int64_t at = atomic_load(&s->link.sent_ms) + s->link.watchdog_ms / 3;
+    int64_t at = atomic_load(&s->link.sent_ms) + s->link.watchdog_ms / 3, now = vf_link_now_ms();
 
     memset(ret, 0, sizeof *ret);
     *ret_ms = at;
@@ -31,11 +31,15 @@ static bool pulse_due(struct vf_session *s, struct vf_msg *ret, int64_t *ret_ms)
         *ret = (struct vf_msg){.type = VF_MSG_ACK, .ack = {s->ack}};
         return true;
     }
-    ret->type = s->pong_due ? VF_MSG_PONG : VF_MSG_PING;
-    ret->ping.cookie = s->pong_due ? s->pong_cookie : (uint64_t)at;
-    if (!s->pong_due && vf_link_now_ms() < at)
+    if (s->pong_due) {
+        s->pong_due = false;
+        *ret = (struct vf_msg){.type = VF_MSG_PONG, .pong = {s->pong_cookie}};
+        return true;
+    }
+    *ret = (struct vf_msg){.type = VF_MSG_PING, .ping = {(uint64_t)now}};
+    if (!s->ping_due && now < at)
         return false;
-    s->pong_due = false;
+    s->ping_due = false;
     return true;
 }
 
@@ -106,6 +110,14 @@ void vf_session_ack(struct vf_session *s, uint64_t pieces)
     pthread_mutex_lock(&s->pulse_lock);
     s->ack_due = true;
     s->ack = pieces;
+    pthread_cond_signal(&s->pulse_cond);
+    pthread_mutex_unlock(&s->pulse_lock);
+}
+
+void vf_session_ask_rtt(struct vf_session *s)
+{
+    pthread_mutex_lock(&s->pulse_lock);
+    s->ping_due = true;
     pthread_cond_signal(&s->pulse_cond);
     pthread_mutex_unlock(&s->pulse_lock);
 }

@@ -29,6 +29,7 @@ struct vf_session {
     uint16_t version_min, version_max, version;
     _Atomic uint64_t sent_data;
     _Atomic uint64_t blocked_ns; /* that sending DATA took */
+    _Atomic int64_t rtt_ms;      /* the shortest round trip seen, 0: none yet */
 
     pthread_mutex_t order_lock; /* guards what follows, and inside lines and ins what says so */
     struct vf_order order;
@@ -54,7 +55,7 @@ struct vf_session {
 
     pthread_mutex_t pulse_lock; /* guards what follows */
     pthread_cond_t pulse_cond;
-    bool pulse_runs, stop, pong_due, ack_due;
+    bool pulse_runs, stop, ping_due, pong_due, ack_due;
     uint64_t pong_cookie, ack;
     pthread_t pulse;
 };
@@ -81,6 +82,9 @@ bool vf_session_counts(enum vf_msg_type type);
 
 /* Makes the pulse thread send ACK, as recv must not wait for sending. */
 void vf_session_ack(struct vf_session *s, uint64_t pieces);
+
+/* Makes the pulse thread send PING, whose PONG tells the round trip. */
+void vf_session_ask_rtt(struct vf_session *s);
 
 /* A thread with signals blocked, a small stack and a name. */
 int vf_session_thread(pthread_t *ret, const char *name, void *(*run)(void *), void *arg,

@@ -306,6 +306,19 @@ static void wake_pulse(struct vf_session *s, uint64_t cookie)
     pthread_mutex_unlock(&s->pulse_lock);
 }
 
+/* Our PING's cookie was the time when it was made. */
+static void take_rtt(struct vf_session *s, uint64_t cookie)
+{
+    uint64_t now = (uint64_t)vf_link_now_ms();
+    int64_t least = atomic_load(&s->rtt_ms), ms;
+
+    if (cookie > now || now - cookie > INT32_MAX)
+        return; /* not ours: the peer may say anything */
+    ms = now > cookie ? (int64_t)(now - cookie) : 1;
+    if (least == 0 || ms < least)
+        atomic_store(&s->rtt_ms, ms); /* only the receiving thread does */
+}
+
 /* FAIL as an error of ours. */
 static int far_end_failed(struct vf_msg *m, struct vf_error *err)
 {
@@ -356,6 +369,8 @@ int vf_session_recv_one(struct vf_session *s, int64_t limit_ms, struct vf_msg *r
     }
     if (ret->type == VF_MSG_PING)
         wake_pulse(s, ret->ping.cookie);
+    if (ret->type == VF_MSG_PONG)
+        take_rtt(s, ret->pong.cookie);
     return ret->type == VF_MSG_FAIL ? far_end_failed(ret, err) : 0;
 }
 

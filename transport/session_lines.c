@@ -19,7 +19,7 @@
 
 #define TRIES      3          /* to open the same connection */
 #define AGAIN_MS   1000       /* before the next try, times the tries */
-#define TUNE_MS    250        /* how often to look at the rate */
+#define TUNE_MS    100        /* how often to look at the rate */
 #define WINDOW_MIN (1u << 20) /* a receiver with less takes no further connections */
 #define URGENT_MS  200
 
@@ -372,7 +372,7 @@ static void *tune(void *arg)
         unsigned live = l->live + 1, want;
 
         want = vf_tune_step(&t, vf_link_now_ms(), atomic_load(&s->sent_data),
-                            atomic_load(&s->blocked_ns), live);
+                            atomic_load(&s->blocked_ns), atomic_load(&s->rtt_ms), live);
         if (want > live) {
             pthread_mutex_unlock(&s->order_lock);
             start_lines(s, want);
@@ -576,6 +576,7 @@ int vf_session_spread(struct vf_stream *st, const struct vf_msg_welcome *w,
         start_lines(s, opts->links);
         return 0;
     }
+    vf_session_ask_rtt(s); /* while nothing else is on the way */
     rc = vf_session_thread(&l->tuner, "vf-tune", tune, s, err);
     l->tunes = rc == 0;
     return rc;

@@ -7,6 +7,9 @@
 
 #include <stdint.h>
 
+/* An SSH channel moves no more than this in a round trip (OpenSSH's window). */
+#define VF_TUNE_CHANNEL (UINT64_C(2) << 20)
+
 enum vf_tune_state {
     VF_TUNE_WATCH,   /* is the link what holds up the sender? */
     VF_TUNE_OPEN,    /* waits for new connections */
@@ -27,9 +30,9 @@ struct vf_tune {
 void vf_tune_init(struct vf_tune *t, unsigned max, int64_t now_ms);
 
 /* To be asked a few times a second.  bytes: sent so far over all connections; blocked_ns: time that
- * sending has taken so far; live: connections in use.  How many there should be; never fewer than
- * before. */
+ * sending has taken so far; rtt_ms: a round trip, 0: not known; live: connections in use.  How many
+ * there should be; never fewer than before. */
 unsigned vf_tune_step(struct vf_tune *t, int64_t now_ms, uint64_t bytes, uint64_t blocked_ns,
-                      unsigned live);
+                      int64_t rtt_ms, unsigned live);
 
 #endif

@@ -10,6 +10,7 @@ struct world {
     struct vf_tune t;
     double each, all; /* bytes per second of one connection, of the line */
     double source;    /* that the sender could send; 0: any */
+    int64_t rtt_ms;   /* 0: not known */
     bool refuses;     /* further connections never come */
     int64_t now_ms;
     double bytes, blocked_ns;
@@ -28,7 +29,8 @@ static unsigned run(struct world *w, unsigned seconds)
         w->now_ms += 250;
         w->bytes += (source ? w->source : rate) / 4;
         w->blocked_ns += source ? w->source / rate * 0.4 * 250e6 : 240e6;
-        want = vf_tune_step(&w->t, w->now_ms, (uint64_t)w->bytes, (uint64_t)w->blocked_ns, w->live);
+        want = vf_tune_step(&w->t, w->now_ms, (uint64_t)w->bytes, (uint64_t)w->blocked_ns,
+                            w->rtt_ms, w->live);
         CHECK(want >= w->live && want <= w->t.max);
         if (!w->refuses)
             w->live = want;
@@ -64,4 +66,20 @@ TEST(soon)
     CHECK_EQ_U64(wants((struct world){.each = 40e6, .all = 1e12}, 8, 0), 1);
 }
 
-TESTS(as_many_as_help, soon)
+/* A channel that is full shows at once that one is too few; a slow line is not taken for one. */
+TEST(window_of_a_channel)
+{
+    struct world far = {.each = 25e6, .all = 1e12, .rtt_ms = 50};
+
+    CHECK_EQ_U64(wants(far, 8, 1), 4);
+    CHECK_EQ_U64(wants(far, 3, 1), 3);
+    far.source = 20e6; /* the sender is hardly faster than one of them */
+    CHECK_EQ_U64(wants(far, 8, 1), 4);
+    CHECK_EQ_U64(wants((struct world){.each = 12e6, .all = 12e6, .rtt_ms = 50}, 8, 600), 2);
+    CHECK_EQ_U64(wants((struct world){.each = 12e6, .all = 12e6, .rtt_ms = 50}, 8, 1), 2);
+    CHECK_EQ_U64(
+        wants((struct world){.each = 300e6, .all = 300e6, .source = 200e6, .rtt_ms = 1}, 8, 600),
+        1);
+}
+
+TESTS(as_many_as_help, soon, window_of_a_channel)
