@@ -60,8 +60,8 @@ PKGS := libcrypto libzstd libssh2 lmdb libqcow libnbd jansson inih libseccomp li
 PKG_CONFIG ?= pkg-config
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
 # --as-needed drops what is unused.
-# librsync has no pkg-config file.
-PKG_LIBS   := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null) -lrsync
+# librsync and the mathematical library have no pkg-config files.
+PKG_LIBS   := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null) -lrsync -lm
 
 ALL_CFLAGS = -std=gnu17 -g $(OPT) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. \
              $(WARN) -fno-common -fPIE -pthread $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS)

@@ -141,12 +141,14 @@ struct vf_likeness {
 };
 
 /* How much of a target a set holds.  The intervals:
- * shared_distinct, literals: given the number of samples, hits are hypergeometric, for the
- * fingerprints are as good as random; the interval is Clopper and Pearson's for the binomial, which
- * is wider, times the finite population correction.  No hit: up to 3.7 in `samples` may be shared.
- * shared: the same within each stratum, where the contents weigh at most twice each other; put
- * together by the squares of the distances (Zou and Donner's MOVER).  Contents of the heavy lists
- * are known one by one where both sides name them; strata without a sample can be anything. */
+ * shared_distinct, literals: fingerprints are as good as random, so given the number of samples the
+ * hits among them are hypergeometric.  The interval is the score interval with continuity
+ * correction (Newcombe, "Two-sided confidence intervals for the single proportion", 1998, method
+ * 4), which does not fall short near 0 and 1, times the finite population correction.  No hit: up
+ * to 4.8 in `samples` may be shared. shared: the same within each stratum, where contents weigh at
+ * most twice each other; put together by the squares of the distances (MOVER: Zou and Donner,
+ * "Construction of confidence limits about effect measures", 2008).  Contents that both sides name
+ * as heavy are known and leave the estimate; strata without a sample may be anything. */
 void vf_sketch_compare(const struct vf_sketch *target, const struct vf_sketch_set *set,
                        struct vf_likeness *ret);
 
@@ -158,8 +160,7 @@ void vf_likeness_same(const struct vf_sketch *target, struct vf_likeness *ret);
 struct vf_bounded vf_likeness_blocks(const struct vf_likeness *l, uint64_t zero_blocks);
 struct vf_bounded vf_likeness_distinct(const struct vf_likeness *l, uint64_t zero_blocks);
 
-/* Clopper and Pearson's 95 % interval for a share of which x of n were seen.  n 0: all of [0, 1].
- */
+/* The 95 % interval for a share of which x of n were seen.  n 0: all of [0, 1]. */
 void vf_share_interval(uint64_t x, uint64_t n, double *ret_low, double *ret_high);
 
 #endif

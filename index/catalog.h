@@ -44,12 +44,13 @@ static inline struct vf_bytes vf_key_bytes(const struct vf_key *k)
 struct vf_key vf_key_version(void);
 struct vf_key vf_key_generation(uint64_t gen);
 /* All pages of a generation begin with this; then kind, and depending on that: first block (8);
- * level (1), page number (4); level (1), first id (6); first fingerprint (8). */
+ * level (1), page number (4); level (1), first id (6); first fingerprint (8); sketch: nothing. */
 struct vf_key vf_key_pages(uint64_t gen);
 struct vf_key vf_key_digests(uint64_t gen, uint64_t block);
 struct vf_key vf_key_nodes(uint64_t gen, unsigned level, uint64_t page);
 struct vf_key vf_key_ids(uint64_t gen, unsigned level, uint64_t id);
 struct vf_key vf_key_prints(uint64_t gen, enum vf_page_kind kind, uint64_t fp);
+struct vf_key vf_key_sketch(uint64_t gen);
 /* Does key begin with the first n bytes of k? */
 bool vf_key_begins(struct vf_bytes key, const struct vf_key *k, size_t n);
 

@@ -66,6 +66,14 @@ struct vf_key vf_key_prints(uint64_t gen, enum vf_page_kind kind, uint64_t fp)
     return k;
 }
 
+struct vf_key vf_key_sketch(uint64_t gen)
+{
+    struct vf_key k = vf_key_pages(gen);
+
+    add(&k, 1, VF_PAGE_SKETCH);
+    return k;
+}
+
 bool vf_key_begins(struct vf_bytes key, const struct vf_key *k, size_t n)
 {
     return key.len >= n && memcmp(key.p, k->b, n) == 0;

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "core/checked.h"
-#include "index/read.h"
+#include "index/sketch.h"
 
 struct map {
     struct vf_map base;
@@ -56,24 +56,46 @@ static void map_close(struct vf_map *base) { free(base); }
 
 static const struct vf_map_ops map_ops = {map_info, map_nodes, map_digests, map_close};
 
+struct vf_map *vf_gen_map(struct vf_index *ix, const struct vf_gen *g, struct vf_error *err)
+{
+    struct map *m = vf_calloc(1, sizeof *m, err);
+
+    if (!m)
+        return NULL;
+    m->base.ops = &map_ops;
+    m->ix = ix;
+    m->gen = *g;
+    return &m->base;
+}
+
 struct vf_map *vf_index_map(struct vf_index *ix, const char *path, struct vf_error *err)
 {
     struct vf_image_record rec;
-    struct map *m;
+    struct vf_map *map = NULL;
     int rc = vf_index_get(ix, path, &rec, err);
 
     if (rc == VF_ABSENT)
         (void)vf_error_set(err, VF_ERR_NOTFOUND, 0, "'%s' is not in the index", path);
     if (rc != VF_FOUND)
         return NULL;
-    m = vf_calloc(1, sizeof *m, err);
-    if (m) {
-        m->base.ops = &map_ops;
-        m->ix = ix;
-        m->gen = (struct vf_gen){rec.generation, rec.info};
-    }
+    map = vf_gen_map(ix, &(struct vf_gen){rec.generation, rec.info}, err);
     vf_image_record_clear(&rec);
-    return m ? &m->base : NULL;
+    return map;
+}
+
+static struct map *own_map(struct vf_map *map, struct vf_error *err)
+{
+    if (map->ops == &map_ops)
+        return map_of(map);
+    (void)vf_error_set(err, VF_ERR_USAGE, 0, "this map is not one of the index");
+    return NULL;
+}
+
+int vf_index_sketch(struct vf_map *map, struct vf_sketch *ret, struct vf_error *err)
+{
+    struct map *m = own_map(map, err);
+
+    return m ? vf_gen_sketch(m->ix, &m->gen, ret, err) : -1;
 }
 
 /* ---- fingerprints ---- */
@@ -89,15 +111,11 @@ struct vf_index_prints {
 
 struct vf_index_prints *vf_index_prints_new(struct vf_map *map, struct vf_error *err)
 {
-    struct vf_index_prints *p;
+    struct map *m = own_map(map, err);
+    struct vf_index_prints *p = m ? vf_calloc(1, sizeof *p, err) : NULL;
 
-    if (map->ops != &map_ops) {
-        (void)vf_error_set(err, VF_ERR_USAGE, 0, "this map is not one of the index");
-        return NULL;
-    }
-    p = vf_calloc(1, sizeof *p, err);
     if (p)
-        p->map = map_of(map);
+        p->map = m;
     return p;
 }
 

@@ -57,6 +57,8 @@ static bool plausible(const struct vf_page *pg)
         return n <= VF_PRINTS_PER_PAGE && pg->width == 0 && pg->extra == 0 && pg->len == n * 8;
     case VF_PAGE_COUNTS:
         return n <= VF_PRINTS_PER_PAGE && pg->width == 0 && pg->extra <= n;
+    case VF_PAGE_SKETCH:
+        return n == 1 && pg->width == 0 && pg->extra == 0 && pg->len <= VF_SKETCH_BYTES_MAX;
     }
     return false;
 }

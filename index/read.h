@@ -20,6 +20,9 @@ struct vf_gen {
 int vf_gen_read(struct vf_index *ix, const struct vf_gen *g, struct vf_txn *ret,
                 struct vf_error *err) VF_MUST_CHECK;
 
+/* The map of that generation, as vf_index_map gives it; owned. */
+struct vf_map *vf_gen_map(struct vf_index *ix, const struct vf_gen *g, struct vf_error *err);
+
 /* n nodes of level 1 or above from number `from` on; VF_ERR_RANGE when there are not so many. */
 int vf_gen_nodes(struct vf_txn *t, const struct vf_gen *g, unsigned level, uint64_t from, size_t n,
                  struct vf_node *ret, struct vf_error *err) VF_MUST_CHECK;

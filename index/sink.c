@@ -9,6 +9,7 @@
 #include "index/catalog.h"
 #include "index/le.h"
 #include "index/lists.h"
+#include "index/sketch.h"
 
 /* A finished page that waits for being written. */
 struct queued {
@@ -28,6 +29,7 @@ struct sink {
     uint64_t count[VF_LEVELS];      /* nodes so far; [0]: digests */
     uint64_t end;                   /* one behind the last block so far */
     uint64_t distinct;              /* fingerprints */
+    struct vf_sketch_builder *sketch;
     struct queued *queue;
     size_t queue_n, queue_cap, queue_bytes;
 };
@@ -174,6 +176,8 @@ static int write_prints(struct sink *s, struct vf_error *err)
         }
         if (rc == 0 && more) {
             rc = vf_prints_builder_add(&b, fp, count, err);
+            if (rc == 0)
+                rc = vf_sketch_builder_add(s->sketch, fp, count, err);
             s->distinct++;
         }
     } while (rc == 0 && more);
@@ -213,6 +217,20 @@ static int write_ids(struct sink *s, struct vf_error *err)
     return rc;
 }
 
+static int write_sketch(struct sink *s, uint64_t zero_blocks, struct vf_error *err)
+{
+    const struct vf_key key = vf_key_sketch(s->gen);
+    struct vf_sketch sketch;
+    struct vf_buf page;
+    int rc;
+
+    if (vf_sketch_builder_finish(s->sketch, zero_blocks, &sketch, err) < 0)
+        return -1;
+    rc = vf_sketch_page(&sketch, &page, err);
+    vf_sketch_free(&sketch);
+    return rc < 0 ? -1 : emit(s, &key, &page, err);
+}
+
 /* ---- the end ---- */
 
 static void sink_free(struct sink *s)
@@ -220,6 +238,7 @@ static void sink_free(struct sink *s)
     queue_clear(s);
     free(s->queue);
     vf_lists_free(s->lists);
+    vf_sketch_builder_free(s->sketch);
     vf_digest_builder_free(&s->digests);
     for (unsigned k = 0; k < VF_LEVELS; k++)
         vf_buf_free(&s->nodes[k]);
@@ -289,7 +308,8 @@ static int complete(struct sink *s, struct vf_map_info *info, struct vf_error *e
     if (vf_lists_finish(s->lists, err) < 0 || write_prints(s, err) < 0 || write_ids(s, err) < 0)
         return -1;
     info->distinct_blocks = s->distinct + (info->zero_blocks != 0);
-    if (check_info(s, info, err) < 0 || flush(s, err) < 0)
+    if (check_info(s, info, err) < 0 || write_sketch(s, info->zero_blocks, err) < 0 ||
+        flush(s, err) < 0)
         return -1;
     s->rec.info = *info;
     s->rec.generation = s->gen;
@@ -358,7 +378,8 @@ struct vf_map_sink *vf_index_begin(struct vf_index *ix, const struct vf_image_re
     if (!ix->store.readonly)
         vf_generations_tidy(ix);
     s->lists = vf_lists_new(ix->store.dir, err);
-    if (!s->lists || vf_generation_new(ix, &s->gen, &s->lock, err) < 0)
+    s->sketch = vf_sketch_builder_new(err);
+    if (!s->lists || !s->sketch || vf_generation_new(ix, &s->gen, &s->lock, err) < 0)
         goto failed;
     return &s->base;
 failed:

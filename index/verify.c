@@ -7,7 +7,7 @@
 #include "core/tree.h"
 #include "index/le.h"
 #include "index/lists.h"
-#include "index/read.h"
+#include "index/sketch.h"
 
 #define NODES_AT_ONCE 512u
 
@@ -27,6 +27,7 @@ struct verify {
     struct vf_run open; /* level-1 node that the digests have reached, what is left of it */
     uint64_t values, seen_values;
     uint64_t digests, distinct;
+    struct vf_sketch_builder *sketch;
 };
 
 static int wrong(struct verify *v, const char *what, struct vf_error *err)
@@ -266,6 +267,8 @@ static int check_prints(struct verify *v, struct vf_txn *t, struct vf_bytes key,
             return -1;
         if (rc == 0 || fp != vf_page_print(&prints, i) || count != want_count)
             return wrong(v, "the fingerprints are not those of the digests", err);
+        if (vf_sketch_builder_add(v->sketch, fp, count, err) < 0)
+            return -1;
     }
     vf_txn_touched(t, other, other.len);
     return 0;
@@ -323,6 +326,35 @@ static int check_lists(struct verify *v, struct vf_error *err)
     return rc > 0 ? wrong(v, "the sorted lists are not complete", err) : rc;
 }
 
+/* ---- the sketch: older programs wrote none ---- */
+
+static int check_sketch(struct verify *v, struct vf_error *err)
+{
+    const struct vf_key key = vf_key_sketch(v->gen.number);
+    struct vf_sketch sketch;
+    struct vf_buf want = VF_BUF_INIT;
+    struct vf_bytes value;
+    struct vf_txn t;
+    int rc = vf_sketch_builder_finish(v->sketch, v->gen.info.zero_blocks, &sketch, err);
+
+    if (rc == 0) {
+        rc = vf_sketch_page(&sketch, &want, err);
+        vf_sketch_free(&sketch);
+    }
+    if (rc < 0 || vf_gen_read(v->ix, &v->gen, &t, err) < 0)
+        rc = -1;
+    else {
+        rc = vf_txn_get(&t, vf_key_bytes(&key), &value, err);
+        if (rc == VF_FOUND && (value.len != want.len || memcmp(value.p, want.data, want.len) != 0))
+            rc = wrong(v, "the sketch is not that of the fingerprints", err);
+        else if (rc == VF_FOUND)
+            v->seen_values++;
+        vf_txn_end(&t);
+    }
+    vf_buf_free(&want);
+    return rc < 0 ? -1 : 0;
+}
+
 /* ---- all of it ---- */
 
 static int check_all(struct verify *v, struct vf_error *err)
@@ -343,7 +375,7 @@ static int check_all(struct verify *v, struct vf_error *err)
     if (v->open.n || (info->top && next_node(v, NULL, 1, &node, err) != 0) ||
         v->digests != info->nodes[0])
         return wrong(v, "digests are missing", err);
-    if (check_lists(v, err) < 0)
+    if (check_lists(v, err) < 0 || check_sketch(v, err) < 0)
         return -1;
     if (v->distinct + (info->zero_blocks != 0) != info->distinct_blocks)
         return wrong(v, "distinct blocks are not as many as the record says", err);
@@ -371,7 +403,8 @@ int vf_index_verify(struct vf_index *ix, const char *path, struct vf_error *err)
     v->ix = ix;
     v->gen = (struct vf_gen){rec.generation, rec.info};
     v->lists = vf_lists_new(ix->store.dir, err);
-    if (!v->lists)
+    v->sketch = vf_sketch_builder_new(err);
+    if (!v->lists || !v->sketch)
         goto out;
     for (unsigned k = 0; k < VF_LEVELS; k++)
         if (!(v->level[k] = vf_calloc(1, sizeof *v->level[k], err)))
@@ -380,6 +413,7 @@ int vf_index_verify(struct vf_index *ix, const char *path, struct vf_error *err)
 out:
     if (v) {
         vf_lists_free(v->lists);
+        vf_sketch_builder_free(v->sketch);
         for (unsigned k = 0; k < VF_LEVELS; k++)
             free(v->level[k]);
         free(v);

@@ -90,6 +90,7 @@ static void use(struct world *w)
     struct vf_place place[32][VF_PLACES];
     uint8_t md5[500][VF_MD5_LEN], ids[32][VF_ID_LEN];
     struct vf_node node[100];
+    struct vf_sketch sketch;
     struct vf_shared each, all;
     bool ok = true;
 
@@ -113,6 +114,9 @@ static void use(struct world *w)
     }
     MAY_FAIL(r->ops->shared(r, vf_index_prints_next, p, &each, &all, &err));
     vf_index_prints_free(p);
+    MAY_FAIL(vf_index_sketch(map, &sketch, &err));
+    if (ok)
+        vf_sketch_free(&sketch);
     map->ops->close(map);
     r->ops->close(r);
 }
@@ -134,7 +138,7 @@ TEST(sound)
     struct vf_error err;
 
     world_make(&w, "sound");
-    for (unsigned kind = 1; kind <= 5; kind++) { /* all kinds are there to be damaged */
+    for (unsigned kind = 1; kind <= 6; kind++) { /* all kinds are there to be damaged */
         size_t n = 0;
 
         for (size_t i = 0; i < w.pages; i++)
@@ -178,6 +182,7 @@ TEST(changed_values)
 
 TEST(missing_and_cut)
 {
+    struct vf_error err;
     struct world w;
 
     world_make(&w, "missing");
@@ -185,7 +190,14 @@ TEST(missing_and_cut)
         struct entry e = w.page[i];
 
         e.value = NULL;
-        check_changed(&w, &e, &w.page[i]);
+        if (e.key[9] == VF_PAGE_SKETCH) { /* older programs wrote none */
+            put(&w, &e);
+            CHECK_OK(vf_index_verify(w.ix, vf_test_path("file"), &err), &err);
+            use(&w);
+            put(&w, &w.page[i]);
+        } else {
+            check_changed(&w, &e, &w.page[i]);
+        }
         for (size_t len = 0; len <= 24; len += 8) {
             e = w.page[i];
             e.len = len < 24 ? len : e.len - 1;
@@ -206,6 +218,8 @@ TEST(strangers)
         for (unsigned trial = 0; trial < 4; trial++) {
             struct entry e = w.page[i], gone = e;
 
+            if (trial == 1 && e.key_len == 10)
+                continue; /* a sketch: there is no such place in its key */
             if (trial == 0)
                 e.key[e.key_len - 1] ^= 1;
             else if (trial == 1)
