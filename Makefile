@@ -56,7 +56,7 @@ WARN += -Werror
 endif
 
 PKGS := libcrypto libzstd libssh2 lmdb libqcow libnbd jansson inih libseccomp libsystemd \
-        libvirt libvirt-qemu
+        libvirt libxml-2.0
 PKG_CONFIG ?= pkg-config
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
 # --as-needed drops what is unused.

@@ -18,7 +18,7 @@ function fenced(header) {
     if (header ~ /^(libqcow|libcerror|libbfio|libnbd)/) return "^formats/"
     if (header ~ /^librsync/)                     return "^(core|index|transport|cmd)/"
     if (header ~ /^systemd\//)                   return "^service/"
-    if (header ~ /^libvirt/)                      return "^hypervisor/"
+    if (header ~ /^(libvirt|libxml)/)             return "^hypervisor/"
     if (header ~ /^jansson\.h$/)                  return "^(cmd|hypervisor)/"
     if (header ~ /^ini\.h$/)                      return "^cmd/"
     if (header ~ /^seccomp\.h$/)                  return "^cmd/"

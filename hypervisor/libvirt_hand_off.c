@@ -1,0 +1,328 @@
+/* hypervisor/libvirt_hand_off.c - memory and the top overlays, by libvirt's own migration through
+ * our tunnels.
+ *
+ * libvirt copies the top overlay (NON_SHARED_INC) onto the far image, which holds all that lies
+ * below it, and starts with the memory only when that copy is in step.  A guest that writes all the
+ * time hardly ever lets that happen over a long line; so its writes are made to wait for the far
+ * side from then on (NON_SHARED_SYNCHRONOUS_WRITES), which brings the copy into step at once.
+ *
+ * The guest arrives stopped (PAUSED), and the far half lets it run when libvirt has removed it
+ * here.  libvirt by itself would let it run there first, and if that answer got lost, here as well.
+ * So the order is: it stands still; events.commit; libvirt moves it or keeps it here; when it has
+ * moved, far: commit.  As long as libvirt has it here and it was not let run there, a failure
+ * leaves it here, also after events.commit: *ret then says that it is not committed. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include <libvirt/virterror.h>
+
+#include "core/checked.h"
+#include "hypervisor/libvirt_impl.h"
+
+#define LOOK_MS     20
+#define STATS_EVERY 10 /* looks */
+#define DOWNTIME_MS 300
+
+struct hand_off {
+    struct vf_lv_guest *g;
+    const struct vf_guest_info *info;
+    struct vf_far *far;
+    const struct vf_hand_off_opts *opts;
+    struct vf_hand_off_result *ret;
+    char *lib, *mem, *disk; /* our ends of the tunnels */
+    char *mem_uri, *disk_uri, *far_uri;
+    json_t *answer; /* of far: prepare */
+    virTypedParameterPtr params;
+    int nparams, maxparams;
+    unsigned flags;
+    virConnectPtr far_conn;
+    double start, stopped;
+    bool still; /* the guest was seen to stand still, at stopped */
+    bool told, tuned, give_up;
+    /* of the thread that waits for libvirt */
+    pthread_mutex_t lock;
+    bool done;
+    virDomainPtr moved;
+    struct vf_error why;
+};
+
+static double now(void)
+{
+    struct timespec t = {0};
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail with this clock */
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void say(struct hand_off *h, enum vf_guest_phase phase, uint64_t done, uint64_t total)
+{
+    if (h->opts->events.progress)
+        h->opts->events.progress(h->opts->events.ctx, phase, done, total);
+}
+
+/* ---- tunnels ---- */
+
+/* QEMU connects there, as another user than ours; the directory is closed to all who do not know
+ * the name. */
+static int tunnel(struct hand_off *h, const char *name, bool for_qemu, char **ret_path,
+                  struct vf_error *err)
+{
+    *ret_path = vf_strf(err, "%s/%s", h->far->run_dir, name);
+    if (!*ret_path || h->far->tunnel(h->far, name, *ret_path, err) < 0)
+        return -1;
+    if (for_qemu)
+        (void)chmod(*ret_path, 0666); /* if QEMU runs as root it works all the same */
+    return 0;
+}
+
+static int open_tunnels(struct hand_off *h, struct vf_error *err)
+{
+    if (tunnel(h, "libvirt", false, &h->lib, err) < 0 || tunnel(h, "mem", true, &h->mem, err) < 0 ||
+        tunnel(h, "disk", true, &h->disk, err) < 0)
+        return -1;
+    h->mem_uri = vf_strf(err, "unix://%s", h->mem);
+    h->disk_uri = vf_strf(err, "unix://%s", h->disk);
+    h->far_uri = vf_strf(err, "qemu+unix:///system?socket=%s", h->lib);
+    return h->mem_uri && h->disk_uri && h->far_uri ? 0 : -1;
+}
+
+/* ---- what libvirt is asked for ---- */
+
+static int text_param(struct hand_off *h, const char *name, const char *value, struct vf_error *err)
+{
+    if (virTypedParamsAddString(&h->params, &h->nparams, &h->maxparams, name, value) < 0)
+        return vf_lv_error(err, name);
+    return 0;
+}
+
+static int set_params(struct hand_off *h, struct vf_error *err)
+{
+    const char *xml = json_string_value(json_object_get(h->answer, "xml"));
+    const char *kept = json_string_value(json_object_get(h->answer, "kept"));
+
+    if (!xml)
+        return vf_error_set(err, VF_ERR_PROTOCOL, 0, "the far end does not describe the guest");
+    h->flags = VIR_MIGRATE_LIVE | VIR_MIGRATE_PAUSED;
+    if (h->opts->auto_converge)
+        h->flags |= VIR_MIGRATE_AUTO_CONVERGE;
+    if (text_param(h, VIR_MIGRATE_PARAM_URI, h->mem_uri, err) < 0 ||
+        text_param(h, VIR_MIGRATE_PARAM_DEST_XML, xml, err) < 0)
+        return -1;
+    if (kept) {
+        h->flags |= VIR_MIGRATE_PERSIST_DEST;
+        if (text_param(h, VIR_MIGRATE_PARAM_PERSIST_XML, kept, err) < 0)
+            return -1;
+    }
+    for (size_t i = 0; i < h->info->ndisks; i++) {
+        const struct vf_guest_disk *d = &h->info->disk[i];
+
+        if (d->way != VF_DISK_COPY || d->read_only)
+            continue;
+        h->flags |= VIR_MIGRATE_NON_SHARED_INC | VIR_MIGRATE_NON_SHARED_SYNCHRONOUS_WRITES;
+        if (text_param(h, VIR_MIGRATE_PARAM_MIGRATE_DISKS, d->id, err) < 0)
+            return -1;
+    }
+    if ((h->flags & VIR_MIGRATE_NON_SHARED_INC) &&
+        text_param(h, VIR_MIGRATE_PARAM_DISKS_URI, h->disk_uri, err) < 0)
+        return -1;
+    if (h->opts->limit_rate) { /* MiB per second */
+        unsigned long long rate = h->opts->limit_rate >> 20;
+
+        if (virTypedParamsAddULLong(&h->params, &h->nparams, &h->maxparams,
+                                    VIR_MIGRATE_PARAM_BANDWIDTH, rate ? rate : 1) < 0)
+            return vf_lv_error(err, "bandwidth");
+    }
+    return 0;
+}
+
+static void *mover(void *arg)
+{
+    struct hand_off *h = arg;
+    virDomainPtr moved =
+        virDomainMigrate3(h->g->dom, h->far_conn, h->params, (unsigned)h->nparams, h->flags);
+
+    (void)pthread_mutex_lock(&h->lock);
+    if (!moved)
+        (void)vf_lv_error(&h->why, "moving the guest");
+    h->moved = moved;
+    h->done = true;
+    (void)pthread_mutex_unlock(&h->lock);
+    return NULL;
+}
+
+/* ---- while it is under way ---- */
+
+static bool is_done(struct hand_off *h)
+{
+    bool done;
+
+    (void)pthread_mutex_lock(&h->lock);
+    done = h->done;
+    (void)pthread_mutex_unlock(&h->lock);
+    return done;
+}
+
+/* The guest has been stopped by libvirt, and is about to leave. */
+static void stands_still(struct hand_off *h)
+{
+    struct vf_error why = VF_ERROR_INIT;
+
+    h->still = true;
+    h->stopped = now();
+    h->ret->memory_seconds = h->stopped - h->start;
+    say(h, VF_GUEST_STOPPED, 0, 0);
+    if (h->told || h->give_up)
+        return;
+    h->told = true;
+    if (h->opts->events.commit && h->opts->events.commit(h->opts->events.ctx, &why) < 0)
+        h->give_up = true; /* libvirt decides whether that is in time */
+}
+
+static void look_at_state(struct hand_off *h)
+{
+    int state, reason;
+
+    if (h->still || h->info->paused || virDomainGetState(h->g->dom, &state, &reason, 0) < 0)
+        return;
+    if (state == VIR_DOMAIN_PAUSED || state == VIR_DOMAIN_SHUTOFF)
+        stands_still(h);
+}
+
+static unsigned long long stat_of(virTypedParameterPtr p, int n, const char *name)
+{
+    unsigned long long value = 0;
+
+    (void)virTypedParamsGetULLong(p, n, name, &value); /* absent: 0 */
+    return value;
+}
+
+static void look_at_stats(struct hand_off *h)
+{
+    unsigned long long downtime = h->opts->max_downtime_ms ? h->opts->max_downtime_ms : DOWNTIME_MS;
+    virTypedParameterPtr p = NULL;
+    int n = 0, type = 0;
+
+    /* libvirt takes this only while it migrates */
+    if (!h->tuned && virDomainMigrateSetMaxDowntime(h->g->dom, downtime, 0) == 0)
+        h->tuned = true;
+    if (virDomainGetJobStats(h->g->dom, &type, &p, &n, 0) < 0)
+        return;
+    if (type != VIR_DOMAIN_JOB_NONE) {
+        unsigned long long mem = stat_of(p, n, VIR_DOMAIN_JOB_MEMORY_PROCESSED);
+        unsigned long long disk = stat_of(p, n, VIR_DOMAIN_JOB_DISK_PROCESSED);
+
+        if (mem > h->ret->memory_bytes)
+            h->ret->memory_bytes = mem;
+        if (disk > h->ret->disk_bytes)
+            h->ret->disk_bytes = disk;
+        if (!h->still)
+            say(h, VF_GUEST_MEMORY, stat_of(p, n, VIR_DOMAIN_JOB_DATA_PROCESSED),
+                stat_of(p, n, VIR_DOMAIN_JOB_DATA_PROCESSED) +
+                    stat_of(p, n, VIR_DOMAIN_JOB_DATA_REMAINING));
+    }
+    virTypedParamsFree(p, n);
+}
+
+static void watch(struct hand_off *h, struct vf_error *broken)
+{
+    const struct timespec t = {0, LOOK_MS * 1000000};
+
+    for (unsigned look = 0; !is_done(h); look++) {
+        look_at_state(h);
+        if (look % STATS_EVERY == 0 && !h->still)
+            look_at_stats(h);
+        if (!h->still && h->opts->stop && *h->opts->stop)
+            h->give_up = true;
+        if (broken->code == VF_ERR_NONE && h->far->broken(h->far, broken) != 0)
+            h->give_up = true;
+        if (h->give_up && look % STATS_EVERY == 0)
+            (void)virDomainAbortJob(h->g->dom); /* too early or too late: asked again, or done */
+        (void)nanosleep(&t, NULL);              /* cut short: looks again */
+    }
+}
+
+/* ---- the end of it ---- */
+
+static int arrived(struct hand_off *h, struct vf_error *err)
+{
+    struct vf_error why = VF_ERROR_INIT;
+
+    h->ret->committed = true; /* it is gone here */
+    if (!h->still)
+        stands_still(h);
+    if (!h->told && h->opts->events.commit)
+        (void)h->opts->events.commit(h->opts->events.ctx, &why); /* there is no way back */
+    say(h, VF_GUEST_COMMIT, 0, 0);
+    if (h->far->ask(h->far, "commit", NULL, NULL, err) < 0)
+        return vf_error_prefix(err, "the guest has arrived, but is not known to run");
+    h->ret->running_there = true;
+    h->ret->downtime_seconds = now() - h->stopped;
+    return 0;
+}
+
+static int run_libvirt(struct hand_off *h, struct vf_error *err)
+{
+    struct vf_error broken = VF_ERROR_INIT;
+    pthread_t thread;
+    int e;
+
+    h->start = now();
+    e = pthread_create(&thread, NULL, mover, h);
+    if (e)
+        return vf_error_sys(err, e, "thread for libvirt's migration");
+    watch(h, &broken);
+    (void)pthread_join(thread, NULL);
+    if (h->moved)
+        return arrived(h, err);
+    if (h->opts->stop && *h->opts->stop)
+        return vf_error_set(err, VF_ERR_CANCELLED, 0, "interrupted");
+    *err = broken.code != VF_ERR_NONE ? broken : h->why;
+    return -1;
+}
+
+static int prepare(struct hand_off *h, struct vf_error *err)
+{
+    if (h->opts->postcopy)
+        return vf_error_set(err, VF_ERR_UNSUPPORTED, 0,
+                            "postcopy is not possible here: a failure could not be undone");
+    if (h->far->ask(h->far, "prepare", NULL, &h->answer, err) < 0 || open_tunnels(h, err) < 0 ||
+        set_params(h, err) < 0)
+        return -1;
+    h->far_conn = vf_lv_connect(h->far_uri, err);
+    return h->far_conn ? 0 : vf_error_prefix(err, "the far end's libvirt");
+}
+
+int vf_lv_hand_off(struct vf_guest *guest, const struct vf_guest_info *info, struct vf_far *far,
+                   const struct vf_hand_off_opts *opts, struct vf_hand_off_result *ret,
+                   struct vf_error *err)
+{
+    struct hand_off h = {.g = (struct vf_lv_guest *)guest,
+                         .info = info,
+                         .far = far,
+                         .opts = opts,
+                         .ret = ret,
+                         .lock = PTHREAD_MUTEX_INITIALIZER,
+                         .why = VF_ERROR_INIT};
+    int rc;
+
+    memset(ret, 0, sizeof *ret);
+    rc = prepare(&h, err);
+    if (rc == 0)
+        rc = run_libvirt(&h, err);
+    if (h.moved)
+        virDomainFree(h.moved);
+    if (h.far_conn)
+        virConnectClose(h.far_conn);
+    virTypedParamsFree(h.params, h.nparams);
+    json_decref(h.answer);
+    free(h.mem_uri);
+    free(h.disk_uri);
+    free(h.far_uri);
+    free(h.lib);
+    free(h.mem);
+    free(h.disk);
+    return rc;
+}

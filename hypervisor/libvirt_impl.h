@@ -1,0 +1,79 @@
+/* hypervisor/libvirt_impl.h - what the files of the libvirt implementation share; nobody else
+ * includes it.
+ *
+ * Overlay files are called <disk's file>.vmferry-<n>: a later try finds them by that name in the
+ * domain's own description, without any memory of its own. */
+#ifndef VF_HYPERVISOR_LIBVIRT_IMPL_H
+#define VF_HYPERVISOR_LIBVIRT_IMPL_H
+
+#include <libvirt/libvirt.h>
+
+#include "hypervisor/hypervisor.h"
+#include "hypervisor/libvirt_xml.h"
+
+#define VF_LV_OVERLAY  ".vmferry-"
+#define VF_LV_URI      "qemu:///system"
+#define VF_LV_OVERLAYS 64u /* freezes of one disk at most */
+#define VF_LV_DISKS    "/domain/devices/disk"
+
+struct vf_lv_guest {
+    struct vf_guest guest; /* first */
+    virConnectPtr conn;
+    virDomainPtr dom;
+    const volatile int *stop;
+};
+
+/* Silences libvirt's own messages and connects; NULL uri: VF_LV_URI.  NULL: VF_ERR_UNREACHABLE,
+ * VF_ERR_DENIED. */
+virConnectPtr vf_lv_connect(const char *uri, struct vf_error *err);
+
+/* libvirt's last error of this thread as ours, "what: its message"; returns -1. */
+int vf_lv_error(struct vf_error *err, const char *what);
+
+/* Where a disk's content comes from now, and below it. */
+struct vf_lv_chain {
+    char *target;                  /* "vda" */
+    char *top;                     /* the file that the guest writes */
+    char *base, *base_format;      /* the first that is not an overlay of ours; may be top */
+    char *overlay[VF_LV_OVERLAYS]; /* ours, from the top */
+    unsigned overlays;
+};
+void vf_lv_chain_free(struct vf_lv_chain *c); /* zeroes it */
+
+/* The disk number n of the document (in its order); files only are read, never written.  c->top is
+ * "" for a drive without a file of this host. */
+int vf_lv_chain_read(struct vf_lv_xml *x, size_t n, struct vf_lv_chain *c,
+                     struct vf_error *err) VF_MUST_CHECK;
+
+/* The same for the disk with that target. */
+int vf_lv_chain_of(struct vf_lv_xml *x, const char *target, struct vf_lv_chain *c,
+                   struct vf_error *err) VF_MUST_CHECK;
+
+/* Does this file have a backing file?  1, 0, or -1. */
+int vf_lv_is_backed(const char *path, const char *format, struct vf_error *err) VF_MUST_CHECK;
+
+/* The domain's description: of the running guest, or with VIR_DOMAIN_XML_INACTIVE what is kept. */
+struct vf_lv_xml *vf_lv_domain_xml(virDomainPtr dom, unsigned flags, struct vf_error *err);
+
+/* libvirt.c */
+int vf_lv_describe(struct vf_guest *, struct vf_guest_info *ret, struct vf_error *err);
+
+/* libvirt_disks.c */
+int vf_lv_freeze(struct vf_guest *, const struct vf_guest_info *info, const char *dir,
+                 struct vf_frozen **ret_frozen, struct vf_error *err);
+int vf_lv_changed(struct vf_guest *, const struct vf_guest_info *info, uint64_t *ret_bytes,
+                  struct vf_error *err);
+/* Folds all overlays of ours into what lies below them, running guest or not. */
+int vf_lv_fold(struct vf_lv_guest *g, bool *ret_found, struct vf_error *err) VF_MUST_CHECK;
+
+/* libvirt_undo.c */
+int vf_lv_recover(struct vf_guest *, bool resume, bool *ret_found, struct vf_error *err);
+int vf_lv_roll_back(struct vf_guest *, const struct vf_guest_info *info, struct vf_error *err);
+int vf_lv_finish(struct vf_guest *, const struct vf_guest_info *info, struct vf_error *err);
+
+/* libvirt_hand_off.c */
+int vf_lv_hand_off(struct vf_guest *, const struct vf_guest_info *info, struct vf_far *far,
+                   const struct vf_hand_off_opts *opts, struct vf_hand_off_result *ret,
+                   struct vf_error *err);
+
+#endif
