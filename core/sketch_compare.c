@@ -84,13 +84,6 @@ static void contents(uint64_t distinct, uint64_t samples, uint64_t hits, uint64_
     ret->literals = rest_of(distinct, &ret->shared_distinct);
 }
 
-void vf_likeness_contents(uint64_t distinct, uint64_t samples, uint64_t hits, uint64_t resident,
-                          struct vf_likeness *ret)
-{
-    memset(ret, 0, sizeof *ret);
-    contents(distinct, samples, hits, resident, ret);
-}
-
 /* ---- every occurrence ---- */
 
 struct tally {

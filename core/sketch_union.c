@@ -5,8 +5,6 @@
 #include "core/checked.h"
 #include "core/sketch_impl.h"
 
-#define HEAVY_MAX (4u * VF_SKETCH_HEAVY)
-
 void vf_sketch_set_free(struct vf_sketch_set *set)
 {
     free(set->fp);
@@ -98,38 +96,23 @@ static int by_sets(const void *x, const void *y)
     return a->fp < b->fp ? -1 : a->fp > b->fp;
 }
 
-/* Those that the most sets name. */
-static int unite_heavy(const struct vf_sketch_set *sets, size_t n, struct vf_sketch_set *to,
-                       struct vf_error *err)
+int vf_heavy_pick(uint64_t *fp, size_t n, struct vf_sketch_set *to, struct vf_error *err)
 {
-    size_t all = 0, kinds = 0;
-    uint64_t *fp;
-    struct named *named;
+    struct named *named = vf_calloc(n, sizeof *named, err);
+    size_t kinds = 0;
 
-    for (size_t i = 0; i < n; i++)
-        all += sets[i].heavy_n;
-    fp = vf_calloc(all, sizeof *fp, err);
-    named = fp ? vf_calloc(all, sizeof *named, err) : NULL;
-    if (!named) {
-        free(fp);
+    if (!named)
         return -1;
-    }
-    all = 0;
+    if (n)
+        qsort(fp, n, sizeof *fp, ascending);
     for (size_t i = 0; i < n; i++) {
-        if (sets[i].heavy_n)
-            memcpy(fp + all, sets[i].heavy_fp, sets[i].heavy_n * sizeof *fp);
-        all += sets[i].heavy_n;
-    }
-    if (all)
-        qsort(fp, all, sizeof *fp, ascending);
-    for (size_t i = 0; i < all; i++) {
         if (i == 0 || fp[i] != fp[i - 1])
             named[kinds++] = (struct named){fp[i], 0};
         named[kinds - 1].sets++;
     }
-    if (kinds > HEAVY_MAX) {
+    if (kinds > VF_SET_HEAVY) {
         qsort(named, kinds, sizeof *named, by_sets);
-        kinds = HEAVY_MAX;
+        kinds = VF_SET_HEAVY;
     }
     for (size_t i = 0; i < kinds; i++)
         fp[i] = named[i].fp;
@@ -139,6 +122,29 @@ static int unite_heavy(const struct vf_sketch_set *sets, size_t n, struct vf_ske
     to->heavy_fp = fp;
     to->heavy_n = kinds;
     return 0;
+}
+
+static int unite_heavy(const struct vf_sketch_set *sets, size_t n, struct vf_sketch_set *to,
+                       struct vf_error *err)
+{
+    size_t all = 0;
+    uint64_t *fp;
+
+    for (size_t i = 0; i < n; i++)
+        all += sets[i].heavy_n;
+    fp = vf_calloc(all, sizeof *fp, err);
+    if (!fp)
+        return -1;
+    all = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (sets[i].heavy_n)
+            memcpy(fp + all, sets[i].heavy_fp, sets[i].heavy_n * sizeof *fp);
+        all += sets[i].heavy_n;
+    }
+    if (vf_heavy_pick(fp, all, to, err) == 0)
+        return 0;
+    free(fp);
+    return -1;
 }
 
 int vf_sketch_union(const struct vf_sketch_set *sets, size_t n, size_t samples, unsigned scale_max,

@@ -33,13 +33,14 @@
 #include "core/map.h"
 #include "core/sketch.h"
 
-#define VF_SUMMARY_VERSION    1u
-#define VF_SUMMARY_BYTES_MAX  (64u << 20)
-#define VF_SUMMARY_IMAGES_MAX 65536u
-#define VF_SUMMARY_GROUPS_MAX 256u
-#define VF_SUMMARY_NAME_MAX   4095u /* bytes of an image's name */
-#define VF_SUMMARY_GROUP_MAX  255u  /* bytes of a group's name */
-#define VF_STORE_ID_LEN       16u
+#define VF_SUMMARY_VERSION     1u
+#define VF_SUMMARY_BYTES_MAX   (64u << 20)
+#define VF_SUMMARY_SAMPLES_MAX (8u << 20) /* of all sketches together */
+#define VF_SUMMARY_IMAGES_MAX  65536u
+#define VF_SUMMARY_GROUPS_MAX  256u
+#define VF_SUMMARY_NAME_MAX    4095u /* bytes of an image's name */
+#define VF_SUMMARY_GROUP_MAX   255u  /* bytes of a group's name */
+#define VF_STORE_ID_LEN        16u
 
 /* Samples of a group's union: at most so many, unless that needed a scale above
  * VF_SUMMARY_UNION_SCALE. */

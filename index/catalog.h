@@ -42,6 +42,7 @@ static inline struct vf_bytes vf_key_bytes(const struct vf_key *k)
 }
 
 struct vf_key vf_key_version(void);
+struct vf_key vf_key_id(void);
 struct vf_key vf_key_generation(uint64_t gen);
 /* All pages of a generation begin with this; then kind, and depending on that: first block (8);
  * level (1), page number (4); level (1), first id (6); first fingerprint (8); sketch: nothing. */

@@ -150,8 +150,8 @@ int vf_index_verify(struct vf_index *ix, const char *path, struct vf_error *err)
 
 /* ---- what this node tells others about its images (core/summary.h) ---- */
 
-/* The store's own number: random, made when it is first asked for, kept in STORE/index/id.  A store
- * that cannot be written and has none: VF_ERR_NOTFOUND. */
+/* The index's own number: random, made when it is first asked for, kept until the index is built
+ * anew.  One that was opened for reading only and has none: VF_ERR_NOTFOUND. */
 int vf_index_id(struct vf_index *ix, uint8_t ret[VF_STORE_ID_LEN],
                 struct vf_error *err) VF_MUST_CHECK;
 

@@ -6,6 +6,8 @@
 
 struct vf_key vf_key_version(void) { return (struct vf_key){.b = {'V'}, .len = 1}; }
 
+struct vf_key vf_key_id(void) { return (struct vf_key){.b = {'S'}, .len = 1}; }
+
 static void add(struct vf_key *k, unsigned n, uint64_t v)
 {
     vf_be_put(k->b + k->len, n, v);

@@ -158,6 +158,26 @@ int vf_generation_decode(const void *data, size_t len, enum vf_generation_state 
     return 0;
 }
 
+/* ---- the index's own number ---- */
+
+int vf_id_encode(struct vf_buf *ret, const uint8_t id[VF_STORE_ID_LEN], struct vf_error *err)
+{
+    if (frame_begin(ret, err) < 0 || vf_buf_add(ret, id, VF_STORE_ID_LEN, err) < 0)
+        return -1;
+    return frame_end(ret);
+}
+
+int vf_id_decode(const void *data, size_t len, uint8_t ret[VF_STORE_ID_LEN], struct vf_error *err)
+{
+    struct vf_reader r;
+
+    if (frame_open(data, len, "the index's number", &r, err) < 0)
+        return -1;
+    if (vf_reader_left(&r) != VF_STORE_ID_LEN || !vf_reader_copy(&r, ret, VF_STORE_ID_LEN))
+        return vf_error_set(err, VF_ERR_FORMAT, 0, "the index's number is malformed");
+    return 0;
+}
+
 /* ---- image ---- */
 
 void vf_image_record_clear(struct vf_image_record *rec)

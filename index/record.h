@@ -37,6 +37,8 @@ int vf_record_check_path(const char *path, struct vf_error *err) VF_MUST_CHECK;
 int vf_map_info_check(const struct vf_map_info *info, struct vf_error *err) VF_MUST_CHECK;
 
 /* Each encode appends to an empty buffer.  0 or -1. */
+int vf_id_encode(struct vf_buf *ret, const uint8_t id[VF_STORE_ID_LEN],
+                 struct vf_error *err) VF_MUST_CHECK;
 int vf_version_encode(struct vf_buf *ret, const struct vf_version_record *rec,
                       struct vf_error *err) VF_MUST_CHECK;
 int vf_generation_encode(struct vf_buf *ret, enum vf_generation_state state,
@@ -49,6 +51,8 @@ int vf_image_record_encode(struct vf_buf *ret, const struct vf_image_record *rec
  * with both versions in the message. */
 int vf_version_decode(const void *data, size_t len, struct vf_version_record *ret,
                       struct vf_error *err) VF_MUST_CHECK;
+int vf_id_decode(const void *data, size_t len, uint8_t ret[VF_STORE_ID_LEN],
+                 struct vf_error *err) VF_MUST_CHECK;
 int vf_generation_decode(const void *data, size_t len, enum vf_generation_state *ret,
                          struct vf_error *err) VF_MUST_CHECK;
 /* *ret is owned: vf_image_record_clear. */

@@ -48,6 +48,18 @@ static void generation(const uint8_t *data, size_t len)
     vf_buf_free(&b);
 }
 
+static void id(const uint8_t *data, size_t len)
+{
+    uint8_t got[VF_STORE_ID_LEN];
+    struct vf_buf b = VF_BUF_INIT;
+
+    if (vf_id_decode(data, len, got, NULL) < 0)
+        return;
+    if (vf_id_encode(&b, got, NULL) < 0 || b.len != len || memcmp(b.data, data, len))
+        abort();
+    vf_buf_free(&b);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     uint8_t *copy;
@@ -60,16 +72,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (!copy)
         return 0;
     memcpy(copy, data + 1, n);
-    if (data[0] % 3 == 1)
+    if (data[0] % 4 == 1)
         vf_stn(copy + n - 4, 4, vf_index_checksum(copy, n - 4));
     else
         vf_stn(copy, 4, vf_index_checksum(copy + 4, n - 4));
-    if (data[0] % 3 == 0)
+    if (data[0] % 4 == 0)
         image(copy, n);
-    else if (data[0] % 3 == 1)
+    else if (data[0] % 4 == 1)
         version(copy, n);
-    else
+    else if (data[0] % 4 == 2)
         generation(copy, n);
+    else
+        id(copy, n);
     free(copy);
     return 0;
 }
