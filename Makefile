@@ -75,7 +75,7 @@ TEST_SRC   := $(wildcard $(FOLDERS:%=tests/%/test_*.c))
 CTEST_SRC  := $(wildcard tests/cmd/test_*.c)
 FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH_SRC  := $(wildcard bench/bench_*.c)
-TOOL_SRC   := $(wildcard tests/lab/*.c bench/meter.c)
+TOOL_SRC   := $(wildcard tests/lab/*.c) bench/meter.c bench/mkpieces.c
 
 obj = $(1:%.c=$(OUT)/%.o)
 
@@ -164,11 +164,11 @@ else
 $(FUZZ_BIN): $(OUT)/%: $(OUT)/%.o $(LIB)
 	$(link)
 endif
-$(BENCH_BIN): $(BUILD)/bench/%: $(OUT)/bench/%.o $(LIB)
+$(BENCH_BIN): $(BUILD)/bench/%: $(OUT)/bench/%.o $(LIBCMD) $(LIB)
 	$(link)
 $(BUILD)/lab/%: $(OUT)/tests/lab/%.o
 	$(link)
-$(BUILD)/lab/meter: $(OUT)/bench/meter.o
+$(BUILD)/lab/meter $(BUILD)/lab/mkpieces: $(BUILD)/lab/%: $(OUT)/bench/%.o
 	$(link)
 
 lab: $(TOOL_BIN) ## build the tools of tests/lab and bench
@@ -211,8 +211,9 @@ fuzz-run: $(FUZZ_BIN)
 	        -artifact_prefix=$(OUT)/$$n- $(OUT)/corpus/$$n tests/fuzz/corpus/$$n; \
 	done
 
-bench: all $(BENCH_BIN) ## build and run the benchmarks of single layers
+bench: all lab $(BENCH_BIN) ## benchmarks of single layers; with CORPUS=DIR (bench/README.md) of the whole
 	@set -e; for b in $(BENCH_BIN); do echo "== $${b##*/}"; $$b; done
+	@[ -z "$(CORPUS)" ] || bench/short.sh "$(CORPUS)"
 demo: ## setup, build, and show a migration between two stores
 	$(SUB) setup
 	$(SUB) all
