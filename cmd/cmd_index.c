@@ -57,8 +57,7 @@ static int scan(struct vf_cli *cli, struct vf_index *index, struct vf_origin *o,
     struct vf_send_opts opts = {.progress = progress ? vf_progress_tick : NULL,
                                 .progress_ctx = progress,
                                 .stop = cli->stop};
-    struct vf_map_sink *sink = vf_index_begin(index, &o->rec, err);
-    int rc = sink ? vf_index_image(o->image, sink, &opts, NULL, err) : -1;
+    int rc = vf_origin_scan(index, o, &opts, err);
 
     vf_progress_end(progress);
     return rc;

@@ -10,12 +10,14 @@
 #include "cmd/estimate.h"
 #include "cmd/memory.h"
 #include "cmd/origin.h"
+#include "cmd/marker.h"
 #include "cmd/progress.h"
 #include "cmd/ratefile.h"
 #include "cmd/report.h"
 #include "cmd/soft_sink.h"
 #include "cmd/storedir.h"
 #include "core/checked.h"
+#include "core/fdio.h"
 #include "formats/writer.h"
 #include "transport/session.h"
 
@@ -449,11 +451,14 @@ static int run_migrate(struct vf_cli *cli, const void *opts, char *const args[],
                        struct vf_error *err)
 {
     struct migrate m = {.cli = cli, .opts = opts, .named = VF_TARGET_INIT};
-    int rc = -1;
+    int rc = -1, marker = -1;
 
     m.start = vf_clock_now();
-    if (check_opts(&m, err) == 0 && prepare(&m, args[0], err) == 0)
+    if (check_opts(&m, err) == 0 && prepare(&m, args[0], err) == 0) {
+        marker = vf_marker_set(m.store->fd);
         rc = m.opts->dry_run ? dry_run(&m, err) : migrate(&m, err);
+    }
+    vf_close_fd(&marker);
     vf_send_result_free(&m.result);
     vf_target_free(&m.named);
     vf_candidates_free(&m.nodes);

@@ -9,6 +9,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/dest.h"
+#include "cmd/marker.h"
 #include "cmd/memory.h"
 #include "cmd/report.h"
 #include "cmd/sandbox.h"
@@ -188,11 +189,13 @@ static int welcome(struct server *s, struct vf_error *err)
 static int receive(struct server *s, struct vf_error *err)
 {
     struct vf_dest *dest = vf_dest_new(s->store, s->index, s->images_fd, s->hello.group, err);
-    int rc;
+    int rc, marker;
 
     if (!dest)
         return -1;
+    marker = vf_marker_set(s->store->fd);
     rc = vf_receive(s->stream, s->hello.purpose, dest, err);
+    vf_close_fd(&marker);
     vf_dest_free(dest, rc < 0 ? err : NULL);
     return rc;
 }

@@ -35,11 +35,13 @@ static int take_names(struct dest *d, const struct vf_msg_offer *offer, struct v
 
 /* ---- donors ---- */
 
-/* A resident image for reading.  What it gives is verified, so a guest may be using it. */
+/* A resident image for reading.  What it gives is verified, so a guest may be using it; but only a
+ * raw file: the tables of other formats cannot be read while a guest changes them. */
 static struct vf_image *open_donor(void *ctx, const struct vf_image_record *rec, const char *file,
                                    struct vf_error *err)
 {
-    struct vf_open_opts opts = {.trusted_format = rec->format, .allow_busy = true};
+    struct vf_open_opts opts = {.trusted_format = rec->format,
+                                .allow_busy = strcmp(rec->format, "raw") == 0};
 
     (void)ctx;
     return vf_format_open(AT_FDCWD, file, &opts, NULL, err);

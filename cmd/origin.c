@@ -40,6 +40,12 @@ static int describe(struct vf_index *index, struct vf_origin *src, const char *g
     rec->indexed_at = (int64_t)time(NULL);
     if (vf_index_stat(index, src->path, &rec->st, err) < 0)
         return -1;
+    /* The file that was opened, even if its name has got another one meanwhile. */
+    rec->st.dev = src->desc.file.dev;
+    rec->st.ino = src->desc.file.ino;
+    rec->st.size = src->desc.file.size;
+    rec->st.mtime_ns = src->desc.file.mtime_ns;
+    rec->st.ctime_ns = src->desc.file.ctime_ns;
     /* The stat of one file says nothing about the others that the content lies in. */
     if (src->desc.files > 1)
         rec->st.regular = false;
@@ -65,6 +71,7 @@ static int fill(struct vf_index *index, const char *path, const struct vf_origin
     struct vf_open_opts open_opts = {.format = opts->format,
                                      .allow_backing = opts->allow_backing.item,
                                      .n_allow_backing = opts->allow_backing.n,
+                                     .allow_busy = opts->allow_busy,
                                      .readers = (unsigned)sysconf(_SC_NPROCESSORS_ONLN)};
     struct vf_image_stat now;
     struct vf_error own = VF_ERROR_INIT;
@@ -110,6 +117,14 @@ void vf_origin_close(struct vf_origin *src)
     vf_image_record_clear(&src->rec);
     free(src->path);
     memset(src, 0, sizeof *src);
+}
+
+int vf_origin_scan(struct vf_index *index, const struct vf_origin *src,
+                   const struct vf_send_opts *opts, struct vf_error *err)
+{
+    struct vf_map_sink *sink = vf_index_begin(index, &src->rec, err);
+
+    return sink ? vf_index_image(src->image, sink, opts, NULL, err) : -1;
 }
 
 struct vf_map_sink *vf_origin_sink(struct vf_index *index, const struct vf_origin *src,

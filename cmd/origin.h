@@ -5,13 +5,14 @@
 #define VF_CMD_ORIGIN_H
 
 #include "cmd/opts.h"
-#include "core/image.h"
+#include "core/engine.h"
 #include "formats/format.h"
 #include "index/index.h"
 
 struct vf_origin_opts {
     const char *format; /* --format */
     struct vf_opt_list allow_backing;
+    bool allow_busy; /* open it although a running QEMU has it open for writing */
 };
 
 struct vf_origin {
@@ -40,6 +41,10 @@ struct vf_origin {
 int vf_origin_open(struct vf_index *index, const char *path, const struct vf_origin_opts *opts,
                    struct vf_origin *ret, struct vf_error *err) VF_MUST_CHECK;
 void vf_origin_close(struct vf_origin *src); /* a zeroed one is fine */
+
+/* Reads the image and stores its map.  0, or -1. */
+int vf_origin_scan(struct vf_index *index, const struct vf_origin *src,
+                   const struct vf_send_opts *opts, struct vf_error *err) VF_MUST_CHECK;
 
 /* A sink for a new map of the image; NULL on error. */
 struct vf_map_sink *vf_origin_sink(struct vf_index *index, const struct vf_origin *src,

@@ -18,6 +18,8 @@ const char *vf_format_name(const char *name, struct vf_error *err)
     return f ? f->name : NULL;
 }
 
+bool vf_format_busy(int fd) { return vf_chain_busy(fd); }
+
 static int64_t ns(const struct timespec *t) { return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec; }
 
 /* Everything that is known before the content is opened. */

@@ -68,6 +68,10 @@ struct vf_image *vf_format_open(int dirfd, const char *path, const struct vf_ope
 int vf_format_stat(int dirfd, const char *path, const struct vf_open_opts *opts,
                    struct vf_image_desc *ret_desc, struct vf_error *err) VF_MUST_CHECK;
 
+/* Has a running QEMU the open file open for writing?  By QEMU's own locks: not when these are
+ * switched off. */
+bool vf_format_busy(int fd);
+
 /* The name as vf_image_desc.format has it ("vhd" becomes "vpc"); NULL with *err USAGE for an
  * unknown format. */
 const char *vf_format_name(const char *name, struct vf_error *err);

@@ -179,7 +179,7 @@ static int ask_image(struct finding *f, uint32_t image, struct vf_error *err)
     struct vf_txn t;
     int rc;
 
-    if (!r->fresh || f->level > r->gen.info.top)
+    if (!r->usable || f->level > r->gen.info.top)
         return 0;
     if (vf_gen_read(set->ix, &r->gen, &t, &e) < 0) {
         if (e.code == VF_ERR_NOTFOUND)

@@ -53,7 +53,7 @@ void vf_index_close(struct vf_index *ix);
 enum vf_image_state {
     VF_IMAGE_COMPLETE = 0, /* an ordinary image */
     VF_IMAGE_PARTIAL = 1,  /* the .part of an interrupted transfer */
-    VF_IMAGE_MOVING = 2    /* its machine is just leaving */
+    VF_IMAGE_MOVING = 2    /* a guest was writing it while it was read */
 };
 
 /* The file behind an image, as stat(2) saw it. */
@@ -109,7 +109,8 @@ int vf_index_stat(struct vf_index *ix, const char *path, struct vf_image_stat *r
 /* Is the file still what the record says?  Size, inode and both times must agree, and it must be an
  * ordinary file; the device number may change, as it does over reboots.  A file that cannot be
  * looked at is not fresh.  A write within the same clock tick (4 to 10 ms) as the stat in the
- * record cannot be seen: let a file rest that long before it is looked at. */
+ * record cannot be seen: let a file rest that long before it is looked at.  A moving image is never
+ * fresh. */
 bool vf_index_fresh(struct vf_index *ix, const struct vf_image_record *rec);
 
 /* ---- maps ---- */
@@ -176,7 +177,9 @@ typedef struct vf_image *vf_image_opener(void *ctx, const struct vf_image_record
 /* The images of a sharing group as they are now, without exclude_path (may be NULL): those that are
  * fresh first, each part ordered by path.  exclude_path is copied; open may be NULL (then nothing
  * can be opened: VF_ERR_UNSUPPORTED).  Of images that are not fresh, places are not reported by
- * find and they do not count in ret_all of shared.  An image that is removed or replaced later
+ * find and they do not count in ret_all of shared; but a moving image whose file is still the same
+ * one, of the same size, is used like a fresh one (what is taken from it is verified), while
+ * describe says that it is not fresh.  An image that is removed or replaced later
  * gives no places and counts nothing any more, its other calls VF_ERR_NOTFOUND.  Returns owned
  * (close by its ops), or NULL. */
 struct vf_residents *vf_index_residents(struct vf_index *ix, const char *group,

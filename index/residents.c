@@ -56,7 +56,17 @@ bool vf_index_fresh(struct vf_index *ix, const struct vf_image_record *rec)
 {
     struct vf_image_stat now;
 
-    return stat_file(ix, rec->path, &now, NULL) == 0 && same_file(&rec->st, &now);
+    return rec->state != VF_IMAGE_MOVING && stat_file(ix, rec->path, &now, NULL) == 0 &&
+           same_file(&rec->st, &now);
+}
+
+/* May blocks be taken from it?  What a guest writes is not what was indexed, but most of it is
+ * still there, and all that is taken gets verified. */
+static bool usable(const struct vf_image_record *rec, const struct vf_image_stat *now)
+{
+    if (rec->state != VF_IMAGE_MOVING)
+        return same_file(&rec->st, now);
+    return now->regular && now->ino == rec->st.ino && now->size == rec->st.size;
 }
 
 /* ---- the set ---- */
@@ -166,7 +176,7 @@ static struct vf_image *set_open(struct vf_residents *base, uint32_t image, stru
     vf_txn_end(&t);
     if (stat_file(set->ix, r->rec.path, &now, err) < 0)
         return NULL;
-    if (!same_file(&r->rec.st, &now)) {
+    if (!usable(&r->rec, &now)) {
         (void)vf_error_set(err, VF_ERR_CHANGED, 0, "'%s' is not what was indexed", r->rec.path);
         return NULL;
     }
@@ -226,6 +236,7 @@ static int gather_one(void *ctx, const struct vf_image_record *rec, struct vf_er
 {
     struct gather *g = ctx;
     struct vf_resident_set *set = g->set;
+    struct vf_image_stat now;
     struct vf_resident *r;
 
     if (strcmp(rec->group, g->group) != 0 || (g->exclude && strcmp(rec->path, g->exclude) == 0))
@@ -246,6 +257,7 @@ static int gather_one(void *ctx, const struct vf_image_record *rec, struct vf_er
         return -1;
     r->gen = (struct vf_gen){rec->generation, rec->info};
     r->fresh = vf_index_fresh(set->ix, rec);
+    r->usable = stat_file(set->ix, rec->path, &now, NULL) == 0 && usable(rec, &now);
     set->n++;
     return 0;
 }

@@ -9,7 +9,8 @@
 struct vf_resident {
     struct vf_image_record rec;
     struct vf_gen gen;
-    bool fresh; /* when the set was made */
+    bool fresh;  /* when the set was made */
+    bool usable; /* the same, and those that a guest writes */
 };
 
 struct vf_resident_set {
