@@ -55,8 +55,8 @@ struct vf_cmd {
 };
 
 extern const struct vf_cmd vf_cmd_index_add, vf_cmd_index_ls, vf_cmd_index_show, vf_cmd_index_rm,
-    vf_cmd_index_check, vf_cmd_similar, vf_cmd_migrate, vf_cmd_serve, vf_cmd_node_add,
-    vf_cmd_node_ls, vf_cmd_node_rm, vf_cmd_node_check;
+    vf_cmd_indexd, vf_cmd_indexd_status, vf_cmd_index_check, vf_cmd_similar, vf_cmd_migrate,
+    vf_cmd_serve, vf_cmd_node_add, vf_cmd_node_ls, vf_cmd_node_rm, vf_cmd_node_check;
 
 /* Exit code for an error. */
 enum vf_exit vf_exit_of(const struct vf_error *err);

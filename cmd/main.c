@@ -16,6 +16,8 @@ static const struct vf_cmd *const commands[] = {
     &vf_cmd_index_show,
     &vf_cmd_index_rm,
     &vf_cmd_index_check,
+    &vf_cmd_indexd,
+    &vf_cmd_indexd_status,
     &vf_cmd_similar,
     &vf_cmd_migrate,
     &vf_cmd_serve,
@@ -265,7 +267,7 @@ static int run(struct vf_cli *cli, int argc, char **argv, struct vf_error *err)
             second = at < argc ? argv[at++] : NULL;
         }
     }
-    if (!first || (is_group(first) && !second)) {
+    if (!first || (is_group(first) && !second && !find_command(first, NULL))) {
         if (cli->version)
             return answer(cli, "version",
                           vf_strdup(cli->json ? VF_VERSION : "vmferry " VF_VERSION "\n", err), err);

@@ -23,6 +23,7 @@ void vf_settings_init(struct vf_settings *set)
     memset(set, 0, sizeof *set);
     set->allow_replace = true;
     set->accept = true;
+    vf_indexd_settings_init(&set->indexd);
 }
 
 void vf_settings_free(struct vf_settings *set)
@@ -30,6 +31,7 @@ void vf_settings_free(struct vf_settings *set)
     free(set->images);
     for (size_t i = 0; i < set->ngroups; i++)
         free(set->group[i]);
+    vf_indexd_settings_free(&set->indexd);
     vf_settings_init(set);
 }
 
@@ -126,6 +128,8 @@ static int set_one(struct vf_settings *set, const char *section, const char *nam
         if (strcmp(name, "memory") == 0)
             return vf_parse_size(value, name, UINT64_C(1) << 20, UINT64_C(1) << 40, &set->memory,
                                  err);
+    } else if (strcmp(section, "indexd") == 0) {
+        return vf_indexd_settings_set(&set->indexd, name, value, err);
     } else {
         return vf_error_set(err, VF_ERR_USAGE, 0, "unknown section [%s]", section);
     }

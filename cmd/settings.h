@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cmd/indexd_settings.h"
 #include "core/error.h"
 
 #define VF_SETTINGS_GROUPS 64u /* names in `groups` at most */
@@ -23,6 +24,7 @@ struct vf_settings {
     uint64_t
         max_image_size; /* [serve] max-image-size, bytes of content; 0: no limit but the disk's */
     uint64_t memory;    /* [transfer] memory, bytes; 0: default */
+    struct vf_indexd_settings indexd;
 };
 
 /* What holds when there is no file. */

@@ -47,6 +47,10 @@ for page in $pages; do
     [ -n "$verb" ] || continue
     case $page in *.1) ;; *) continue ;; esac
     "$VMFERRY" "$verb" --help >>"$tmp/help" 2>&1 || wrong "$page: 'vmferry $verb --help' fails"
+    # A command that is also the first word of another one.
+    if grep -q "^  $verb status " "$tmp/help"; then
+        "$VMFERRY" "$verb" status --help >>"$tmp/help" 2>&1 || wrong "$page: its status has no --help"
+    fi
 done
 options <"$tmp/help" >"$tmp/have"
 
