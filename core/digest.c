@@ -1,13 +1,17 @@
 #include "core/digest.h"
 
 #include <openssl/evp.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/checked.h"
+#include "core/sha_ni.h"
 
 struct vf_sha {
     EVP_MD *md;
     EVP_MD_CTX *ctx;
+    bool ni;
 };
 
 static int failed(struct vf_error *err)
@@ -18,9 +22,11 @@ static int failed(struct vf_error *err)
 struct vf_sha *vf_sha_new(struct vf_error *err)
 {
     struct vf_sha *s = vf_calloc(1, sizeof *s, err);
+    const char *forced = getenv("VF_SHA_WAY");
 
     if (!s)
         return NULL;
+    s->ni = vf_sha_ni_ok() && !(forced && strcmp(forced, "openssl") == 0);
     s->md = EVP_MD_fetch(NULL, "SHA256", NULL);
     s->ctx = EVP_MD_CTX_new();
     if (!s->md || !s->ctx) {
@@ -71,6 +77,20 @@ int vf_sha_of(struct vf_sha *s, const void *p, size_t len, uint8_t ret[VF_SHA_LE
         return -1;
     return vf_sha_end(s, ret, err);
 }
+
+int vf_sha_many(struct vf_sha *s, const struct vf_sha_job *jobs, size_t n, struct vf_error *err)
+{
+    if (s->ni) {
+        vf_sha_ni(jobs, n);
+        return 0;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (vf_sha_of(s, jobs[i].data, jobs[i].len, jobs[i].ret, err) < 0)
+            return -1;
+    return 0;
+}
+
+const char *vf_sha_way(const struct vf_sha *s) { return s->ni ? "ni" : "openssl"; }
 
 void vf_hex(const uint8_t *p, size_t len, char *ret)
 {

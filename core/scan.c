@@ -1,6 +1,7 @@
 #include "core/scan.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -50,6 +51,7 @@ struct worker {
     bool zero[VF_SCAN_CHUNK];
     size_t nsegs;
     struct vf_node segs[VF_SCAN_CHUNK + 1];
+    struct vf_sha_job jobs[VF_SCAN_CHUNK + 1];
     size_t at[VF_SCAN_CHUNK + 1]; /* where in data each segment begins, in blocks */
 };
 
@@ -192,6 +194,13 @@ static bool wait_turn(struct scan *s, const uint64_t *turn, uint64_t seq)
     return !s->failed;
 }
 
+static int longest_first(const void *a, const void *b)
+{
+    const struct vf_sha_job *x = a, *y = b;
+
+    return x->len > y->len ? -1 : x->len < y->len;
+}
+
 static int hash_segments(struct worker *w, struct vf_error *err)
 {
     size_t out = 0;
@@ -200,12 +209,12 @@ static int hash_segments(struct worker *w, struct vf_error *err)
         struct vf_node *g = &w->segs[i];
         size_t n = (size_t)g->span;
 
-        if (vf_sha_of(w->sha, w->data + w->at[i] * VF_BLOCK, n * VF_BLOCK, g->sha, err) < 0)
-            return -1;
+        w->jobs[i] = (struct vf_sha_job){w->data + w->at[i] * VF_BLOCK, n * VF_BLOCK, g->sha};
         memmove(w->md5 + out, w->md5 + w->at[i], n * VF_MD5_LEN); /* digests close up */
         out += n;
     }
-    return 0;
+    qsort(w->jobs, w->nsegs, sizeof w->jobs[0], longest_first);
+    return vf_sha_many(w->sha, w->jobs, w->nsegs, err);
 }
 
 /* Cuts, hashes and hands over one chunk that was read.  1 to go on, 0 when another worker failed,
