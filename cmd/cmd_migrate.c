@@ -16,6 +16,7 @@
 #include "cmd/report.h"
 #include "cmd/soft_sink.h"
 #include "cmd/storedir.h"
+#include "cmd/vm.h"
 #include "core/checked.h"
 #include "core/fdio.h"
 #include "formats/writer.h"
@@ -24,6 +25,7 @@
 struct migrate_opts {
     struct vf_origin_opts origin;
     struct vf_reach reach;
+    struct vf_vm_opts vm;
     const char *to, *as, *to_format, *group, *compress, *streams, *limit_file;
     struct vf_opt_list nodes;
     uint64_t limit_rate; /* bytes per second, 0: none */
@@ -52,6 +54,7 @@ static const struct vf_opt migrate_table[] = {
     {"streams", 0, VF_OPT_TEXT, FIELD(streams), "N", "connections at most; auto, or 1 to 64", 0, 0,
      NULL},
     VF_REACH_OPTS(struct migrate_opts, reach),
+    VF_VM_OPTS(struct migrate_opts, vm),
     {NULL, 0, VF_OPT_FLAG, 0, NULL, NULL, 0, 0, NULL},
 };
 #undef FIELD
@@ -104,9 +107,9 @@ static int check_opts(struct migrate *m, struct vf_error *err)
     const struct migrate_opts *o = m->opts;
     uint64_t streams = 0;
 
-    if (!o->to)
+    if (!o->to && !o->vm.status && !o->vm.abort)
         return vf_error_set(err, VF_ERR_USAGE, 0, "migrate: --to NODE is missing");
-    if (o->nodes.n && strcmp(o->to, "auto") != 0)
+    if (o->nodes.n && o->to && strcmp(o->to, "auto") != 0)
         return vf_error_set(err, VF_ERR_USAGE, 0, "migrate: --node goes with --to auto only");
     if (o->streams && strcmp(o->streams, "auto") != 0 &&
         vf_parse_u64(o->streams, "--streams", 1, VF_LINKS_MAX, &streams, err) < 0)
@@ -447,6 +450,55 @@ static int prepare(struct migrate *m, const char *operand, struct vf_error *err)
     return m->label ? 0 : choose_node(m, err);
 }
 
+/* ---- a guest with its disks ---- */
+
+static int resolve_target(struct migrate *m, struct vf_error *err)
+{
+    struct vf_inventory nodes = {NULL, 0};
+    int rc = vf_inventory_load(m->store->fd, &nodes, err);
+
+    m->label = m->opts->to;
+    if (rc == 0)
+        rc = vf_inventory_resolve(&nodes, m->label, &m->named, err);
+    vf_inventory_free(&nodes);
+    m->target = &m->named;
+    return rc;
+}
+
+static int migrate_vm(struct migrate *m, struct vf_error *err)
+{
+    const struct migrate_opts *o = m->opts;
+    struct vf_vm_request req = {.cli = m->cli,
+                                .opts = &o->vm,
+                                .reach = &o->reach,
+                                .origin = &o->origin,
+                                .group = o->group,
+                                .to_format = o->to_format,
+                                .limit_rate = o->limit_rate,
+                                .streams = m->streams,
+                                .level = m->level,
+                                .replace = o->replace,
+                                .dry_run = o->dry_run};
+
+    m->store = vf_storedir_open(m->cli, err);
+    m->index = m->store ? vf_index_open(m->store->path, VF_INDEX_CREATE, err) : NULL;
+    if (!m->index)
+        return -1;
+    req.store = m->store;
+    req.index = m->index;
+    if (o->vm.status || o->vm.abort)
+        return o->vm.status ? vf_vm_status(&req, err) : vf_vm_abort(&req, err);
+    if (strcmp(o->to, "auto") == 0)
+        return vf_error_set(err, VF_ERR_UNSUPPORTED, 0,
+                            "--vm with --to auto is not possible yet: `vmferry similar` ranks the "
+                            "nodes");
+    if (resolve_target(m, err) < 0)
+        return -1;
+    req.target = m->target;
+    req.label = m->label;
+    return vf_vm_migrate(&req, err);
+}
+
 static int run_migrate(struct vf_cli *cli, const void *opts, char *const args[],
                        struct vf_error *err)
 {
@@ -454,7 +506,13 @@ static int run_migrate(struct vf_cli *cli, const void *opts, char *const args[],
     int rc = -1, marker = -1;
 
     m.start = vf_clock_now();
-    if (check_opts(&m, err) == 0 && prepare(&m, args[0], err) == 0) {
+    if (!m.opts->vm.vm != (args[0] != NULL))
+        return vf_error_set(err, VF_ERR_USAGE, 0,
+                            args[0] ? "migrate: give an IMAGE or --vm NAME, not both"
+                                    : "migrate: what?  Give an IMAGE, or --vm NAME");
+    if (m.opts->vm.vm) {
+        rc = check_opts(&m, err) == 0 ? migrate_vm(&m, err) : -1;
+    } else if (check_opts(&m, err) == 0 && prepare(&m, args[0], err) == 0) {
         marker = vf_marker_set(m.store->fd);
         rc = m.opts->dry_run ? dry_run(&m, err) : migrate(&m, err);
     }
@@ -483,7 +541,7 @@ const struct vf_cmd vf_cmd_migrate = {
         "  vmferry migrate web1.qcow2 --to auto --node paris --node lyon --dry-run\n",
     .opts = migrate_table,
     .opts_size = sizeof(struct migrate_opts),
-    .min_args = 1,
+    .min_args = 0,
     .max_args = 1,
     .run = run_migrate,
 };

@@ -9,6 +9,8 @@
 
 #include "cmd/cmd.h"
 #include "cmd/dest.h"
+#include "cmd/guest_serve.h"
+#include "cmd/guest_starter.h"
 #include "cmd/marker.h"
 #include "cmd/memory.h"
 #include "cmd/report.h"
@@ -37,6 +39,7 @@ struct server {
     int in, out, images_fd, tmp_fd;
     struct vf_stream *stream;
     struct vf_stopper *stopper;
+    struct vf_starter *starter; /* NULL: this store starts no guests */
     struct vf_msg_hello hello;
     struct vf_msg_link link; /* token set: a further connection of another process's migration */
 };
@@ -173,7 +176,7 @@ static int welcome(struct server *s, struct vf_error *err)
         return vf_error_set(err, VF_ERR_DENIED, 0, "the sharing group '%s' is not granted here",
                             s->hello.group);
     w.writable = s->store->set.accept && faccessat(s->images_fd, ".", W_OK, AT_EACCESS) == 0;
-    if (s->hello.purpose == VF_FOR_MIGRATE && !w.writable)
+    if ((s->hello.purpose == VF_FOR_MIGRATE || s->hello.purpose == VF_FOR_GUEST) && !w.writable)
         return vf_error_set(err, VF_ERR_DENIED, 0, "this store takes no images");
     if (vf_index_each(s->index, tally_one, &t, err) < 0)
         return -1;
@@ -200,6 +203,32 @@ static int receive(struct server *s, struct vf_error *err)
     return rc;
 }
 
+/* A running guest, or bytes for one. */
+static int serve_guest(struct server *s, struct vf_error *err)
+{
+    struct vf_guest_serve g = {.store = s->store,
+                               .index = s->index,
+                               .images_fd = s->images_fd,
+                               .group = s->hello.group,
+                               .starter = s->starter,
+                               .stream = s->stream,
+                               .stop = s->cli->stop};
+
+    return s->hello.purpose == VF_FOR_GUEST ? vf_guest_serve(&g, err)
+                                            : vf_guest_serve_tunnel(&g, err);
+}
+
+/* A guest cannot live in the sandbox, so what starts it is there before. */
+static int make_starter(struct server *s, struct vf_error *err)
+{
+    const int fds[] = {s->in, s->out};
+
+    if (!s->store->set.qmp_start)
+        return 0;
+    s->starter = vf_guest_starter_fork(s->store, fds, 2, err);
+    return s->starter ? 0 : -1;
+}
+
 /* The conversation.  ready: what became of opening the store; the peer is told when that failed. */
 static int converse(struct server *s, int ready, struct vf_error *err)
 {
@@ -219,6 +248,8 @@ static int converse(struct server *s, int ready, struct vf_error *err)
         vf_stream_fail(s->stream, err);
         return -1;
     }
+    if (s->hello.purpose == VF_FOR_GUEST || s->hello.purpose == VF_FOR_TUNNEL)
+        return serve_guest(s, err);
     return s->hello.purpose == VF_FOR_CHECK ? 0 : receive(s, err);
 }
 
@@ -234,6 +265,8 @@ static int run_serve(struct vf_cli *cli, const void *opts, char *const args[], s
     umask(077);
     rc = open_all(&s, err);
     if (rc == 0)
+        rc = make_starter(&s, err);
+    if (rc == 0)
         rc = confine(&s, err);
     rc = converse(&s, rc, err);
     vf_stopper_end(s.stopper);
@@ -242,6 +275,7 @@ static int run_serve(struct vf_cli *cli, const void *opts, char *const args[], s
     vf_hello_free(&s.hello);
     free(s.link.token);
     vf_index_close(s.index);
+    vf_guest_starter_end(s.starter);
     vf_storedir_close(s.store);
     vf_close_fd(&s.images_fd);
     vf_close_fd(&s.tmp_fd);

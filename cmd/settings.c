@@ -29,6 +29,8 @@ void vf_settings_init(struct vf_settings *set)
 void vf_settings_free(struct vf_settings *set)
 {
     free(set->images);
+    free(set->qmp_start);
+    free(set->libvirt_uri);
     for (size_t i = 0; i < set->ngroups; i++)
         free(set->group[i]);
     vf_indexd_settings_free(&set->indexd);
@@ -130,6 +132,14 @@ static int set_one(struct vf_settings *set, const char *section, const char *nam
                                  err);
     } else if (strcmp(section, "indexd") == 0) {
         return vf_indexd_settings_set(&set->indexd, name, value, err);
+    } else if (strcmp(section, "qmp") == 0) {
+        if (strcmp(name, "start") == 0)
+            return set_text(&set->qmp_start, value, err);
+    } else if (strcmp(section, "libvirt") == 0) {
+        if (strcmp(name, "accept") == 0)
+            return set_yes_no(&set->libvirt_accept, name, value, err);
+        if (strcmp(name, "uri") == 0)
+            return set_text(&set->libvirt_uri, value, err);
     } else {
         return vf_error_set(err, VF_ERR_USAGE, 0, "unknown section [%s]", section);
     }

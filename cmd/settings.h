@@ -25,6 +25,9 @@ struct vf_settings {
         max_image_size; /* [serve] max-image-size, bytes of content; 0: no limit but the disk's */
     uint64_t memory;    /* [transfer] memory, bytes; 0: default */
     struct vf_indexd_settings indexd;
+    char *qmp_start;     /* [qmp] start: the command that takes a guest; NULL: none are taken */
+    bool libvirt_accept; /* [libvirt] accept: domains are taken */
+    char *libvirt_uri;   /* [libvirt] uri; NULL: qemu:///system */
 };
 
 /* What holds when there is no file. */

@@ -43,6 +43,8 @@ void vf_msg_free(struct vf_msg *m)
         free(m->probes.digest);
         break;
     case VF_MSG_DATA:
+    case VF_MSG_GUEST:
+    case VF_MSG_BYTES:
         free(m->data.bytes);
         break;
     case VF_MSG_PIECE:

@@ -60,18 +60,22 @@ enum vf_msg_type {
     VF_MSG_PIECE,
     VF_MSG_FENCE,
     VF_MSG_ACK,
+    VF_MSG_GUEST =
+        50,       /* a question about a running guest, or its answer: JSON (cmd/guest_talk.h) */
+    VF_MSG_BYTES, /* what goes through a tunnel to a socket of the far end */
     VF_MSG_TYPES_
 };
 
 /* Ceilings, all checked by the decoder; a message beyond one is VF_ERR_PROTOCOL. */
-#define VF_MAX_NAME   255u          /* bytes of an image name */
-#define VF_MAX_TEXT   4096u         /* bytes of any other text */
-#define VF_MAX_NODES  16384u        /* nodes in NODES, HAVE, SEGMENTS */
-#define VF_MAX_PROBES (256u * 1024) /* digests in PROBES, bits in a HAVE of level 0 */
-#define VF_MAX_RUNS   16384u        /* runs in REPAIR */
-#define VF_MAX_DATA   (256u * 1024) /* bytes in DATA */
-#define VF_MAX_IMAGES 65536u        /* images in COUNTS */
-#define VF_TOKEN_LEN  32u           /* characters of a token that is not empty */
+#define VF_MAX_NAME   255u           /* bytes of an image name */
+#define VF_MAX_TEXT   4096u          /* bytes of any other text */
+#define VF_MAX_NODES  16384u         /* nodes in NODES, HAVE, SEGMENTS */
+#define VF_MAX_PROBES (256u * 1024)  /* digests in PROBES, bits in a HAVE of level 0 */
+#define VF_MAX_RUNS   16384u         /* runs in REPAIR */
+#define VF_MAX_DATA   (256u * 1024)  /* bytes in DATA and BYTES */
+#define VF_MAX_GUEST  (1024u * 1024) /* bytes in GUEST */
+#define VF_MAX_IMAGES 65536u         /* images in COUNTS */
+#define VF_TOKEN_LEN  32u            /* characters of a token that is not empty */
 #define VF_BATCH_BLOCKS                                                                            \
     65536u /* non-zero blocks in a batch at most (32 MiB); its range may be wider */
 #define VF_BATCHES_OPEN 256u /* batches announced and not DONE at most */
@@ -85,7 +89,13 @@ enum vf_msg_type {
  * have none. */
 #define VF_PROBE_WIDTH 3u
 
-enum vf_purpose { VF_FOR_CHECK = 0, VF_FOR_MIGRATE = 1, VF_FOR_COUNT = 2 };
+enum vf_purpose {
+    VF_FOR_CHECK = 0,
+    VF_FOR_MIGRATE = 1,
+    VF_FOR_COUNT = 2,
+    VF_FOR_GUEST = 4,
+    VF_FOR_TUNNEL = 5
+};
 
 struct vf_msg_hello {                  /* source -> receiver, first of all */
     uint16_t version_min, version_max; /* protocol versions spoken */
@@ -219,8 +229,8 @@ struct vf_msg {
         struct vf_msg_nodes nodes;
         struct vf_msg_have have;
         struct vf_msg_probes probes;
-        struct vf_msg_data data;
-        struct vf_msg_batch done, recheck; /* range unused */
+        struct vf_msg_data data, guest, bytes; /* bytes: none is the end of that direction */
+        struct vf_msg_batch done, recheck;     /* range unused */
         struct vf_msg_segments segments;
         struct vf_msg_repair repair;
         struct vf_msg_end end;

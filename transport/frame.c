@@ -45,6 +45,8 @@ uint32_t vf_frame_ceiling(uint8_t type)
         [VF_MSG_PIECE] = 2 * NUM64 + VF_MAX_DATA,
         [VF_MSG_FENCE] = NUM64,
         [VF_MSG_ACK] = NUM64,
+        [VF_MSG_GUEST] = VF_MAX_GUEST,
+        [VF_MSG_BYTES] = VF_MAX_DATA,
     };
 
     return type < VF_MSG_TYPES_ ? ceiling[type] : 0;

@@ -13,7 +13,8 @@ const char *vf_msg_name(uint8_t type)
         [VF_MSG_REPAIR] = "REPAIR", [VF_MSG_END] = "END",         [VF_MSG_COUNTS] = "COUNTS",
         [VF_MSG_RESULT] = "RESULT", [VF_MSG_FAIL] = "FAIL",       [VF_MSG_PING] = "PING",
         [VF_MSG_PONG] = "PONG",     [VF_MSG_LINK] = "LINK",       [VF_MSG_PIECE] = "PIECE",
-        [VF_MSG_FENCE] = "FENCE",   [VF_MSG_ACK] = "ACK",
+        [VF_MSG_FENCE] = "FENCE",   [VF_MSG_ACK] = "ACK",         [VF_MSG_GUEST] = "GUEST",
+        [VF_MSG_BYTES] = "BYTES",
     };
 
     return type < VF_MSG_TYPES_ && name[type] ? name[type] : "?";
@@ -222,6 +223,8 @@ static void put(struct out *o, const struct vf_msg *m)
         put_probes(o, &m->probes);
         break;
     case VF_MSG_DATA:
+    case VF_MSG_GUEST:
+    case VF_MSG_BYTES:
         put_bytes(o, m->data.bytes, m->data.len);
         break;
     case VF_MSG_DONE:

@@ -55,7 +55,7 @@ static const char *hello_wrong(const struct vf_msg_hello *m)
 
     if (m->version_min == 0 || m->version_min > m->version_max)
         return "versions";
-    if (m->purpose > VF_FOR_COUNT)
+    if (m->purpose > VF_FOR_COUNT && m->purpose != VF_FOR_GUEST && m->purpose != VF_FOR_TUNNEL)
         return "purpose";
     why = text_wrong(m->program, VF_MAX_TEXT);
     return why ? why : text_wrong(m->group, VF_MAX_TEXT);
@@ -225,6 +225,10 @@ const char *vf_msg_wrong(const struct vf_msg *m)
         return probes_wrong(&m->probes);
     case VF_MSG_DATA:
         return data_wrong(m->data.len);
+    case VF_MSG_GUEST:
+        return m->guest.len == 0 || m->guest.len > VF_MAX_GUEST ? "length" : NULL;
+    case VF_MSG_BYTES:
+        return m->bytes.len > VF_MAX_DATA ? "length" : NULL;
     case VF_MSG_PIECE:
         return data_wrong(m->piece.len);
     case VF_MSG_LINK:

@@ -236,10 +236,10 @@ static bool get_probes(struct in *in, struct vf_msg_probes *m)
 }
 
 /* All that is left. */
-static bool get_data(struct in *in, size_t *ret_len, uint8_t **ret_bytes)
+static bool get_data(struct in *in, size_t max, size_t *ret_len, uint8_t **ret_bytes)
 {
     *ret_len = vf_reader_left(&in->r);
-    if (*ret_len > VF_MAX_DATA)
+    if (*ret_len > max)
         return fail(in, "length");
     *ret_bytes = get_bytes(in, *ret_len, 1);
     return *ret_bytes != NULL;
@@ -324,7 +324,10 @@ static bool get(struct in *in, struct vf_msg *m)
     case VF_MSG_PROBES:
         return get_probes(in, &m->probes);
     case VF_MSG_DATA:
-        return get_data(in, &m->data.len, &m->data.bytes);
+    case VF_MSG_BYTES: /* the same member for both */
+        return get_data(in, VF_MAX_DATA, &m->data.len, &m->data.bytes);
+    case VF_MSG_GUEST:
+        return get_data(in, VF_MAX_GUEST, &m->guest.len, &m->guest.bytes);
     case VF_MSG_DONE:
     case VF_MSG_RECHECK:
         return get_u32(in, &m->done.batch); /* the same member for both */
@@ -348,7 +351,7 @@ static bool get(struct in *in, struct vf_msg *m)
         return get_u8(in, &m->link.number) && get_text(in, VF_TOKEN_LEN, &m->link.token);
     case VF_MSG_PIECE:
         return get_num(in, UINT64_MAX, &m->piece.seq) && get_num(in, UINT64_MAX, &m->piece.after) &&
-               get_data(in, &m->piece.len, &m->piece.bytes);
+               get_data(in, VF_MAX_DATA, &m->piece.len, &m->piece.bytes);
     case VF_MSG_FENCE:
     case VF_MSG_ACK:
         return get_num(in, UINT64_MAX, &m->fence.pieces); /* the same member for both */

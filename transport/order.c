@@ -12,6 +12,8 @@
 #define MIGRATE   (1u << VF_FOR_MIGRATE)
 #define COUNT     (1u << VF_FOR_COUNT)
 #define CHECK     (1u << VF_FOR_CHECK)
+#define TUNNEL    (1u << VF_FOR_TUNNEL)
+#define GUEST     (1u << VF_FOR_GUEST | TUNNEL)
 #define ANY       0xffffu
 #define WORK      (IN(VF_PHASE_WORK) | IN(VF_PHASE_RESULT)) /* for the source */
 
@@ -44,6 +46,8 @@ static const struct rule rules[VF_MSG_TYPES_] = {
     [VF_MSG_PIECE] = {SOURCE, WORK, MIGRATE},
     [VF_MSG_FENCE] = {SOURCE, WORK, MIGRATE},
     [VF_MSG_ACK] = {RECEIVER, WORK, MIGRATE},
+    [VF_MSG_GUEST] = {SOURCE | RECEIVER, IN(VF_PHASE_OFFER) | IN(VF_PHASE_GUEST), GUEST},
+    [VF_MSG_BYTES] = {SOURCE | RECEIVER, IN(VF_PHASE_TUNNEL), TUNNEL},
 };
 
 static int refuse(uint8_t type, const char *why, struct vf_error *err)
@@ -60,7 +64,8 @@ int vf_order_type(const struct vf_order *o, enum vf_side from, uint8_t type, str
         [VF_PHASE_OFFER] = "before OFFER",       [VF_PHASE_ACCEPT] = "before ACCEPT",
         [VF_PHASE_WORK] = "during the transfer", [VF_PHASE_COUNTS] = "after END",
         [VF_PHASE_RESULT] = "after RESULT",      [VF_PHASE_OVER] = "after COUNTS",
-        [VF_PHASE_LINK] = "after LINK",
+        [VF_PHASE_LINK] = "after LINK",          [VF_PHASE_GUEST] = "before the answer",
+        [VF_PHASE_TUNNEL] = "in a tunnel",
     };
     const struct rule *r = &rules[type < VF_MSG_TYPES_ ? type : 0];
 
@@ -202,6 +207,20 @@ static int step_pong(struct vf_order *o, enum vf_side from, struct vf_error *err
     return 0;
 }
 
+/* The source asks, the receiver answers. */
+static int step_guest(struct vf_order *o, enum vf_side from, struct vf_error *err)
+{
+    bool asked = o->phase == VF_PHASE_GUEST;
+
+    if (asked != (from == VF_SIDE_RECEIVER))
+        return refuse(VF_MSG_GUEST, asked ? "before the answer" : "that nobody asked for", err);
+    if (!asked)
+        o->phase = VF_PHASE_GUEST;
+    else
+        o->phase = o->purpose == VF_FOR_TUNNEL ? VF_PHASE_TUNNEL : VF_PHASE_OFFER;
+    return 0;
+}
+
 static void step_accept(struct vf_order *o, const struct vf_msg_accept *m)
 {
     o->empty = m->empty;
@@ -260,6 +279,8 @@ int vf_order_step(struct vf_order *o, enum vf_side from, const struct vf_msg *m,
         return 0;
     case VF_MSG_PONG:
         return step_pong(o, from, err);
+    case VF_MSG_GUEST:
+        return step_guest(o, from, err);
     case VF_MSG_LINK:
         o->phase = VF_PHASE_LINK;
         return 0;
@@ -267,6 +288,7 @@ int vf_order_step(struct vf_order *o, enum vf_side from, const struct vf_msg *m,
     case VF_MSG_PIECE: /* their numbers are looked at where they are put in order */
     case VF_MSG_FENCE:
     case VF_MSG_ACK:
+    case VF_MSG_BYTES:
     case VF_MSG_TYPES_:
         break;
     }

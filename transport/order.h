@@ -28,6 +28,8 @@ enum vf_phase {
     VF_PHASE_RESULT,  /* RESULT was; what the source sent before it knew is on its way */
     VF_PHASE_OVER,    /* COUNTS was */
     VF_PHASE_LINK,    /* LINK was: no conversation of its own */
+    VF_PHASE_GUEST,   /* GUEST was, from the source: it waits for the answer */
+    VF_PHASE_TUNNEL,  /* the answer to a tunnel's first question was: BYTES, both ways */
 };
 
 /* An announced batch that is not DONE. */

@@ -48,7 +48,10 @@ wrong "too few operands" similar
 wrong "is no node" similar --node nowhere "$vf_tmp/a.raw"
 wrong "--rate must be" similar --rate fast "$vf_tmp/a.raw"
 
-wrong "too few operands" migrate
+wrong "Give an IMAGE, or --vm NAME" migrate
+wrong "not both" migrate "$vf_tmp/a.raw" --vm g1 --to "$vf_tmp/b"
+wrong "--to NODE is missing" migrate --vm g1
+wrong "name has up to" migrate --vm ../g1 --to "$vf_tmp/b"
 wrong "--to NODE is missing" migrate "$vf_tmp/a.raw"
 wrong "is no node" migrate "$vf_tmp/a.raw" --to nowhere
 wrong "--node goes with --to auto" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --node "$vf_tmp/b"

@@ -23,6 +23,8 @@ static size_t cost(const struct vf_msg *m)
     case VF_MSG_PROBES:
         return m->probes.n * m->probes.width;
     case VF_MSG_DATA:
+    case VF_MSG_GUEST:
+    case VF_MSG_BYTES:
         return m->data.len;
     case VF_MSG_PIECE:
         return m->piece.len;

@@ -200,6 +200,9 @@ static inline void sample_nodes(struct rng *r, struct vf_msg *m, uint32_t batch,
     }
 }
 
+/* Is it the number of a message?  They are not without gaps. */
+static inline bool is_type(unsigned type) { return strcmp(vf_msg_name((uint8_t)type), "?") != 0; }
+
 /* A valid message of that type with about n parts (where it has parts), the same for the same
  * seed. */
 static inline struct vf_msg sample_msg(enum vf_msg_type type, uint64_t seed, size_t n)
@@ -246,6 +249,8 @@ static inline struct vf_msg sample_msg(enum vf_msg_type type, uint64_t seed, siz
         m.probes.digest = rng_bytes(&r, n, m.probes.width);
         break;
     case VF_MSG_DATA:
+    case VF_MSG_GUEST:
+    case VF_MSG_BYTES:
         m.data.len = n ? n : 1;
         m.data.bytes = rng_bytes(&r, m.data.len, 1);
         break;
@@ -383,6 +388,8 @@ static inline void check_same_bulk(const struct vf_msg *a, const struct vf_msg *
         CHECK_MEM(a->probes.digest, b->probes.digest, a->probes.n * a->probes.width);
         break;
     case VF_MSG_DATA:
+    case VF_MSG_GUEST:
+    case VF_MSG_BYTES:
         CHECK_EQ_U64(a->data.len, b->data.len);
         CHECK_MEM(a->data.bytes, b->data.bytes, a->data.len);
         break;

@@ -38,7 +38,7 @@ TEST(ceilings)
     for (unsigned type = 0; type < 256; type++) {
         uint32_t max = vf_frame_ceiling((uint8_t)type);
 
-        CHECK((max != 0) == (type > 0 && type < VF_MSG_TYPES_));
+        CHECK((max != 0) == (strcmp(vf_msg_name((uint8_t)type), "?") != 0));
         CHECK(max <= 16u << 20);
         vf_frame_put(head, (uint8_t)type, max);
         if (!max) {
@@ -102,7 +102,7 @@ TEST(document)
 {
     const char *src = getenv("VF_SRC");
     char path[4096], line[1000], name[20], from[20];
-    unsigned type, rows = 0;
+    unsigned type, rows = 0, last = 0, types = 0;
     uint32_t ceiling;
     FILE *f;
 
@@ -113,11 +113,14 @@ TEST(document)
         if (sscanf(line, "| %u | %19s | %19s | %" SCNu32 " |", &type, name, from, &ceiling) != 4)
             continue;
         rows++;
-        CHECK_EQ_U64(type, rows);
+        CHECK(type > last);
+        last = type;
         CHECK_STR(name, vf_msg_name((uint8_t)type));
         CHECK_EQ_U64(ceiling, vf_frame_ceiling((uint8_t)type));
     }
-    CHECK_EQ_U64(rows, VF_MSG_TYPES_ - 1);
+    for (type = 0; type < 256; type++)
+        types += vf_frame_ceiling((uint8_t)type) != 0;
+    CHECK_EQ_U64(rows, types);
     CHECK(fclose(f) == 0);
 }
 

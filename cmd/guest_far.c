@@ -1,0 +1,319 @@
+/* cmd/guest_far.c - the conversation and the tunnels. */
+#include "cmd/guest_far.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cmd/cmd.h"
+#include "cmd/guest_talk.h"
+#include "cmd/report.h"
+#include "cmd/tunnel.h"
+#include "core/checked.h"
+#include "core/fdio.h"
+
+#define TUNNELS_MAX 300u
+#define LOOK_MS     100
+
+struct tunnel {
+    struct vf_guest_far *far;
+    char *name, *path; /* of the far socket; of ours */
+    int listener;
+    struct vf_peer peer; /* the connection that stands ready, then the one in use */
+    bool has_peer, has_thread;
+    pthread_t thread;
+    atomic_bool ending;
+    atomic_int failed; /* 1: err is set */
+    struct vf_error err;
+    struct vf_stream_stats past; /* of connections that have ended */
+    pthread_mutex_t lock;        /* of peer, past and has_peer */
+};
+
+struct vf_guest_far {
+    struct vf_far half; /* first */
+    struct vf_guest_far_opts opts;
+    struct vf_peer peer;
+    char *far_run_dir, *token;
+    struct tunnel *tunnel[TUNNELS_MAX];
+    size_t ntunnels;
+    struct vf_stream_stats past;
+};
+
+static void add_stats(struct vf_stream_stats *sum, struct vf_peer *p)
+{
+    struct vf_stream_stats s;
+
+    if (!p->stream)
+        return;
+    p->stream->ops->stats(p->stream, &s);
+    sum->sent += s.sent;
+    sum->received += s.received;
+    sum->sent_data += s.sent_data;
+}
+
+/* ---- tunnels ---- */
+
+static int open_tunnel(struct tunnel *t, struct vf_error *err)
+{
+    const struct vf_guest_far *f = t->far;
+    struct vf_peer peer;
+    json_t *with;
+    bool refused;
+    int rc;
+
+    if (vf_peer_open(f->opts.cli, f->opts.target, f->opts.reach, VF_FOR_TUNNEL, f->opts.group,
+                     f->opts.limit, &peer, err) < 0)
+        return -1;
+    with = json_pack("{s:s, s:s, s:s}", "name", f->opts.name, "token", f->token ? f->token : "",
+                     "socket", t->name);
+    rc = with ? vf_talk_ask(peer.stream, "tunnel", with, NULL, &refused, err) : vf_error_nomem(err);
+    json_decref(with);
+    if (rc < 0) {
+        vf_peer_close(&peer, err);
+        return -1;
+    }
+    pthread_mutex_lock(&t->lock);
+    t->peer = peer;
+    t->has_peer = true;
+    pthread_mutex_unlock(&t->lock);
+    return 0;
+}
+
+static void end_peer(struct tunnel *t, const struct vf_error *why)
+{
+    pthread_mutex_lock(&t->lock);
+    if (t->has_peer) {
+        add_stats(&t->past, &t->peer);
+        vf_peer_close(&t->peer, why);
+        t->has_peer = false;
+    }
+    pthread_mutex_unlock(&t->lock);
+}
+
+static void note_failure(struct tunnel *t, const struct vf_error *err)
+{
+    if (atomic_load(&t->failed) || atomic_load(&t->ending))
+        return;
+    t->err = *err;
+    (void)vf_error_prefix(&t->err, "tunnel for %s", t->name); /* noted, not returned */
+    atomic_store(&t->failed, 1);
+}
+
+/* One visitor of our socket after the other. */
+static void *serve_tunnel(void *arg)
+{
+    struct tunnel *t = arg;
+    struct pollfd p = {t->listener, POLLIN, 0};
+
+    while (!atomic_load(&t->ending)) {
+        struct vf_error err = VF_ERROR_INIT;
+        int fd, rc = 0;
+
+        if (poll(&p, 1, LOOK_MS) <= 0)
+            continue;
+        fd = accept4(t->listener, NULL, NULL, SOCK_CLOEXEC);
+        if (fd < 0)
+            continue;
+        if (!t->has_peer)
+            rc = open_tunnel(t, &err);
+        if (rc == 0)
+            rc = vf_tunnel_pump(t->peer.stream, fd, &err);
+        vf_close_fd(&fd);
+        if (rc < 0)
+            note_failure(t, &err);
+        end_peer(t, rc < 0 ? &err : NULL);
+    }
+    return NULL;
+}
+
+static void end_tunnel(struct tunnel *t)
+{
+    struct vf_error cut = VF_ERROR_INIT;
+
+    if (!t)
+        return;
+    atomic_store(&t->ending, true);
+    if (t->has_thread) {
+        pthread_mutex_lock(&t->lock);
+        if (t->has_peer)
+            t->peer.stream->ops->cancel(t->peer.stream);
+        pthread_mutex_unlock(&t->lock);
+        (void)pthread_join(t->thread, NULL); /* cannot fail: it runs, and is nobody else's */
+    }
+    cut.code = VF_ERR_UNREACHABLE; /* nothing is waited for */
+    end_peer(t, &cut);
+    vf_close_fd(&t->listener);
+    if (t->path)
+        (void)unlink(t->path); /* litter at worst */
+    t->far->past.sent += t->past.sent;
+    t->far->past.received += t->past.received;
+    t->far->past.sent_data += t->past.sent_data;
+    pthread_mutex_destroy(&t->lock);
+    free(t->path);
+    free(t->name);
+    free(t);
+}
+
+static int op_tunnel(struct vf_far *half, const char *name, const char *local_path,
+                     struct vf_error *err)
+{
+    struct vf_guest_far *f = (struct vf_guest_far *)half;
+    struct tunnel *t;
+    int rc;
+
+    if (f->ntunnels == TUNNELS_MAX)
+        return vf_error_set(err, VF_ERR_RANGE, 0, "too many tunnels");
+    t = vf_calloc(1, sizeof *t, err);
+    if (!t)
+        return -1;
+    t->far = f;
+    t->listener = -1;
+    (void)pthread_mutex_init(&t->lock, NULL); /* a default one cannot fail on Linux */
+    t->name = vf_strdup(name, err);
+    t->path = vf_strdup(local_path, err);
+    if (!t->name || !t->path || open_tunnel(t, err) < 0)
+        goto failed;
+    t->listener = vf_tunnel_listen(local_path, err);
+    if (t->listener < 0)
+        goto failed;
+    rc = pthread_create(&t->thread, NULL, serve_tunnel, t);
+    if (rc) {
+        (void)vf_error_sys(err, rc, "start a thread"); /* the -1 says it */
+        goto failed;
+    }
+    t->has_thread = true;
+    f->tunnel[f->ntunnels++] = t;
+    return 0;
+failed:
+    end_tunnel(t);
+    return -1;
+}
+
+static int op_broken(struct vf_far *half, struct vf_error *err)
+{
+    struct vf_guest_far *f = (struct vf_guest_far *)half;
+
+    for (size_t i = 0; i < f->ntunnels; i++) {
+        if (atomic_load(&f->tunnel[i]->failed)) {
+            if (err)
+                *err = f->tunnel[i]->err;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+void vf_guest_far_end_tunnels(struct vf_guest_far *f)
+{
+    while (f->ntunnels > 0)
+        end_tunnel(f->tunnel[--f->ntunnels]);
+}
+
+/* ---- questions ---- */
+
+static int op_ask(struct vf_far *half, const char *question, json_t *args, json_t **ret_answer,
+                  struct vf_error *err)
+{
+    struct vf_guest_far *f = (struct vf_guest_far *)half;
+    int rc;
+
+    half->refused = false;
+    if (!f->peer.stream)
+        return vf_error_set(err, VF_ERR_UNREACHABLE, 0, "there is no connection to the far end");
+    rc = vf_talk_ask(f->peer.stream, question, args, ret_answer, &half->refused, err);
+    if (rc < 0 && !half->refused)
+        vf_peer_why(&f->peer, err);
+    return rc;
+}
+
+struct vf_far *vf_guest_far_half(struct vf_guest_far *f) { return &f->half; }
+
+static int connect_it(struct vf_guest_far *f, struct vf_error *err)
+{
+    const struct vf_guest_far_opts *o = &f->opts;
+
+    return vf_peer_open(o->cli, o->target, o->reach, VF_FOR_GUEST, o->group, o->limit, &f->peer,
+                        err);
+}
+
+struct vf_guest_far *vf_guest_far_open(const struct vf_guest_far_opts *opts, struct vf_error *err)
+{
+    struct vf_guest_far *f = vf_calloc(1, sizeof *f, err);
+
+    if (!f)
+        return NULL;
+    f->opts = *opts;
+    f->half.ask = op_ask;
+    f->half.tunnel = op_tunnel;
+    f->half.broken = op_broken;
+    f->half.run_dir = opts->run_dir;
+    if (connect_it(f, err) == 0)
+        return f;
+    vf_guest_far_close(f, err);
+    return NULL;
+}
+
+int vf_guest_far_check(struct vf_guest_far *f, json_t *args, struct vf_error *err)
+{
+    json_t *answer = NULL;
+
+    if (op_ask(&f->half, "check", args, &answer, err) < 0)
+        return -1;
+    free(f->far_run_dir);
+    free(f->token);
+    f->far_run_dir = vf_strdup(vf_talk_text(answer, "run_dir"), err);
+    f->token = vf_strdup(vf_talk_text(answer, "token"), err);
+    json_decref(answer);
+    f->half.far_run_dir = f->far_run_dir;
+    return f->far_run_dir && f->token ? 0 : -1;
+}
+
+int vf_guest_far_again(struct vf_guest_far *f, const char *kind, struct vf_error *err)
+{
+    struct vf_error lost = {.code = VF_ERR_UNREACHABLE};
+    json_t *with;
+    int rc;
+
+    if (f->peer.stream)
+        add_stats(&f->past, &f->peer);
+    vf_peer_close(&f->peer, &lost);
+    if (connect_it(f, err) < 0)
+        return -1;
+    with = json_pack("{s:s, s:s}", "name", f->opts.name, "kind", kind);
+    rc = with ? op_ask(&f->half, "attach", with, NULL, err) : vf_error_nomem(err);
+    json_decref(with);
+    return rc;
+}
+
+void vf_guest_far_stats(struct vf_guest_far *f, struct vf_stream_stats *ret)
+{
+    *ret = f->past;
+    add_stats(ret, &f->peer);
+    for (size_t i = 0; i < f->ntunnels; i++) {
+        struct tunnel *t = f->tunnel[i];
+
+        pthread_mutex_lock(&t->lock);
+        ret->sent += t->past.sent;
+        ret->received += t->past.received;
+        if (t->has_peer)
+            add_stats(ret, &t->peer);
+        pthread_mutex_unlock(&t->lock);
+    }
+}
+
+void vf_guest_far_close(struct vf_guest_far *f, const struct vf_error *outcome)
+{
+    if (!f)
+        return;
+    vf_guest_far_end_tunnels(f);
+    if (f->peer.stream)
+        vf_peer_close(&f->peer, outcome);
+    free(f->far_run_dir);
+    free(f->token);
+    free(f);
+}

@@ -1,0 +1,301 @@
+/* cmd/vm_move.c - the steps of moving a guest, and the way back from each of them. */
+#include "cmd/vm.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cmd/clock.h"
+#include "cmd/guest_talk.h"
+#include "cmd/report.h"
+#include "cmd/vm_impl.h"
+#include "core/checked.h"
+
+#define ROUNDS          8u
+#define ROUND_BYTES     (UINT64_C(8) << 20) /* so little is left to the hypervisor */
+#define RESOLVE_SECONDS 75 /* longer than a far end takes to find out that it was left */
+
+static const volatile int never; /* what runs with it is not stopped by the user */
+
+/* ---- checks on both sides ---- */
+
+static json_t *question(const struct vf_vm *vm, struct vf_error *err)
+{
+    static const char *const ways[] = {"copy", "leave", "empty"};
+    json_t *disks = json_array();
+    json_t *q = json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:O, s:o}", "kind", vm->guest->ops->kind,
+                          "name", vm->info.name, "uuid", vm->info.uuid, "paused",
+                          (int)vm->info.paused, "replace", (int)vm->req->replace, "dry_run",
+                          (int)vm->req->dry_run, "definition", vm->info.definition, "disks", disks);
+
+    for (size_t i = 0; i < vm->info.ndisks && q; i++) {
+        const struct vf_guest_disk *d = &vm->info.disk[i];
+        const char *format = vm->req->to_format ? vm->req->to_format : d->format;
+
+        if (json_array_append_new(disks,
+                                  json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:b}", "id", d->id,
+                                            "name", d->name ? d->name : "", "path", d->path,
+                                            "format", format, "size", (json_int_t)d->size, "way",
+                                            ways[d->way], "read_only", (int)d->read_only)) < 0) {
+            json_decref(q);
+            q = NULL;
+        }
+    }
+    if (!q)
+        (void)vf_error_nomem(err); /* the NULL says it */
+    return q;
+}
+
+static int check_far(struct vf_vm *vm, struct vf_error *err)
+{
+    struct vf_guest_far_opts opts = {.cli = &vm->steady,
+                                     .target = vm->req->target,
+                                     .reach = vm->req->reach,
+                                     .group = vm->req->group ? vm->req->group : "",
+                                     .limit = vm->limit,
+                                     .name = vm->info.name,
+                                     .run_dir = vm->dir.path};
+    json_t *q = question(vm, err);
+    int rc = -1;
+
+    vm->far = q ? vf_guest_far_open(&opts, err) : NULL;
+    if (vm->far)
+        rc = vf_guest_far_check(vm->far, q, err);
+    json_decref(q);
+    return rc;
+}
+
+/* Nothing is changed anywhere before all this went well. */
+static int prepare(struct vf_vm *vm, bool *ret_finished, struct vf_error *err)
+{
+    json_t *job = NULL;
+    int rc = -1;
+
+    if (vf_vm_open_dir(vm, true, &job, err) < 0 || vf_vm_open_guest(vm, job, err) < 0)
+        goto out;
+    if (vm->req->limit_rate) {
+        vm->limit = vf_ratelimit_new(vm->req->limit_rate, err);
+        if (!vm->limit)
+            goto out;
+    }
+    vm->job = json_incref(job);
+    if (vf_vm_clear(vm, job, ret_finished, err) < 0)
+        goto out;
+    json_decref(vm->job);
+    vm->job = NULL;
+    if (vm->guest->ops->describe(vm->guest, &vm->info, err) < 0)
+        goto out;
+    if (!*ret_finished && vm->info.running == vm->req->opts->offline)
+        (void)vf_error_set(err, VF_ERR_USAGE, 0,
+                           vm->info.running ? "the guest runs: leave --offline out"
+                                            : "the guest is shut off: give --offline");
+    else if (vf_vm_choose_disks(vm, err) == 0)
+        rc = *ret_finished ? 0 : check_far(vm, err);
+out:
+    json_decref(job);
+    return rc;
+}
+
+/* ---- disks ---- */
+
+/* Freezes, and sends what then stands still. */
+static int freeze_and_send(struct vf_vm *vm, struct vf_error *err)
+{
+    struct vf_frozen *frozen = NULL;
+    int rc;
+
+    if (vm->guest->ops->freeze(vm->guest, &vm->info, vf_vm_overlay_dir(vm), &frozen, err) < 0)
+        return -1;
+    rc = vf_vm_send_frozen(vm, frozen, err);
+    vf_frozen_free(frozen, vm->info.ndisks);
+    return rc;
+}
+
+/* What changed while the bulk travelled, and while that travelled, until it is little. */
+static int send_rounds(struct vf_vm *vm, struct vf_error *err)
+{
+    uint64_t most = vm->req->opts->rounds ? vm->req->opts->rounds : ROUNDS;
+    uint64_t before = UINT64_MAX, changed;
+
+    for (; vm->info.running && vm->rounds < most; vm->rounds++) {
+        if (vm->guest->ops->changed(vm->guest, &vm->info, &changed, err) < 0)
+            return -1;
+        /* Not much, or it does not become less. */
+        if (changed <= ROUND_BYTES || changed > before - before / 4)
+            return 0;
+        before = changed;
+        vf_say_more(vm->cli, "round %u: %" PRIu64 " bytes have changed", vm->rounds + 1, changed);
+        if (freeze_and_send(vm, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int move_disks(struct vf_vm *vm, struct vf_error *err)
+{
+    double start = vf_clock_now();
+
+    if (vf_vm_note(vm, "disks", err) < 0 || freeze_and_send(vm, err) < 0)
+        return -1;
+    vm->bulk_seconds = vf_clock_now() - start;
+    start = vf_clock_now();
+    if (send_rounds(vm, err) < 0)
+        return -1;
+    vm->round_seconds = vf_clock_now() - start;
+    return 0;
+}
+
+/* ---- the hand-off ---- */
+
+static void on_progress(void *ctx, enum vf_guest_phase phase, uint64_t done, uint64_t total)
+{
+    struct vf_vm *vm = ctx;
+
+    if (phase == VF_GUEST_MEMORY)
+        vf_say_more(vm->cli, "memory and last writes: %" PRIu64 " of %" PRIu64 " bytes", done,
+                    total);
+    else if (phase == VF_GUEST_STOPPED)
+        vf_say_more(vm->cli, "the guest stands still");
+}
+
+static int on_commit(void *ctx, struct vf_error *err) { return vf_vm_note(ctx, "commit", err); }
+
+/* Its answer did not come: the guest may run there.  It is asked until it is known. */
+static int settle(struct vf_vm *vm, struct vf_error *err)
+{
+    struct vf_error why = VF_ERROR_INIT;
+    int rc;
+
+    vf_say(vm->cli, "the answer of %s was lost: asking again", vm->req->label);
+    rc = vf_vm_resolve(vm, RESOLVE_SECONDS, &why);
+    if (rc == 1) {
+        vm->result.running_there = true;
+        return 0;
+    }
+    if (rc == 0) {
+        vm->result.committed = false;
+        return vf_error_set(err, VF_ERR_UNREACHABLE, 0, "the hand-off failed: %s", why.msg);
+    }
+    vm->running_at = "unknown";
+    return vf_error_set(err, VF_ERR_UNREACHABLE, 0,
+                        "%s does not answer (%.80s); the guest stands still here and may run "
+                        "there: run `vmferry migrate --vm %s --status`, never resume it by hand",
+                        vm->req->label, why.msg, vm->info.name);
+}
+
+static int hand_off(struct vf_vm *vm, struct vf_error *err)
+{
+    const struct vf_vm_opts *o = vm->req->opts;
+    struct vf_hand_off_opts opts = {.max_downtime_ms = o->max_downtime,
+                                    .limit_rate = vm->req->limit_rate,
+                                    .auto_converge = o->auto_converge,
+                                    .postcopy = o->postcopy,
+                                    .events = {vm, on_progress, on_commit},
+                                    .stop = vm->cli->stop};
+    double start = vf_clock_now();
+    int rc = vf_vm_note(vm, "memory", err);
+
+    if (rc == 0)
+        rc = vm->guest->ops->hand_off(vm->guest, &vm->info, vf_guest_far_half(vm->far), &opts,
+                                      &vm->result, err);
+    if (rc < 0 && vm->result.committed && !vm->result.running_there)
+        rc = settle(vm, err);
+    vm->hand_off_seconds = vf_clock_now() - start;
+    return rc;
+}
+
+/* ---- the ends ---- */
+
+/* The guest goes on here as if nothing had been. */
+static int go_back(struct vf_vm *vm, struct vf_error *err)
+{
+    struct vf_far *half = vm->far ? vf_guest_far_half(vm->far) : NULL;
+    struct vf_error why = VF_ERROR_INIT;
+
+    vm->running_at = "source";
+    if (vm->job) {
+        vf_say(vm->cli, "%s: going back: %s", vm->info.name, err->msg);
+        if (vm->far)
+            vf_guest_far_end_tunnels(vm->far);
+        if (vm->guest->ops->roll_back(vm->guest, &vm->info, &why) < 0) {
+            (void)vf_error_set(err, err->code, 0,
+                               "%.90s; and going back failed (%.90s): `vmferry migrate --vm %s "
+                               "--abort` tries again",
+                               err->msg, why.msg, vm->info.name); /* -1 below */
+            return -1;
+        }
+        vf_guest_dir_remove(&vm->dir, "move.json");
+        (void)vf_vm_hooks(vm, "failed", NULL); /* says so itself */
+    }
+    /* The far end does the same by itself when it is left. */
+    if (half && half->ask(half, "drop", NULL, NULL, &why) < 0)
+        vf_say_more(vm->cli, "%s: %s", vm->req->label, why.msg);
+    return -1;
+}
+
+/* The guest runs there. */
+static int finish(struct vf_vm *vm, struct vf_error *err)
+{
+    struct vf_error why = VF_ERROR_INIT;
+
+    vm->running_at = "destination";
+    if (vf_vm_note(vm, "finish", &why) < 0)
+        vf_say(vm->cli, "%s", why.msg);
+    vf_guest_far_end_tunnels(vm->far);
+    if (vm->guest->ops->finish(vm->guest, &vm->info, &why) < 0)
+        return vf_error_set(err, why.code, 0,
+                            "the guest runs at %s, but here is something left to clean: %.100s; "
+                            "`vmferry migrate --vm %s --abort` tries again",
+                            vm->req->label, why.msg, vm->info.name);
+    vf_guest_dir_remove(&vm->dir, "move.json");
+    vf_guest_dir_remove(&vm->dir, "guest.json");
+    vf_guest_dir_remove(&vm->dir, "log");
+    vf_vm_settle_disks(vm);
+    (void)vf_vm_hooks(vm, "after", NULL); /* says so itself */
+    return 0;
+}
+
+static int move(struct vf_vm *vm, struct vf_error *err)
+{
+    if (vf_vm_hooks(vm, "before", err) < 0)
+        return -1;
+    if (move_disks(vm, err) < 0)
+        return -1;
+    return hand_off(vm, err);
+}
+
+int vf_vm_migrate(const struct vf_vm_request *req, struct vf_error *err)
+{
+    struct vf_vm vm = {.req = req, .cli = req->cli, .steady = *req->cli, .running_at = "source"};
+    struct vf_stream_stats wire;
+    bool finished = false;
+    int rc;
+
+    vm.dir = (struct vf_guest_dir)VF_GUEST_DIR_INIT;
+    vm.steady.stop = &never;
+    vm.start = vf_clock_now();
+    rc = prepare(&vm, &finished, err);
+    if (rc == 0 && finished)
+        rc = vf_error_set(err, VF_ERR_EXISTS, 0,
+                          "the guest runs at its destination already: `vmferry migrate --vm %s "
+                          "--abort` cleans up here",
+                          vm.info.name);
+    else if (rc == 0 && !req->dry_run)
+        rc = move(&vm, err);
+    if (rc < 0 && vm.far && !vm.result.committed)
+        (void)go_back(&vm, err); /* rc says it */
+    if (rc == 0 && vm.far)
+        vf_guest_far_stats(vm.far, &wire);
+    if (rc == 0 && !req->dry_run) {
+        vm.wire.sent += wire.sent;
+        vm.wire.received += wire.received;
+        rc = finish(&vm, err);
+    }
+    if (rc == 0)
+        rc = vf_vm_report(&vm, err);
+    vf_vm_close(&vm, rc < 0 ? err : NULL);
+    return rc;
+}

@@ -1,0 +1,132 @@
+# shellcheck shell=sh
+# _vm.sh - what tests share that move running guests between two stores. After e2e/_lib.sh:
+#
+#   vm_sites                                  settings of both stores; the consoles' logs are
+#                                             $vf_tmp/src.log and $vf_tmp/dst.log
+#   vm_guest NAME FORMAT:FILE... [words=...]  a guest of the source that writes; its directory is
+#                                             $vf_tmp/a, its QMP socket $vf_tmp/a/qmp
+
+. "$VF_TESTS/lab/guest.sh"
+
+# No namespaces here: both ends are stores of this machine.
+at() {
+    shift
+    "$@"
+}
+
+# What a store runs to take a guest: the same machine as vm_guest starts, on the store's disks.
+# Words: QMP-SOCKET, FORMAT:DISK..., "--", and -incoming's.
+_vm_start_script() { # SITE
+    cat <<SCRIPT
+#!/bin/sh
+set -eu
+dir=$vf_tmp/$1.q
+qmp=\$1
+shift
+mkdir -p "\$dir"
+cp "$vf_tmp/args.machine" "\$dir/args"
+sed -i "s|@DIR@|\$dir|g" "\$dir/args"
+printf '%s\n' -qmp "unix:\$qmp,server=on,wait=off" >>"\$dir/args"
+n=0
+while [ "\$1" != -- ]; do
+    printf '%s\n' -blockdev "driver=file,node-name=file\$n,filename=\${1#*:},discard=unmap" \\
+        -blockdev "driver=\${1%%:*},node-name=disk\$n,file=file\$n,discard=unmap" \\
+        -device "virtio-blk-pci,id=vd\$n,drive=disk\$n" >>"\$dir/args"
+    n=\$((n + 1))
+    shift
+done
+shift
+for a; do printf '%s\n' "\$a" >>"\$dir/args"; done
+tr '\n' '\0' <"\$dir/args" >"\$dir/args0"
+exec xargs -0 -a "\$dir/args0" qemu-system-x86_64
+SCRIPT
+}
+
+_vm_end_all() {
+    for vf_q in "$vf_tmp/a" "$vf_tmp/src.q" "$vf_tmp/dst.q"; do
+        [ ! -s "$vf_q/pid" ] || kill -KILL "$(cat "$vf_q/pid")" 2>/dev/null
+    done
+}
+
+# vm_settings DISK-FORMAT...: both stores take guests with such disks.
+vm_settings() {
+    for vf_s in src dst; do
+        vf_n=0
+        vf_line=
+        for vf_f; do
+            vf_line="$vf_line $vf_f:{disk$vf_n}"
+            vf_n=$((vf_n + 1))
+        done
+        printf '[qmp]\nstart = %s/start.%s {qmp}%s -- {incoming}\n' "$vf_tmp" "$vf_s" "$vf_line" \
+            >"$vf_tmp/$vf_s/vmferry.conf"
+    done
+}
+
+vm_sites() {
+    guest_build
+    mkdir -p "$vf_src/images" "$vf_dst/images"
+    chmod 700 "$vf_src" "$vf_dst" "$vf_src/images" "$vf_dst/images"
+    vf_on_exit _vm_end_all
+    for vf_s in src dst; do
+        _vm_start_script $vf_s >"$vf_tmp/start.$vf_s"
+        chmod +x "$vf_tmp/start.$vf_s"
+        guest_console - "$vf_tmp/$vf_s.q/serial" "$vf_tmp/$vf_s.log"
+    done
+}
+
+# vm_guest NAME FORMAT:FILE... [words=KERNEL-WORDS]
+vm_guest() {
+    shift
+    mkdir -p "$vf_tmp/a"
+    vf_words=
+    vf_formats=
+    vf_disks=
+    for vf_a; do
+        case $vf_a in
+        words=*) vf_words=${vf_a#words=} ;;
+        *)
+            vf_formats="$vf_formats ${vf_a%%:*}"
+            vf_disks="$vf_disks disk=${vf_a%%:*}:$vf_tmp/a/${vf_a#*:}"
+            qemu-img create -q -f "${vf_a%%:*}" "$vf_tmp/a/${vf_a#*:}" "${VF_GUEST_DISK:-96M}"
+            ;;
+        esac
+    done
+    guest_args @DIR@ "$vf_words" >"$vf_tmp/args.machine"
+    # shellcheck disable=SC2086 # lists of words
+    {
+        vm_settings $vf_formats
+        guest_console - "$vf_tmp/a/serial" "$vf_tmp/src.log"
+        guest_qemu - "$vf_tmp/a" $vf_disks "words=$vf_words"
+    }
+    guest_wrote "$vf_tmp/src.log" 20
+}
+
+# vm_gone DIR: its QEMU has ended.
+vm_gone() {
+    [ ! -s "$1/pid" ] || ! kill -0 "$(cat "$1/pid")" 2>/dev/null || fail "a second QEMU is left: $1"
+}
+
+_vm_quit() { ! kill -0 "$1" 2>/dev/null; }
+
+# vm_end SITE: the guest stands still and its QEMU ends, so that its disks can be judged.
+vm_end() {
+    vf_pid=$(cat "$vf_tmp/$1/pid")
+    guest_qmp - "$vf_tmp/$1/qmp2" stop >/dev/null || fail "stop"
+    sleep 0.3 # for the console
+    guest_qmp - "$vf_tmp/$1/qmp2" quit >/dev/null || :
+    vf_wait_for 10 _vm_quit "$vf_pid" || fail "QEMU does not end"
+}
+
+# no_overlays: nothing of a move lies beside any disk.
+no_overlays() {
+    vf_found=$(find "$vf_tmp/a" "$vf_src/images" "$vf_dst/images" -name '*.vmferry-*' -o \
+        -name '*.delta')
+    [ -z "$vf_found" ] || fail "left: $vf_found"
+}
+
+# vm_judge IMAGE FORMAT [TAG]: every write to it that any console acknowledged is there.
+vm_judge() {
+    cat "$vf_tmp/src.log" "$vf_tmp/dst.log" >"$vf_tmp/all.log"
+    [ -z "${3:-}" ] || sed -i -e 's/ T / - /' -e "s/ T:$3 / T /" "$vf_tmp/all.log"
+    guest_judge "$1" "$2" "$vf_tmp/all.log"
+}
