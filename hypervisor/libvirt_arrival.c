@@ -85,6 +85,33 @@ static virDomainPtr find(struct arrival *a)
     return d ? d : virDomainLookupByName(a->conn, a->info->name);
 }
 
+/* Is this the guest of an earlier try, which was never let run? */
+static bool is_leftover(const struct arrival *a, virDomainPtr d)
+{
+    struct stat sb;
+    int now, reason;
+
+    return stat(a->mark, &sb) == 0 && virDomainGetState(d, &now, &reason, 0) == 0 &&
+           (now == VIR_DOMAIN_PAUSED || now == VIR_DOMAIN_SHUTOFF);
+}
+
+/* Removes it, if there is one. */
+static void remove_leftover(struct arrival *a)
+{
+    virDomainPtr d = find(a);
+
+    if (d && is_leftover(a, d)) {
+        /* libvirt may be quicker, and may not have kept it */
+        (void)virDomainDestroy(d);
+        (void)virDomainUndefineFlags(d, VIR_DOMAIN_UNDEFINE_NVRAM);
+    }
+    if (d)
+        virDomainFree(d);
+    (void)unlink(a->mark);
+    (void)unlink(a->mem); /* usually QEMU has done it */
+    (void)unlink(a->disk);
+}
+
 /* ---- may it come? ---- */
 
 static int check_machine(struct arrival *a, struct vf_error *err)
@@ -252,12 +279,14 @@ static int check(struct vf_arrival *arrival, struct vf_error *err)
         return vf_error_set(err, VF_ERR_UNSUPPORTED, 0, "the name '%s' is too long for a socket",
                             a->disk);
     d = find(a);
-    if (d) {
+    if (d && !is_leftover(a, d)) {
         (void)vf_error_set(err, VF_ERR_EXISTS, 0, "libvirt has a guest '%.100s' already",
                            virDomainGetName(d));
         virDomainFree(d);
         return -1;
     }
+    if (d)
+        virDomainFree(d);
     if (check_machine(a, err) < 0 || check_networks(a, err) < 0 || check_left(a, err) < 0)
         return -1;
     if (!a->running)
@@ -318,11 +347,10 @@ static int prepare(struct vf_arrival *arrival, json_t *args, json_t **ret_answer
     (void)args;
     if (ready(a, err) < 0)
         return -1;
+    remove_leftover(a);
     *ret_answer = described(a, err);
     if (*ret_answer && set_mark(a, err) == 0) {
         a->prepared = true;
-        (void)unlink(a->mem);
-        (void)unlink(a->disk);
         /* QEMU, which may be another user, makes its sockets there; nobody can list the names */
         (void)chmod(a->info->run_dir, 01733);
         return 0;
@@ -449,23 +477,9 @@ static void drop(struct vf_arrival *arrival)
     struct arrival *a = of(arrival);
     struct vf_error why;
     struct stat sb;
-    virDomainPtr d;
-    int now, reason;
 
-    if (a->committed || stat(a->mark, &sb) < 0 || ready(a, &why) < 0)
-        return;
-    d = find(a);
-    if (d && virDomainGetState(d, &now, &reason, 0) == 0 &&
-        (now == VIR_DOMAIN_PAUSED || now == VIR_DOMAIN_SHUTOFF)) {
-        /* libvirt may be quicker, and may not have kept it */
-        (void)virDomainDestroy(d);
-        (void)virDomainUndefineFlags(d, VIR_DOMAIN_UNDEFINE_NVRAM);
-    }
-    if (d)
-        virDomainFree(d);
-    (void)unlink(a->mark);
-    (void)unlink(a->mem); /* usually QEMU has done it */
-    (void)unlink(a->disk);
+    if (!a->committed && stat(a->mark, &sb) == 0 && ready(a, &why) == 0)
+        remove_leftover(a);
 }
 
 static void close_arrival(struct vf_arrival *arrival)

@@ -22,9 +22,10 @@
 #include "core/checked.h"
 #include "hypervisor/libvirt_impl.h"
 
-#define LOOK_MS     20
-#define STATS_EVERY 10 /* looks */
-#define DOWNTIME_MS 300
+#define LOOK_MS        20
+#define STATS_EVERY    10 /* looks */
+#define DOWNTIME_MS    300
+#define BROKEN_SECONDS 10 /* for QEMU and libvirt to see by themselves that a tunnel has ended */
 
 struct hand_off {
     struct vf_lv_guest *g;
@@ -39,7 +40,7 @@ struct hand_off {
     int nparams, maxparams;
     unsigned flags;
     virConnectPtr far_conn;
-    double start, stopped;
+    double start, stopped, broke;
     bool still; /* the guest was seen to stand still, at stopped */
     bool told, tuned, give_up;
     /* of the thread that waits for libvirt */
@@ -236,7 +237,10 @@ static void watch(struct hand_off *h, struct vf_error *broken)
             look_at_stats(h);
         if (!h->still && h->opts->stop && *h->opts->stop)
             h->give_up = true;
+        /* not at once: a cancellation on top of a failure is a path less travelled in QEMU */
         if (broken->code == VF_ERR_NONE && h->far->broken(h->far, broken) != 0)
+            h->broke = now();
+        if (broken->code != VF_ERR_NONE && now() - h->broke > BROKEN_SECONDS)
             h->give_up = true;
         if (h->give_up && look % STATS_EVERY == 0)
             (void)virDomainAbortJob(h->g->dom); /* too early or too late: asked again, or done */
