@@ -20,18 +20,29 @@
 #define TUNNELS_MAX 300u
 #define LOOK_MS     100
 
+/* Somebody who has connected to our socket. */
+struct visit {
+    struct visit *next;
+    struct tunnel *t;
+    int fd;
+    struct vf_peer peer; /* open: there is one */
+    bool open, done;     /* under the tunnel's lock */
+    pthread_t thread;
+};
+
 struct tunnel {
     struct vf_guest_far *far;
     char *name, *path; /* of the far socket; of ours */
     int listener;
-    struct vf_peer peer; /* the connection that stands ready, then the one in use */
-    bool has_peer, has_thread;
+    struct vf_peer spare; /* the connection that stands ready for the first visitor */
+    bool has_spare, has_thread;
     pthread_t thread;
     atomic_bool ending;
     atomic_int failed; /* 1: err is set */
     struct vf_error err;
     struct vf_stream_stats past; /* of connections that have ended */
-    pthread_mutex_t lock;        /* of peer, past and has_peer */
+    struct visit *visits;
+    pthread_mutex_t lock; /* of visits, past, err and has_spare */
 };
 
 struct vf_guest_far {
@@ -58,77 +69,149 @@ static void add_stats(struct vf_stream_stats *sum, struct vf_peer *p)
 
 /* ---- tunnels ---- */
 
-static int open_tunnel(struct tunnel *t, struct vf_error *err)
+static int connect_tunnel(const struct tunnel *t, struct vf_peer *ret, struct vf_error *err)
 {
     const struct vf_guest_far *f = t->far;
-    struct vf_peer peer;
-    json_t *with;
-    bool refused;
-    int rc;
 
-    if (vf_peer_open(f->opts.cli, f->opts.target, f->opts.reach, VF_FOR_TUNNEL, f->opts.group,
-                     f->opts.limit, &peer, err) < 0)
-        return -1;
-    with = json_pack("{s:s, s:s, s:s}", "name", f->opts.name, "token", f->token ? f->token : "",
-                     "socket", t->name);
-    rc = with ? vf_talk_ask(peer.stream, "tunnel", with, NULL, &refused, err) : vf_error_nomem(err);
-    json_decref(with);
-    if (rc < 0) {
-        vf_peer_close(&peer, err);
-        return -1;
-    }
-    pthread_mutex_lock(&t->lock);
-    t->peer = peer;
-    t->has_peer = true;
-    pthread_mutex_unlock(&t->lock);
-    return 0;
-}
-
-static void end_peer(struct tunnel *t, const struct vf_error *why)
-{
-    pthread_mutex_lock(&t->lock);
-    if (t->has_peer) {
-        add_stats(&t->past, &t->peer);
-        vf_peer_close(&t->peer, why);
-        t->has_peer = false;
-    }
-    pthread_mutex_unlock(&t->lock);
+    return vf_peer_open(f->opts.cli, f->opts.target, f->opts.reach, VF_FOR_TUNNEL, f->opts.group,
+                        f->opts.limit, ret, err);
 }
 
 static void note_failure(struct tunnel *t, const struct vf_error *err)
 {
-    if (atomic_load(&t->failed) || atomic_load(&t->ending))
-        return;
-    t->err = *err;
-    (void)vf_error_prefix(&t->err, "tunnel for %s", t->name); /* noted, not returned */
-    atomic_store(&t->failed, 1);
+    pthread_mutex_lock(&t->lock);
+    if (!atomic_load(&t->failed) && !atomic_load(&t->ending)) {
+        t->err = *err;
+        (void)vf_error_prefix(&t->err, "tunnel for %s", t->name); /* noted, not returned */
+        atomic_store(&t->failed, 1);
+    }
+    pthread_mutex_unlock(&t->lock);
 }
 
-/* One visitor of our socket after the other. */
+/* The visitor's own connection: the one that stands ready, or a new one. */
+static int open_visit(struct visit *v, struct vf_error *err)
+{
+    struct tunnel *t = v->t;
+    struct vf_peer peer;
+    bool have;
+
+    pthread_mutex_lock(&t->lock);
+    have = t->has_spare;
+    if (have)
+        v->peer = t->spare;
+    v->open = have;
+    t->has_spare = false;
+    pthread_mutex_unlock(&t->lock);
+    if (have)
+        return 0;
+    if (connect_tunnel(t, &peer, err) < 0)
+        return -1;
+    pthread_mutex_lock(&t->lock);
+    v->peer = peer;
+    v->open = true;
+    if (atomic_load(&t->ending))
+        v->peer.stream->ops->cancel(v->peer.stream);
+    pthread_mutex_unlock(&t->lock);
+    return 0;
+}
+
+/* Only now the far end looks for its socket: it may not have been there before. */
+static int name_socket(struct visit *v, struct vf_error *err)
+{
+    const struct vf_guest_far *f = v->t->far;
+    bool refused;
+    json_t *with = json_pack("{s:s, s:s, s:s}", "name", f->opts.name, "token",
+                             f->token ? f->token : "", "socket", v->t->name);
+    int rc = with ? vf_talk_ask(v->peer.stream, "tunnel", with, NULL, &refused, err)
+                  : vf_error_nomem(err);
+
+    json_decref(with);
+    return rc;
+}
+
+static void *serve_visit(void *arg)
+{
+    struct visit *v = arg;
+    struct vf_error err = VF_ERROR_INIT;
+    int rc = open_visit(v, &err);
+
+    if (rc == 0)
+        rc = name_socket(v, &err);
+    if (rc == 0)
+        rc = vf_tunnel_pump(v->peer.stream, v->fd, &err);
+    vf_close_fd(&v->fd);
+    if (rc < 0)
+        note_failure(v->t, &err);
+    pthread_mutex_lock(&v->t->lock);
+    if (v->open) {
+        add_stats(&v->t->past, &v->peer);
+        v->open = false;
+        pthread_mutex_unlock(&v->t->lock);
+        vf_peer_close(&v->peer, rc < 0 ? &err : NULL);
+        pthread_mutex_lock(&v->t->lock);
+    }
+    v->done = true;
+    pthread_mutex_unlock(&v->t->lock);
+    return NULL;
+}
+
+static void welcome(struct tunnel *t, int fd)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    struct visit *v = vf_calloc(1, sizeof *v, &err);
+    int rc = v ? 0 : ENOMEM;
+
+    if (v) {
+        v->t = t;
+        v->fd = fd;
+        rc = pthread_create(&v->thread, NULL, serve_visit, v);
+    }
+    if (rc) {
+        (void)vf_error_sys(&err, rc, "start a thread"); /* noted, not returned */
+        note_failure(t, &err);
+        vf_close_fd(&fd);
+        free(v);
+        return;
+    }
+    pthread_mutex_lock(&t->lock);
+    v->next = t->visits;
+    t->visits = v;
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* All visitors of our socket; each is served by a thread of its own. */
 static void *serve_tunnel(void *arg)
 {
     struct tunnel *t = arg;
     struct pollfd p = {t->listener, POLLIN, 0};
 
     while (!atomic_load(&t->ending)) {
-        struct vf_error err = VF_ERROR_INIT;
-        int fd, rc = 0;
+        int fd;
 
         if (poll(&p, 1, LOOK_MS) <= 0)
             continue;
         fd = accept4(t->listener, NULL, NULL, SOCK_CLOEXEC);
-        if (fd < 0)
-            continue;
-        if (!t->has_peer)
-            rc = open_tunnel(t, &err);
-        if (rc == 0)
-            rc = vf_tunnel_pump(t->peer.stream, fd, &err);
-        vf_close_fd(&fd);
-        if (rc < 0)
-            note_failure(t, &err);
-        end_peer(t, rc < 0 ? &err : NULL);
+        if (fd >= 0)
+            welcome(t, fd);
     }
     return NULL;
+}
+
+static void end_visits(struct tunnel *t)
+{
+    struct visit *v;
+
+    pthread_mutex_lock(&t->lock);
+    for (v = t->visits; v; v = v->next)
+        if (v->open)
+            v->peer.stream->ops->cancel(v->peer.stream);
+    pthread_mutex_unlock(&t->lock);
+    while (t->visits) { /* nobody adds any more */
+        v = t->visits;
+        t->visits = v->next;
+        (void)pthread_join(v->thread, NULL); /* cannot fail: it runs, and is nobody else's */
+        free(v);
+    }
 }
 
 static void end_tunnel(struct tunnel *t)
@@ -138,15 +221,14 @@ static void end_tunnel(struct tunnel *t)
     if (!t)
         return;
     atomic_store(&t->ending, true);
-    if (t->has_thread) {
-        pthread_mutex_lock(&t->lock);
-        if (t->has_peer)
-            t->peer.stream->ops->cancel(t->peer.stream);
-        pthread_mutex_unlock(&t->lock);
+    if (t->has_thread)
         (void)pthread_join(t->thread, NULL); /* cannot fail: it runs, and is nobody else's */
-    }
+    end_visits(t);
     cut.code = VF_ERR_UNREACHABLE; /* nothing is waited for */
-    end_peer(t, &cut);
+    if (t->has_spare) {
+        add_stats(&t->past, &t->spare);
+        vf_peer_close(&t->spare, &cut);
+    }
     vf_close_fd(&t->listener);
     if (t->path)
         (void)unlink(t->path); /* litter at worst */
@@ -176,8 +258,9 @@ static int op_tunnel(struct vf_far *half, const char *name, const char *local_pa
     (void)pthread_mutex_init(&t->lock, NULL); /* a default one cannot fail on Linux */
     t->name = vf_strdup(name, err);
     t->path = vf_strdup(local_path, err);
-    if (!t->name || !t->path || open_tunnel(t, err) < 0)
+    if (!t->name || !t->path || connect_tunnel(t, &t->spare, err) < 0)
         goto failed;
+    t->has_spare = true;
     t->listener = vf_tunnel_listen(local_path, err);
     if (t->listener < 0)
         goto failed;
@@ -300,8 +383,9 @@ void vf_guest_far_stats(struct vf_guest_far *f, struct vf_stream_stats *ret)
         pthread_mutex_lock(&t->lock);
         ret->sent += t->past.sent;
         ret->received += t->past.received;
-        if (t->has_peer)
-            add_stats(ret, &t->peer);
+        for (struct visit *v = t->visits; v; v = v->next)
+            if (v->open)
+                add_stats(ret, &v->peer);
         pthread_mutex_unlock(&t->lock);
     }
 }

@@ -109,8 +109,8 @@ struct vf_far {
                struct vf_error *err);
     /* Listens on the Unix socket local_path (made here, 0600; removed at the end of the move); each
      * connection there is carried, over a connection of its own to the far end, to the far half's
-     * socket of that name (vf_arrival_ops.socket).  At the return the listening has begun and one
-     * connection to the far end stands ready. */
+     * socket of that name (vf_arrival_ops.socket), which has to be there by then.  At the return the
+     * listening has begun and one connection to the far end stands ready. */
     int (*tunnel)(struct vf_far *, const char *name, const char *local_path, struct vf_error *err);
     /* Non-zero with *err when a tunnel has broken since it was made. */
     int (*broken)(struct vf_far *, struct vf_error *err);

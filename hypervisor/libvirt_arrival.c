@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -339,6 +340,18 @@ static int set_mark(struct arrival *a, struct vf_error *err)
     return 0;
 }
 
+/* QEMU, which libvirt runs as a user of its own, makes its sockets there.  Without such a user it
+ * runs as somebody that we cannot know. */
+static void open_dir(const char *dir)
+{
+    const struct passwd *p = getpwnam("libvirt-qemu");
+
+    if (!p)
+        p = getpwnam("qemu");
+    if (!p || chown(dir, p->pw_uid, (gid_t)-1) < 0)
+        (void)chmod(dir, 01733); /* QEMU says it when that is not enough */
+}
+
 static int prepare(struct vf_arrival *arrival, json_t *args, json_t **ret_answer,
                    struct vf_error *err)
 {
@@ -351,8 +364,7 @@ static int prepare(struct vf_arrival *arrival, json_t *args, json_t **ret_answer
     *ret_answer = described(a, err);
     if (*ret_answer && set_mark(a, err) == 0) {
         a->prepared = true;
-        /* QEMU, which may be another user, makes its sockets there; nobody can list the names */
-        (void)chmod(a->info->run_dir, 01733);
+        open_dir(a->info->run_dir);
         return 0;
     }
     json_decref(*ret_answer);

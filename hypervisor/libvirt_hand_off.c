@@ -16,10 +16,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <libvirt/virterror.h>
 
 #include "core/checked.h"
+#include "core/fdio.h"
 #include "hypervisor/libvirt_impl.h"
 
 #define LOOK_MS        20
@@ -35,6 +37,7 @@ struct hand_off {
     struct vf_hand_off_result *ret;
     char *lib, *mem, *disk; /* our ends of the tunnels */
     char *mem_uri, *disk_uri, *far_uri;
+    char *made;     /* directory that was made for them */
     json_t *answer; /* of far: prepare */
     virTypedParameterPtr params;
     int nparams, maxparams;
@@ -66,12 +69,38 @@ static void say(struct hand_off *h, enum vf_guest_phase phase, uint64_t done, ui
 
 /* ---- tunnels ---- */
 
-/* QEMU connects there, as another user than ours; the directory is closed to all who do not know
- * the name. */
+/* libvirt gives QEMU one path for both sides: there QEMU listens, here our tunnel does.  So that
+ * directory has to be here as well; what was made of it for this is remembered. */
+static int make_dir(struct hand_off *h, struct vf_error *err)
+{
+    const char *dir = h->far->far_run_dir;
+    struct stat sb;
+
+    if (stat(dir, &sb) == 0)
+        return 0;
+    h->made = vf_strdup(dir, err);
+    return h->made ? vf_mkdir_p(dir, 0711, err) : -1;
+}
+
+/* Takes away what make_dir has made: whatever is empty of it. */
+static void remove_dir(struct hand_off *h)
+{
+    char *slash;
+
+    while (h->made && *h->made && rmdir(h->made) == 0) {
+        slash = strrchr(h->made, '/');
+        if (!slash)
+            break;
+        *slash = '\0';
+    }
+    free(h->made);
+}
+
+/* QEMU connects there, perhaps as another user than ours. */
 static int tunnel(struct hand_off *h, const char *name, bool for_qemu, char **ret_path,
                   struct vf_error *err)
 {
-    *ret_path = vf_strf(err, "%s/%s", h->far->run_dir, name);
+    *ret_path = vf_strf(err, "%s/%s", for_qemu ? h->far->far_run_dir : h->far->run_dir, name);
     if (!*ret_path || h->far->tunnel(h->far, name, *ret_path, err) < 0)
         return -1;
     if (for_qemu)
@@ -81,6 +110,9 @@ static int tunnel(struct hand_off *h, const char *name, bool for_qemu, char **re
 
 static int open_tunnels(struct hand_off *h, struct vf_error *err)
 {
+    if (make_dir(h, err) < 0)
+        return -1;
+    (void)chmod(h->far->far_run_dir, 0711); /* as above; it holds no secrets but by name */
     if (tunnel(h, "libvirt", false, &h->lib, err) < 0 || tunnel(h, "mem", true, &h->mem, err) < 0 ||
         tunnel(h, "disk", true, &h->disk, err) < 0)
         return -1;
@@ -322,6 +354,11 @@ int vf_lv_hand_off(struct vf_guest *guest, const struct vf_guest_info *info, str
         virConnectClose(h.far_conn);
     virTypedParamsFree(h.params, h.nparams);
     json_decref(h.answer);
+    if (h.mem)
+        (void)unlink(h.mem);
+    if (h.disk)
+        (void)unlink(h.disk);
+    remove_dir(&h);
     free(h.mem_uri);
     free(h.disk_uri);
     free(h.far_uri);
