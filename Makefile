@@ -109,7 +109,7 @@ endif
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all setup demo check check-unit check-cli check-e2e check-san check-valgrind \
+.PHONY: all setup demo check check-unit check-cli check-e2e check-san check-valgrind check-live \
         check-built fuzz fuzz-run fuzz-replay bench lab lint format format-check \
         install uninstall clean dist help tests-built FORCE
 
@@ -198,6 +198,8 @@ check-built: tests-built # what check runs on sanitized builds
 check-san: ## all tests under the address, undefined and thread sanitizers
 	$(SUB) SAN=address,undefined TEST_SECONDS=300 check-built
 	$(SUB) SAN=thread TEST_SECONDS=300 check-built
+check-live: all lab ## running guests that move, with every fault, over several lines (30 min)
+	@VMFERRY="$(abspath $(BIN))" VF_LAB="$(abspath $(BUILD)/lab)" tests/check-live -o $(BUILD)/live
 check-valgrind: $(if $(CTEST_BIN),all) $(UNIT_TESTS) ## unit tests under valgrind
 	@$(RUN) -t 600 -w '$(VALGRIND)' $(filter-out %/test_check,$(UNIT_TESTS))
 fuzz-replay: $(FUZZ_BIN) ## run every fuzz target over its stored corpus

@@ -1,0 +1,26 @@
+#!/bin/sh
+# timeout: 240
+# A running domain of libvirt, which writes all the time, moves to another site's libvirt over 20 ms
+# and back: no acknowledged write is lost, the way back sends only what changed, and it is defined and
+# runs at one side only.
+. "${VF_TESTS:-$(dirname "$0")/..}/lib/functions.sh"
+live_format=qcow2
+. "$VF_TESTS/e2e/_live.sh"
+
+live_up libvirt -r 20 -b 1000
+live_move A B
+json_is "$VF_OUT" .kind libvirt
+there=$(json_get "$VF_OUT" '.disks[0].literal_blocks')
+[ "$there" -ge 32768 ] || fail "only $there literals on the way there"
+[ -z "$(virsh_at A list --all --name)" ] || fail "still defined in A"
+virsh_at B dumpxml g >"$vf_tmp/g.xml"
+grep -q "<source file='$live_image'" "$vf_tmp/g.xml" || fail "another disk"
+[ "$(virsh_at B dominfo g | awk '$1 == "Persistent:" { print $2 }')" = yes ] || fail "not kept in B"
+
+live_move B A
+back=$(json_get "$VF_OUT" '.disks[0].literal_blocks')
+[ "$back" -le $((there / 20 + 4000)) ] || fail "$back literals on the way back"
+[ -z "$(virsh_at B list --all --name)" ] || fail "still defined in B"
+virsh_at A dumpxml --inactive g >"$vf_tmp/g.xml"
+grep -q "<source file='$live_image'" "$vf_tmp/g.xml" || fail "another disk is kept"
+live_judge A
