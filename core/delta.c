@@ -214,7 +214,7 @@ int vf_delta_apply(const void *old, size_t old_len, const void *delta, size_t de
     if (rc < 0 && err && err->code == VF_ERR_RANGE)
         err->code = VF_ERR_PROTOCOL; /* the peer was told how much may come */
     if (rc == 0)
-        rc = check_sha(ret->data + had, ret->len - had, sha, err);
+        rc = check_sha(ret->data ? ret->data + had : NULL, ret->len - had, sha, err);
     if (rc < 0)
         ret->len = had;
     return rc;

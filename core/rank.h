@@ -19,7 +19,6 @@ struct vf_wire_model {
     double ratio;            /* compressed bytes for each byte of a literal */
     double rate_bps;         /* bytes per second of the link, 0: not known */
     double setup_s;          /* seconds before the first byte */
-    bool empty;              /* see vf_wire_predict */
 };
 
 struct vf_prediction {
@@ -59,6 +58,8 @@ struct vf_rank_node {
     bool resident;               /* holds an image of the group */
     bool exact;                  /* likeness is a count, not an estimate */
     struct vf_likeness likeness; /* valid unless why is SILENT, VERSION or GROUP */
+    double ratio; /* of this node's literals, in place of the model's; 0: not known */
+    void *ctx;    /* the caller's; moves along */
     /* out */
     struct vf_prediction prediction;
     size_t place; /* from 0 */
