@@ -1,19 +1,20 @@
 #!/bin/bash
-# peers.sh [-c CORPUS] [-w WORK] [-o RESULTS] [-n RUNS] [-t SECONDS] CASE PEER...
+# peers.sh [-c CORPUS] [-w WORK] [-o RESULTS] [-n RUNS] [-t SECONDS] [-q SECONDS] CASE PEER...
 #
 # Measure what it costs to bring one disk image to a place that already holds others: one run of
 # each PEER on CASE (a to e, see cases.sh), -n times. PEER `all` is every one that is installed;
 # `list` prints their names. Each run appends a line to RESULTS (default WORK/results.tsv):
 #
-#   case  peer  rc  ok  wall  cpu  maxrss_kib  wire_up  wire_down
+#   case  peer  rc  ok  wall  cpu  maxrss_kib  wire_up  wire_down  others
 #
 # ok is yes when the result equals the image byte for byte. cpu is user and system time of both
-# sides without the counters. Both sides are this machine, and rsh-count stands in for ssh: wall
+# sides without the counters; others is how many processors were busy with something else. Both sides are this machine, and rsh-count stands in for ssh: wall
 # time is the cost of processors and disk, the wire columns are what a slow link would have to
 # carry. `table.sh RESULTS` makes tables of it; README.md says how to read them.
 #
 #   -c  images made by tests/lab/make-corpus.sh (default: corpus beside WORK)
 #   -w  working directory, emptied for each run; on the same file system as the corpus
+#   -q  seconds to wait at most, before each run, for a moment when the machine is quiet (default 0)
 #   -t  seconds after which a peer is stopped (default 600)
 #
 # Needs `make all lab`. Peers are the Debian packages zstd qemu-utils rsync rdiff xdelta3 casync
@@ -22,14 +23,15 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 export LC_ALL=C
 
-corpus='' work=${TMPDIR:-/var/tmp}/vmferry-bench results='' runs=1 limit=600
-while getopts c:w:o:n:t: o; do
+corpus='' work=${TMPDIR:-/var/tmp}/vmferry-bench results='' runs=1 limit=600 patience=0
+while getopts c:w:o:n:t:q: o; do
     case $o in
     c) corpus=$OPTARG ;;
     w) work=$OPTARG ;;
     o) results=$OPTARG ;;
     n) runs=$OPTARG ;;
     t) limit=$OPTARG ;;
+    q) patience=$OPTARG ;;
     *) exit 2 ;;
     esac
 done
@@ -63,7 +65,12 @@ fresh() {
 }
 
 # timed COMMAND...: count what it costs.
-timed() { "$METER" run "$run_dir/run.log" run timeout "$limit" "$@" >"$run_dir/output" 2>&1; }
+timed() {
+    quiet "$patience"
+    busy=$(busy_seconds)
+    "$METER" run "$run_dir/run.log" run timeout "$limit" "$@" >"$run_dir/output" 2>&1
+    busy=$(awk -v a="$busy" -v b="$(busy_seconds)" 'BEGIN { print b - a }')
+}
 timed_sh() { timed bash -c "set -e -o pipefail; $1"; }
 
 # record NAME RESULT: check the result and append the line.
@@ -72,8 +79,10 @@ record() {
     if cmp -s "$2" "$image"; then ok=yes; else cp "$run_dir/output" "$work/failed.$case.$peer.log"; fi
     sleep 0.3 # the last counters of a pipe may still be on their way to the log
     read -r up down own < <(awk '{ u += $1; d += $2; c += $3 } END { printf "%.0f %.0f %.2f\n", u, d, c }' "$WIRELOG")
-    awk -F'\t' -v OFS='\t' -v case="$case" -v peer="$1" -v ok="$ok" -v up="$up" -v down="$down" -v own="$own" '
-        { print case, peer, $2, ok, $3, sprintf("%.2f", $4 + $5 - own), $6, up, down }' \
+    awk -F'\t' -v OFS='\t' -v case="$case" -v peer="$1" -v ok="$ok" -v up="$up" -v down="$down" -v own="$own" -v busy="$busy" '
+        { others = (busy - $4 - $5) / ($3 > 0.1 ? $3 : 0.1)
+          print case, peer, $2, ok, $3, sprintf("%.2f", $4 + $5 - own), $6, up, down,
+              sprintf("%.2f", others < 0 ? 0 : others) }' \
         "$run_dir/run.log" | tee -a "$results"
 }
 
@@ -242,6 +251,8 @@ fi
 [ $# -ge 2 ] || { sed -n '2,/^set -/s/^# \{0,1\}//p' "$0" | head -n -1; exit 2; }
 case=$1
 shift
+# shellcheck source=quiet.sh
+. "$here/quiet.sh"
 # shellcheck source=cases.sh
 . "$here/cases.sh"
 bench_case "$case" || exit 2

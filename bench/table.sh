@@ -1,7 +1,8 @@
 #!/bin/sh
 # table.sh RESULTS... - Markdown tables of what peers.sh measured: one for each case, sorted by
 # bytes on the wire, medians over the runs that ended well. "at 100 Mbit/s" is the larger of the
-# wall time and the time that the wire bytes take there: what is left when both overlap fully.
+# wall time and the time that the wire bytes take there: what is left when both overlap fully. "others":
+# processors that were busy with something else meanwhile (median).
 set -eu
 [ $# -gt 0 ] || { echo "usage: table.sh RESULTS..." >&2; exit 2; }
 cat "$@" | awk -F'\t' '
@@ -17,24 +18,25 @@ function median(list, n,    v, i, j, t) {
     if ($3 != 0 || $4 != "yes") next
     good[key]++
     wall[key] = wall[key] " " $5; cpu[key] = cpu[key] " " $6
-    rss[key] = rss[key] " " $7; wire[key] = wire[key] " " ($8 + $9)
+    rss[key] = rss[key] " " $7; others[key] = others[key] " " ($10 + 0); wire[key] = wire[key] " " ($8 + $9)
 }
 END {
     for (key in tried) {
         split(key, part, "\t")
         n = good[key]
         if (!n) {
-            printf "%s\t%s\t| %s | failed | | | | | %d |\n", part[1], 1e18, part[2], tried[key]
+            printf "%s\t%s\t| %s | failed | | | | | | %d |\n", part[1], 1e18, part[2], tried[key]
             continue
         }
         w = median(wire[key], n); t = median(wall[key], n)
-        printf "%s\t%.0f\t| %s | %.1f | %.1f | %.1f | %.0f | %.0f | %d |\n", part[1], w, part[2], w / 1e6, t,
-            median(cpu[key], n), median(rss[key], n) / 1024, (w * 8 / 1e8 > t) ? w * 8 / 1e8 : t, n
+        printf "%s\t%.0f\t| %s | %.1f | %.1f | %.1f | %.0f | %.0f | %.1f | %d |\n", part[1], w, part[2], w / 1e6, t,
+            median(cpu[key], n), median(rss[key], n) / 1024, (w * 8 / 1e8 > t) ? w * 8 / 1e8 : t,
+            median(others[key], n), n
     }
 }' | sort -t "$(printf '\t')" -k1,1 -k2,2n | awk -F'\t' '
 $1 != last {
     last = $1
-    printf "%s### case %s\n\n| tool | wire MB | wall s | CPU s | peak MiB | s at 100 Mbit/s | runs |\n", (NR > 1 ? "\n" : ""), $1
-    print "|---|--:|--:|--:|--:|--:|--:|"
+    printf "%s### case %s\n\n| tool | wire MB | wall s | CPU s | peak MiB | s at 100 Mbit/s | others | runs |\n", (NR > 1 ? "\n" : ""), $1
+    print "|---|--:|--:|--:|--:|--:|--:|--:|"
 }
 { print $3 }'

@@ -19,6 +19,7 @@
 #   -n N      runs (default 1)
 #   -b LIST   Mbit/s (default 100)          -r LIST   round trip, ms (default 50)
 #   -l LIST   loss in percent (default 0)   -t S      seconds after which a peer is stopped (900)
+#   -q S      wait so long at most, before each run, for a moment when the machine is quiet (0)
 #   -m MIB    use only so much from the beginning of each image (default 0: all)
 #
 # Needs root and `make all lab`. Peers are the Debian packages zstd rsync rdiff casync borgbackup
@@ -28,8 +29,8 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 export LC_ALL=C
 
-corpus='' work=${TMPDIR:-/var/tmp}/vmferry-wan results='' runs=1 limit=900 rates=100 delays=50 losses=0 mib=0
-while getopts c:w:o:n:b:r:l:t:m: o; do
+corpus='' work=${TMPDIR:-/var/tmp}/vmferry-wan results='' runs=1 limit=900 patience=0 rates=100 delays=50 losses=0 mib=0
+while getopts c:w:o:n:b:r:l:t:m:q: o; do
     case $o in
     c) corpus=$OPTARG ;;
     w) work=$OPTARG ;;
@@ -40,6 +41,7 @@ while getopts c:w:o:n:b:r:l:t:m: o; do
     l) losses=${OPTARG//,/ } ;;
     t) limit=$OPTARG ;;
     m) mib=$OPTARG ;;
+    q) patience=$OPTARG ;;
     *) exit 2 ;;
     esac
 done
@@ -67,8 +69,6 @@ fresh() {
     for r in "${residents[@]}"; do ln "$images/$r.raw" "$dst/$r.raw"; done
 }
 
-busy_ticks() { awk '/^cpu / { print $2 + $3 + $4 + $7 + $8; exit }' /proc/stat; }
-
 # Samples of what A has sent, a line a second: seconds since the start, bytes.
 sample() {
     local start=$1 now
@@ -81,8 +81,9 @@ sample() {
 
 # at_a COMMAND...: in site A, timed; everything about the run goes to variables.
 at_a() {
-    local start end ticks sampler sent0 received0
-    sent0=$("$lab" sent A) received0=$("$lab" sent B) ticks=$(busy_ticks)
+    local start end worked sampler sent0 received0
+    quiet "$patience"
+    sent0=$("$lab" sent A) received0=$("$lab" sent B) worked=$(busy_seconds)
     start=$(date +%s.%N)
     sample "$start" >"$run_dir/samples" &
     sampler=$!
@@ -91,10 +92,10 @@ at_a() {
     end=$(date +%s.%N)
     kill "$sampler"
     wait "$sampler" 2>/dev/null
-    ticks=$(($(busy_ticks) - ticks))
+    worked=$(awk -v a="$worked" -v b="$(busy_seconds)" 'BEGIN { print b - a }')
     sent=$(($("$lab" sent A) - sent0)) received=$(($("$lab" sent B) - received0))
     wall=$(awk -v a="$start" -v b="$end" 'BEGIN { printf "%.2f", b - a }')
-    cores=$(awk -v t="$ticks" -v w="$wall" -v hz="$(getconf CLK_TCK)" 'BEGIN { printf "%.2f", t / hz / w }')
+    cores=$(awk -v t="$worked" -v w="$wall" 'BEGIN { printf "%.2f", t / w }')
     busy=$(awk -v w="$wall" -v all="$sent" -v base="$sent0" -v rate="$mbit" '
         { t = $1; b = $2 - base
           if (t <= 2) { lt = t; lb = b } else if (!done) {
@@ -219,6 +220,8 @@ case=$1
 shift
 peers=$*
 [ "$peers" != all ] || peers=$all
+# shellcheck source=quiet.sh
+. "$here/quiet.sh"
 # shellcheck source=cases.sh
 . "$here/cases.sh"
 bench_case "$case" || exit 2
