@@ -32,11 +32,13 @@ static int pack(int fd, uint64_t blocks, const struct vf_pack_opts *o, uint64_t 
     p = vf_packer_new(o, count, ret_out, err);
     for (uint64_t at = 0, n; p && at < blocks; at += n) {
         struct vf_lit_run run;
+        struct vf_pack_runs record = {.n = 1, .runs = &run, .data = data};
 
         n = blocks - at < VF_PIECE_BLOCKS ? blocks - at : VF_PIECE_BLOCKS;
         run = (struct vf_lit_run){{at, n}, 0};
+        record.len = (size_t)n * VF_BLOCK;
         if (vf_pread_full(fd, data, (size_t)n * VF_BLOCK, at * VF_BLOCK, err) < 0 ||
-            vf_packer_runs(p, 0, 0, &run, 1, data, (size_t)n * VF_BLOCK, err) < 0)
+            vf_packer_runs(p, 0, &record, err) < 0)
             goto out;
     }
     if (p)

@@ -244,7 +244,7 @@ static json_t *report_json(const struct migrate *m)
     vf_digest_text(i->root, digest);
     return json_pack(
         "{s:o, s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-        "s:f, s:s, s:b, s:I, s:I, s:b}",
+        "s:f, s:s, s:b, s:I, s:I, s:I, s:b}",
         "image", vf_json_text(m->image.path), "node", vf_json_text(m->label), "path",
         vf_json_text(p->path ? p->path : ""), "format", m->format, "group", vf_json_text(m->group),
         "virtual_size", (json_int_t)i->size, "block_size", (json_int_t)VF_BLOCK, "blocks",
@@ -254,7 +254,8 @@ static json_t *report_json(const struct migrate *m)
         (json_int_t)extra_of(&m->result), "wire_bytes_sent", (json_int_t)m->wire.sent,
         "wire_bytes_received", (json_int_t)m->wire.received, "seconds", m->seconds, "digest",
         digest, "verified", (int)p->verified, "copied_blocks", (json_int_t)p->copied_blocks,
-        "repaired_blocks", (json_int_t)p->repaired_blocks, "dry_run", (int)m->opts->dry_run);
+        "repaired_blocks", (json_int_t)p->repaired_blocks, "quoted_bytes",
+        (json_int_t)m->result.quoted_bytes, "dry_run", (int)m->opts->dry_run);
 }
 
 static void print_row(const char *what, uint64_t blocks, uint64_t all)

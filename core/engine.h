@@ -53,6 +53,7 @@ struct vf_send_result {
     struct vf_msg_counts counts; /* count_only; owned */
     uint64_t literal_sent;       /* blocks that travelled as literals, repairs included */
     uint64_t self_copied;        /* duplicate blocks replaced by a reference */
+    uint64_t quoted_bytes;       /* bytes of literals that were named instead of sent */
     uint64_t probes_sent;
     uint64_t literal_stream_bytes; /* after compression */
 };

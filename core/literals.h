@@ -1,14 +1,16 @@
 /* core/literals.h - the literal stream: the blocks that travel, packed together and compressed.
  *
- * The first byte says how the rest is coded: 0 plain, 1 one zstd frame (RFC 8878) with a long
- * window.  Inside is a sequence of records, all numbers LEB128 varints: 1 RUNS    batch, number of
- * runs, then for each run: gap, what, [back]; then the bytes of all literal runs, VF_BLOCK a block
- *             gap: blocks between the end of the run before (the start of the batch's range for the
- * first) and this one what: 2 * n + kind; kind 0: n literal blocks, kind 1: n blocks that equal
- * those `back` blocks earlier 2 SEAL    batch, 32 bytes: the strong digest of the batch
- * (core/tree.h); all its literals have been sent 3 FINISH  number of batches, 32 bytes: the root A
- * batch may have any number of RUNS, and further RUNS and one more SEAL after a repair was asked
- * for. The last block of an odd-sized image travels padded with zeros.
+ * transport/PROTOCOL.md, section 9, is normative.  In short: the first byte says how the rest is
+ * coded, 0 plain, 1 zstd frames (RFC 8878).  Inside is a sequence of records, all numbers LEB128
+ * varints:
+ *   1 RUNS     batch, runs, then the bytes of all literal runs.  A run is literal, or says that its
+ *              blocks equal earlier ones
+ *   2 SEAL     batch, its strong digest (core/tree.h): all its literals have been sent
+ *   3 FINISH   number of batches, root
+ *   4 QUOTING  as RUNS, with quotes (core/quote.h) between the runs and the bytes; the quoted bytes
+ *              are left out of these
+ * A batch may have any number of RUNS and QUOTING, and after a repair was asked for further RUNS
+ * and one more SEAL.  The last block of an odd-sized image travels padded with zeros.
  *
  * literals_pack.c and literals_unpack.c are the only files of the program that know zstd.
  *
@@ -22,6 +24,7 @@
 
 #include "core/block.h"
 #include "core/error.h"
+#include "core/quote.h"
 
 #define VF_RUNS_MAX     4096u /* runs in one record */
 #define VF_PIECE_BLOCKS 2048u /* literal blocks in one record */
@@ -49,10 +52,19 @@ struct vf_packer *vf_packer_new(const struct vf_pack_opts *opts, vf_pack_fn *fn,
                                 struct vf_error *err);
 void vf_packer_free(struct vf_packer *p);
 
-/* One RUNS record: runs ascending from the batch's range.first = base; data: the bytes of its
- * literal runs. */
-int vf_packer_runs(struct vf_packer *p, uint32_t batch, uint64_t base,
-                   const struct vf_lit_run *runs, size_t n, const uint8_t *data, size_t len,
+/* A record of runs. */
+struct vf_pack_runs {
+    uint32_t batch;
+    size_t n;                      /* 1..VF_RUNS_MAX */
+    const struct vf_lit_run *runs; /* ascending */
+    size_t nquotes;                /* 0..VF_QUOTES_MAX */
+    const struct vf_quote *quotes; /* ascending, each inside one literal run, of at least
+                                      VF_QUOTE_LEAST bytes that end before the first run */
+    const uint8_t *data;           /* the bytes of the literal runs that are not quoted */
+    size_t len;
+};
+/* base: first block of the batch's range.  Borrows *r. */
+int vf_packer_runs(struct vf_packer *p, uint64_t base, const struct vf_pack_runs *r,
                    struct vf_error *err) VF_MUST_CHECK;
 int vf_packer_seal(struct vf_packer *p, uint32_t batch, const uint8_t sha[VF_SHA_LEN],
                    struct vf_error *err) VF_MUST_CHECK;
@@ -74,6 +86,12 @@ struct vf_unpack_ops {
                 struct vf_error *err);
     /* n literal blocks for [first, first + n). */
     int (*blocks)(void *ctx, uint32_t batch, uint64_t first, size_t n, const uint8_t *data,
+                  struct vf_error *err);
+    /* The blocks of a run that equal those `back` blocks before, in their turn among the literals.
+     */
+    int (*again)(void *ctx, uint32_t batch, struct vf_run run, uint64_t back, struct vf_error *err);
+    /* Bytes [from, from + len) of the image, which end before the record's first run. */
+    int (*quoted)(void *ctx, uint32_t batch, uint64_t from, uint8_t *to, size_t len,
                   struct vf_error *err);
     int (*seal)(void *ctx, uint32_t batch, const uint8_t sha[VF_SHA_LEN], struct vf_error *err);
     int (*finish)(void *ctx, uint64_t batches, const uint8_t root[VF_SHA_LEN],

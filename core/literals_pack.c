@@ -156,29 +156,56 @@ static int adapt(struct vf_packer *p, size_t len, struct vf_error *err)
     return set(p, ZSTD_c_compressionLevel, p->adapt.level, err);
 }
 
-int vf_packer_runs(struct vf_packer *p, uint32_t batch, uint64_t base,
-                   const struct vf_lit_run *runs, size_t n, const uint8_t *data, size_t len,
+/* The head of a record: its runs. */
+static int put_runs(struct vf_buf *h, uint64_t base, const struct vf_pack_runs *r,
+                    struct vf_error *err)
+{
+    if (vf_buf_varint(h, r->nquotes ? REC_QUOTING : REC_RUNS, err) < 0 ||
+        vf_buf_varint(h, r->batch, err) < 0 || vf_buf_varint(h, r->n, err) < 0)
+        return -1;
+    for (size_t i = 0; i < r->n; i++) {
+        const struct vf_lit_run *l = &r->runs[i];
+
+        if (vf_buf_varint(h, l->run.first - base, err) < 0 ||
+            vf_buf_varint(h, 2 * l->run.n + (l->back != 0), err) < 0 ||
+            (l->back && vf_buf_varint(h, l->back, err) < 0))
+            return -1;
+        base = l->run.first + l->run.n;
+    }
+    return 0;
+}
+
+/* The quotes, each with the distance to the byte behind which all quoted bytes end. */
+static int put_quotes(struct vf_buf *h, const struct vf_pack_runs *r, struct vf_error *err)
+{
+    uint64_t at = 0, limit = r->runs[0].run.first * VF_BLOCK;
+
+    if (vf_buf_varint(h, r->nquotes, err) < 0)
+        return -1;
+    for (size_t i = 0; i < r->nquotes; i++) {
+        const struct vf_quote *q = &r->quotes[i];
+
+        if (vf_buf_varint(h, q->at - at, err) < 0 ||
+            vf_buf_varint(h, q->len - VF_QUOTE_LEAST, err) < 0 ||
+            vf_buf_varint(h, limit - q->from - q->len, err) < 0)
+            return -1;
+        at = q->at + q->len;
+    }
+    return 0;
+}
+
+int vf_packer_runs(struct vf_packer *p, uint64_t base, const struct vf_pack_runs *r,
                    struct vf_error *err)
 {
     struct vf_buf *h = &p->header;
 
     vf_buf_clear(h);
-    if (vf_buf_varint(h, REC_RUNS, err) < 0 || vf_buf_varint(h, batch, err) < 0 ||
-        vf_buf_varint(h, n, err) < 0)
+    if (put_runs(h, base, r, err) < 0 || (r->nquotes && put_quotes(h, r, err) < 0))
         return -1;
-    for (size_t i = 0; i < n; i++) {
-        const struct vf_run *r = &runs[i].run;
-
-        if (vf_buf_varint(h, r->first - base, err) < 0 ||
-            vf_buf_varint(h, 2 * r->n + (runs[i].back != 0), err) < 0 ||
-            (runs[i].back && vf_buf_varint(h, runs[i].back, err) < 0))
-            return -1;
-        base = r->first + r->n;
-    }
     if (code(p, h->data, h->len, ZSTD_e_continue, err) < 0 ||
-        (len && code(p, data, len, ZSTD_e_continue, err) < 0))
+        (r->len && code(p, r->data, r->len, ZSTD_e_continue, err) < 0))
         return -1;
-    return adapt(p, len, err);
+    return adapt(p, r->len, err);
 }
 
 static int short_record(struct vf_packer *p, uint64_t kind, uint64_t number, const uint8_t *sha,

@@ -10,8 +10,11 @@
 #include "core/checked.h"
 #include "core/literals_impl.h"
 
-#define OUT_LEN    (128u * 1024)
-#define HEADER_MAX (32u + VF_RUNS_MAX * 30u) /* varints of at most ten bytes, three to a run */
+#define OUT_LEN (128u * 1024)
+/* Varints of at most ten bytes, three to a run and three to a quote. */
+#define HEADER_MAX (42u + VF_RUNS_MAX * 30u + VF_QUOTES_MAX * 30u)
+#define BYTES_MAX  (VF_MAX_BLOCKS * VF_BLOCK)
+#define MIX_LEN    (128u * VF_BLOCK)
 
 struct vf_unpacker {
     const struct vf_unpack_ops *ops;
@@ -21,12 +24,16 @@ struct vf_unpacker {
     bool finished;      /* the last record has been seen */
     bool between;       /* a frame has ended and none has begun */
     struct vf_buf held; /* a record's head that is not complete */
-    size_t nruns, at;   /* runs whose bytes are coming; the one that is next */
+    size_t nruns, at;   /* runs in `found` whose bytes are coming; the one that is next */
     uint64_t done;      /* its blocks that have come */
     uint32_t batch;
-    struct vf_lit_run runs[VF_RUNS_MAX];
-    size_t part; /* bytes of a block that is not complete */
-    uint8_t block[VF_BLOCK];
+    size_t nfound;
+    struct vf_lit_run found[VF_RUNS_MAX];
+    uint64_t seq;      /* bytes of the record's literal blocks so far, quoted ones included */
+    size_t nquotes, q; /* quotes of the record; the one that is next, or in work */
+    struct vf_quote quotes[VF_QUOTES_MAX];
+    size_t mixed; /* bytes of blocks that are not complete, or that have quoted bytes */
+    uint8_t mix[MIX_LEN];
     uint8_t out[OUT_LEN];
 };
 
@@ -71,7 +78,7 @@ static int malformed(struct vf_error *err)
     return vf_error_set(err, VF_ERR_PROTOCOL, 0, "malformed literal stream");
 }
 
-/* Reads the runs of a RUNS record.  1: complete, 0: more bytes are needed, -1. */
+/* Reads runs.  1: complete, 0: more bytes are needed, -1. */
 static int parse_runs(struct vf_unpacker *u, struct vf_reader *r, struct vf_error *err)
 {
     uint64_t batch, n, pos, gap, what, back;
@@ -90,14 +97,60 @@ static int parse_runs(struct vf_unpacker *u, struct vf_reader *r, struct vf_erro
             pos > VF_MAX_BLOCKS || (what % 2 && (back == 0 || back > pos + gap)))
             return malformed(err);
         pos += gap;
-        u->runs[i] = (struct vf_lit_run){{pos, what / 2}, back};
+        u->found[i] = (struct vf_lit_run){{pos, what / 2}, back};
         pos += what / 2;
     }
     u->batch = (uint32_t)batch;
-    u->nruns = (size_t)n;
-    u->at = 0;
-    u->done = 0;
-    return u->ops->runs(u->ctx, u->batch, u->runs, u->nruns, err) < 0 ? -1 : 1;
+    u->nfound = (size_t)n;
+    return 1;
+}
+
+/* Reads the quotes that follow the runs in u->found.  1: complete, 0: more bytes are needed, -1. */
+static int parse_quotes(struct vf_unpacker *u, struct vf_reader *r, struct vf_error *err)
+{
+    uint64_t n, gap, len, dist, at = 0, limit = u->found[0].run.first * VF_BLOCK;
+    uint64_t run_end = 0; /* of the literal run that holds `at`, counted as `at` is */
+    size_t run = 0;       /* behind it */
+
+    if (!vf_reader_varint(r, &n))
+        return 0;
+    if (n == 0 || n > VF_QUOTES_MAX)
+        return malformed(err);
+    for (size_t i = 0; i < n; i++) {
+        if (!vf_reader_varint(r, &gap) || !vf_reader_varint(r, &len) || !vf_reader_varint(r, &dist))
+            return 0;
+        if (gap > BYTES_MAX || len > BYTES_MAX - VF_QUOTE_LEAST)
+            return malformed(err);
+        len += VF_QUOTE_LEAST;
+        at += gap;
+        while (at >= run_end && run < u->nfound) {
+            run_end += u->found[run].back ? 0 : u->found[run].run.n * VF_BLOCK;
+            run++;
+        }
+        if (at >= run_end || len > run_end - at || len > limit || dist > limit - len)
+            return malformed(err);
+        u->quotes[i] = (struct vf_quote){at, len, limit - len - dist};
+        at += len;
+    }
+    u->nquotes = (size_t)n;
+    return 1;
+}
+
+/* Reads the head of a record that brings blocks.  1: complete, 0: more bytes are needed, -1. */
+static int parse_blocks(struct vf_unpacker *u, struct vf_reader *r, bool quoting,
+                        struct vf_error *err)
+{
+    int rc = parse_runs(u, r, err);
+
+    u->nquotes = 0;
+    if (rc == 1 && quoting)
+        rc = parse_quotes(u, r, err);
+    if (rc < 1)
+        return rc;
+    u->nruns = u->nfound;
+    u->at = u->q = 0;
+    u->done = u->seq = 0;
+    return u->ops->runs(u->ctx, u->batch, u->found, u->nruns, err) < 0 ? -1 : 1;
 }
 
 /* Reads one record's head.  1: complete, 0: more bytes are needed, -1. */
@@ -110,8 +163,8 @@ static int parse_head(struct vf_unpacker *u, struct vf_reader *r, struct vf_erro
         return malformed(err);
     if (!vf_reader_varint(r, &kind))
         return 0;
-    if (kind == REC_RUNS)
-        return parse_runs(u, r, err);
+    if (kind == REC_RUNS || kind == REC_QUOTING)
+        return parse_blocks(u, r, kind == REC_QUOTING, err);
     if (kind != REC_SEAL && kind != REC_FINISH)
         return malformed(err);
     if (!vf_reader_varint(r, &number) || !vf_reader_copy(r, sha, sizeof sha))
@@ -124,39 +177,89 @@ static int parse_head(struct vf_unpacker *u, struct vf_reader *r, struct vf_erro
     return u->ops->finish(u->ctx, number, sha, err) < 0 ? -1 : 1;
 }
 
-/* Passes on what is there of the literal run whose turn it is, in whole blocks. */
-static int take_blocks(struct vf_unpacker *u, struct vf_reader *r, struct vf_error *err)
+/* n blocks of the literal run whose turn it is. */
+static int pass_on(struct vf_unpacker *u, size_t n, const uint8_t *data, struct vf_error *err)
 {
-    const struct vf_lit_run *run = &u->runs[u->at];
-    uint64_t first = run->run.first + u->done, left = run->run.n - u->done;
-    const uint8_t *p = u->block;
-    size_t n = 1;
+    uint64_t first = u->found[u->at].run.first + u->done;
 
-    if (u->part || vf_reader_left(r) < VF_BLOCK) {
-        size_t want = VF_BLOCK - u->part, have = vf_reader_left(r);
-
-        want = want < have ? want : have;
-        (void)vf_reader_copy(r, u->block + u->part, want); /* there are that many */
-        u->part += want;
-        if (u->part < VF_BLOCK)
-            return 0;
-        u->part = 0;
-    } else {
-        n = vf_reader_left(r) / VF_BLOCK;
-        n = n < left ? n : (size_t)left;
-        (void)vf_reader_bytes(r, n * VF_BLOCK, &p); /* there are that many */
-    }
     u->done += n;
-    return u->ops->blocks(u->ctx, u->batch, first, n, p, err);
+    return u->ops->blocks(u->ctx, u->batch, first, n, data, err);
 }
 
-/* Skips runs that bring no bytes, and the one that is complete. */
-static void next_run(struct vf_unpacker *u)
+/* Adds bytes to u->mix: quoted ones, or what is there of the others.  0: none are there, 1: some
+ * were added, -1. */
+static int mix(struct vf_unpacker *u, struct vf_reader *r, uint64_t left, uint64_t plain,
+               struct vf_error *err)
 {
-    while (u->at < u->nruns && (u->runs[u->at].back || u->done == u->runs[u->at].run.n)) {
-        u->at++;
-        u->done = 0;
+    size_t n = MIX_LEN - u->mixed;
+
+    n = n < left ? n : (size_t)left;
+    if (plain == 0) {
+        struct vf_quote *q = &u->quotes[u->q];
+
+        n = n < q->len ? n : (size_t)q->len;
+        if (u->ops->quoted(u->ctx, u->batch, q->from, u->mix + u->mixed, n, err) < 0)
+            return -1;
+        q->at += n;
+        q->from += n;
+        q->len -= n;
+        u->q += q->len == 0;
+    } else {
+        n = n < plain ? n : (size_t)plain;
+        n = n < vf_reader_left(r) ? n : vf_reader_left(r);
+        (void)vf_reader_copy(r, u->mix + u->mixed, n); /* there are that many */
     }
+    u->mixed += n;
+    u->seq += n;
+    return n != 0;
+}
+
+/* Passes on what can be of the literal run whose turn it is, in whole blocks.  As mix. */
+static int take_blocks(struct vf_unpacker *u, struct vf_reader *r, struct vf_error *err)
+{
+    uint64_t blocks = u->found[u->at].run.n - u->done, left = blocks * VF_BLOCK - u->mixed;
+    uint64_t plain = u->q < u->nquotes ? u->quotes[u->q].at - u->seq : UINT64_MAX;
+    int rc;
+
+    if (u->mixed == 0 && plain >= VF_BLOCK && vf_reader_left(r) >= VF_BLOCK) {
+        uint64_t n = vf_reader_left(r) / VF_BLOCK;
+        const uint8_t *p;
+
+        n = n < blocks ? n : blocks;
+        n = n < plain / VF_BLOCK ? n : plain / VF_BLOCK;
+        (void)vf_reader_bytes(r, (size_t)n * VF_BLOCK, &p); /* there are that many */
+        u->seq += n * VF_BLOCK;
+        return pass_on(u, (size_t)n, p, err) < 0 ? -1 : 1;
+    }
+    rc = mix(u, r, left, plain, err);
+    if (rc == 1 && (u->mixed == MIX_LEN || u->mixed == blocks * VF_BLOCK)) {
+        if (pass_on(u, u->mixed / VF_BLOCK, u->mix, err) < 0)
+            return -1;
+        u->mixed = 0;
+    }
+    return rc;
+}
+
+/* The record's runs, as far as their bytes have come.  1: the record is complete, 0: more bytes are
+ * needed, -1. */
+static int take_runs(struct vf_unpacker *u, struct vf_reader *r, struct vf_error *err)
+{
+    while (u->at < u->nruns) {
+        const struct vf_lit_run *l = &u->found[u->at];
+        int rc = 1;
+
+        if (l->back)
+            rc = u->ops->again(u->ctx, u->batch, l->run, l->back, err) < 0 ? -1 : 1;
+        else if (u->done < l->run.n)
+            rc = take_blocks(u, r, err);
+        if (rc < 1)
+            return rc;
+        if (l->back || u->done == l->run.n) {
+            u->at++;
+            u->done = 0;
+        }
+    }
+    return 1;
 }
 
 /* Takes plain bytes of the stream apart. */
@@ -170,9 +273,8 @@ static int take(struct vf_unpacker *u, const uint8_t *bytes, size_t len, struct 
         int rc;
 
         if (u->at < u->nruns) {
-            if (take_blocks(u, &r, err) < 0)
+            if (take_runs(u, &r, err) < 0)
                 return -1;
-            next_run(u);
             continue;
         }
         if (had) { /* parse again what was held back, and what has come since */
@@ -193,7 +295,8 @@ static int take(struct vf_unpacker *u, const uint8_t *bytes, size_t len, struct 
         }
         r.p += had ? (size_t)(head.p - u->held.data) - had : (size_t)(head.p - r.p);
         vf_buf_clear(&u->held);
-        next_run(u);
+        if (take_runs(u, &r, err) < 0) /* now: there may be no more bytes, and none needed */
+            return -1;
     }
     return 0;
 }

@@ -53,15 +53,14 @@ struct recv_batch *vf_receiver_batch(struct receiver *r, uint32_t id, struct vf_
 
 void vf_recv_batch_clear(struct receiver *r, struct recv_batch *b)
 {
-    size_t items =
-        (b->segs.len / sizeof(struct recv_seg)) + (b->written.len / sizeof(struct vf_run)) +
-        (b->selfs.len / sizeof(struct vf_lit_run)) + (b->copies.len / sizeof(struct recv_copy));
+    size_t items = (b->segs.len / sizeof(struct recv_seg)) +
+                   (b->written.len / sizeof(struct vf_run)) +
+                   (b->copies.len / sizeof(struct recv_copy));
 
     __atomic_sub_fetch(&r->open_items, items < r->open_items ? items : r->open_items,
                        __ATOMIC_RELAXED);
     vf_buf_free(&b->segs);
     vf_buf_free(&b->written);
-    vf_buf_free(&b->selfs);
     vf_buf_free(&b->copies);
     free(b->strong.run);
     free(b->strong.sha);
@@ -206,6 +205,7 @@ static int accept_offer(struct receiver *r, struct vf_error *err)
     r->blocks = vf_blocks_of(r->size);
     r->nimages = r->res ? r->res->ops->count(r->res) : 0;
     answer.accept.empty = r->nimages == 0;
+    answer.accept.quotes = r->part && vf_image_plain_fd(r->part) >= 0;
     r->donor = vf_calloc(r->nimages, sizeof *r->donor, err);
     if (r->donor)
         rc = r->st->ops->send(r->st, &answer, err);

@@ -43,7 +43,6 @@ struct recv_batch {
         segs; /* struct recv_seg, of known groups and of NODES of level 1, sorted when complete */
     /* written or to be written */
     struct vf_buf written;   /* struct vf_run: everything that is not zero */
-    struct vf_buf selfs;     /* struct vf_lit_run with back != 0 */
     struct vf_buf copies;    /* struct recv_copy, all that were asked for: to find who was wrong */
     size_t copying;          /* copies handed to the copy thread and not finished */
     unsigned seals;          /* seen so far */

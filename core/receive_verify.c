@@ -18,7 +18,6 @@ struct verify {
     struct vf_build *build;
     struct vf_sha *sha;
     struct vf_buf segs, md5; /* of the batch as it lies in the file */
-    uint8_t *buf;            /* VF_SEG_MAX blocks */
 };
 
 static const struct vf_node *nodes_of(const struct verify *v, size_t *ret_n)
@@ -50,29 +49,6 @@ static struct recv_batch *wait_batch(struct receiver *r, uint32_t id, unsigned s
     }
     pthread_mutex_unlock(&r->lock);
     return ok ? b : NULL;
-}
-
-/* Blocks that equal earlier ones of this image: these are in place by now. */
-static int copy_selfs(struct verify *v, struct recv_batch *b, struct vf_error *err)
-{
-    const struct vf_lit_run *s = (const void *)b->selfs.data;
-    struct vf_image *part = v->r->part;
-
-    for (size_t i = 0; i < b->selfs.len / sizeof *s; i++)
-        for (uint64_t at = 0, n; at < s[i].run.n; at += n) {
-            uint64_t to = s[i].run.first + at, left = s[i].run.n - at, len;
-
-            n = left < VF_SEG_MAX ? left : VF_SEG_MAX;
-            n = n < s[i].back ? n : s[i].back; /* a run may repeat itself */
-            len = n * VF_BLOCK;
-            if (to * VF_BLOCK + len > part->size)
-                len = part->size - to * VF_BLOCK;
-            if (vf_image_read(part, v->buf, (size_t)len, (to - s[i].back) * VF_BLOCK, err) < 0 ||
-                vf_image_write(part, v->buf, (size_t)len, to * VF_BLOCK, err) < 0)
-                return -1;
-        }
-    vf_buf_clear(&b->selfs); /* a repair must not be overwritten by them */
-    return 0;
 }
 
 static int by_first(const void *a, const void *b)
@@ -258,8 +234,6 @@ static int finish_batch(struct verify *v, struct recv_batch *b, struct vf_error 
     size_t n;
     int rc;
 
-    if (copy_selfs(v, b, err) < 0)
-        return -1;
     if (r->leftover >= 0 &&
         clear_between(r->part, b->range, (struct vf_run *)(void *)b->written.data,
                       b->written.len / sizeof(struct vf_run), err) < 0)
@@ -345,15 +319,13 @@ void *vf_receiver_verify(void *arg)
 
     pthread_setname_np(pthread_self(), "vf-verify");
     v.sha = vf_sha_new(&err);
-    v.buf = v.sha ? vf_calloc(VF_SEG_MAX, VF_BLOCK, &err) : NULL;
-    v.build = v.buf ? vf_build_new(r->size, r->sink, NULL, NULL, &err) : NULL;
+    v.build = v.sha ? vf_build_new(r->size, r->sink, NULL, NULL, &err) : NULL;
     if (v.build)
         rc = run(&v, &err);
     vf_build_free(v.build);
     vf_sha_free(v.sha);
     vf_buf_free(&v.segs);
     vf_buf_free(&v.md5);
-    free(v.buf);
     if (rc < 0)
         vf_receiver_fail(r, &err);
     return NULL;

@@ -24,9 +24,44 @@ static int write_blocks(struct receiver *r, uint64_t first, size_t n, const uint
     return vf_image_write(r->part, data, len, off, err);
 }
 
+/* What the decode thread works with. */
+struct decode {
+    struct receiver *r;
+    uint32_t safe;  /* batches before it have all their copies */
+    uint64_t below; /* as do the blocks before this one */
+    uint8_t *buf;   /* VF_SEG_MAX blocks */
+};
+
+/* Waits until what is copied from resident images into blocks before `end` is there.  `end` is not
+ * beyond batch, whose copies, and those of all before it, have been ordered. */
+static int wait_copies(struct decode *d, uint32_t batch, uint64_t end, struct vf_error *err)
+{
+    struct receiver *r = d->r;
+    bool ok;
+
+    if (end <= d->below)
+        return 0;
+    pthread_mutex_lock(&r->lock);
+    for (;;) {
+        d->safe = d->safe > r->done ? d->safe : r->done;
+        while (d->safe <= batch && d->safe < r->announced &&
+               r->batch[d->safe % VF_BATCHES_OPEN].copying == 0)
+            d->safe++;
+        d->below =
+            d->safe < r->announced ? r->batch[d->safe % VF_BATCHES_OPEN].range.first : r->range_end;
+        ok = end <= d->below;
+        if (ok || r->failed)
+            break;
+        pthread_cond_wait(&r->moved, &r->lock);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return ok ? 0 : vf_error_set(err, VF_ERR_CANCELLED, 0, "given up");
+}
+
 static bool on_base(void *ctx, uint32_t batch, uint64_t *ret_first)
 {
-    struct recv_batch *b = vf_receiver_batch(ctx, batch, NULL);
+    const struct decode *d = ctx;
+    struct recv_batch *b = vf_receiver_batch(d->r, batch, NULL);
 
     if (b)
         *ret_first = b->range.first;
@@ -36,7 +71,7 @@ static bool on_base(void *ctx, uint32_t batch, uint64_t *ret_first)
 static int on_runs(void *ctx, uint32_t batch, const struct vf_lit_run *runs, size_t n,
                    struct vf_error *err)
 {
-    struct receiver *r = ctx;
+    struct receiver *r = ((struct decode *)ctx)->r;
     struct recv_batch *b = vf_receiver_batch(r, batch, err);
     int rc = 0;
 
@@ -49,8 +84,7 @@ static int on_runs(void *ctx, uint32_t batch, const struct vf_lit_run *runs, siz
         if (run->first < b->range.first || run->first - b->range.first > b->range.n ||
             run->n > b->range.n - (run->first - b->range.first))
             rc = vf_error_set(err, VF_ERR_PROTOCOL, 0, "literals outside batch %u", batch);
-        else if (vf_buf_add(&b->written, run, sizeof *run, err) < 0 ||
-                 (runs[i].back && vf_buf_add(&b->selfs, &runs[i], sizeof runs[i], err) < 0))
+        else if (vf_buf_add(&b->written, run, sizeof *run, err) < 0)
             rc = -1;
     }
     pthread_mutex_unlock(&r->lock);
@@ -61,12 +95,46 @@ static int on_blocks(void *ctx, uint32_t batch, uint64_t first, size_t n, const 
                      struct vf_error *err)
 {
     (void)batch;
-    return write_blocks(ctx, first, n, data, err);
+    return write_blocks(((struct decode *)ctx)->r, first, n, data, err);
+}
+
+/* Blocks that equal earlier ones of this image. */
+static int on_again(void *ctx, uint32_t batch, struct vf_run run, uint64_t back,
+                    struct vf_error *err)
+{
+    struct decode *d = ctx;
+    struct vf_image *part = d->r->part;
+
+    if (wait_copies(d, batch, run.first, err) < 0)
+        return -1;
+    for (uint64_t at = 0, n; at < run.n; at += n) {
+        uint64_t to = run.first + at, left = run.n - at, len;
+
+        n = left < VF_SEG_MAX ? left : VF_SEG_MAX;
+        n = n < back ? n : back; /* a run may repeat itself */
+        len = n * VF_BLOCK;
+        if (to * VF_BLOCK + len > part->size)
+            len = part->size - to * VF_BLOCK;
+        if (vf_image_read(part, d->buf, (size_t)len, (to - back) * VF_BLOCK, err) < 0 ||
+            vf_image_write(part, d->buf, (size_t)len, to * VF_BLOCK, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int on_quoted(void *ctx, uint32_t batch, uint64_t from, uint8_t *to, size_t len,
+                     struct vf_error *err)
+{
+    struct decode *d = ctx;
+
+    if (wait_copies(d, batch, vf_blocks_of(from + len), err) < 0)
+        return -1;
+    return vf_image_read(d->r->part, to, len, from, err);
 }
 
 static int on_seal(void *ctx, uint32_t batch, const uint8_t sha[VF_SHA_LEN], struct vf_error *err)
 {
-    struct receiver *r = ctx;
+    struct receiver *r = ((struct decode *)ctx)->r;
     struct recv_batch *b = vf_receiver_batch(r, batch, err);
 
     if (!b)
@@ -82,7 +150,7 @@ static int on_seal(void *ctx, uint32_t batch, const uint8_t sha[VF_SHA_LEN], str
 static int on_finish(void *ctx, uint64_t batches, const uint8_t root[VF_SHA_LEN],
                      struct vf_error *err)
 {
-    struct receiver *r = ctx;
+    struct receiver *r = ((struct decode *)ctx)->r;
 
     (void)err;
     pthread_mutex_lock(&r->lock);
@@ -114,16 +182,19 @@ static bool next_data(struct receiver *r)
 
 void *vf_receiver_decode(void *arg)
 {
-    static const struct vf_unpack_ops ops = {on_base, on_runs, on_blocks, on_seal, on_finish};
+    static const struct vf_unpack_ops ops = {on_base,   on_runs, on_blocks, on_again,
+                                             on_quoted, on_seal, on_finish};
     struct receiver *r = arg;
     struct vf_error err = VF_ERROR_INIT;
-    struct vf_unpacker *u = vf_unpacker_new(VF_WINDOW_LOG_MAX, &ops, r, &err);
+    struct decode d = {.r = r, .buf = vf_calloc(VF_SEG_MAX, VF_BLOCK, &err)};
+    struct vf_unpacker *u = d.buf ? vf_unpacker_new(VF_WINDOW_LOG_MAX, &ops, &d, &err) : NULL;
     int rc = u ? 0 : -1;
 
     pthread_setname_np(pthread_self(), "vf-decode");
     while (rc == 0 && next_data(r))
         rc = vf_unpacker_feed(u, r->data[1].data, r->data[1].len, &err);
     vf_unpacker_free(u);
+    free(d.buf);
     if (rc < 0)
         vf_receiver_fail(r, &err);
     return NULL;

@@ -136,9 +136,10 @@ static int offer(struct sender *s, struct vf_error *err)
     vf_msg_free(&m);
     if (rc < 0 || s->st->ops->recv(s->st, &answer, err) < 0)
         return -1;
-    if (answer.type == VF_MSG_ACCEPT)
+    if (answer.type == VF_MSG_ACCEPT) {
         s->walk = !answer.accept.empty;
-    else
+        s->quotes = answer.accept.quotes;
+    } else
         rc = vf_error_set(err, VF_ERR_PROTOCOL, 0, "the far end answered an offer with message %d",
                           (int)answer.type);
     vf_msg_free(&answer);

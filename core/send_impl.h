@@ -19,6 +19,7 @@
 /* Bytes for finding duplicate blocks; a live scan needs memory for its map as well. */
 #define SEND_REPEATS      (UINT64_C(64) << 20)
 #define SEND_REPEATS_LIVE (UINT64_C(32) << 20)
+#define SEND_QUOTES       (UINT64_C(64) << 20)
 
 #define SEND_INBOX (8u * VF_BATCHES_OPEN) /* an honest receiver has fewer answers to give */
 
@@ -42,7 +43,8 @@ struct sender {
     struct vf_map_sink *sink;
     const struct vf_send_opts *opts;
     struct vf_send_result *ret;
-    bool walk; /* the receiver holds something: ask before sending */
+    bool walk;   /* the receiver holds something: ask before sending */
+    bool quotes; /* the receiver takes them */
     uint64_t blocks;
 
     pthread_mutex_t lock; /* guards all below */

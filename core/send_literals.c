@@ -16,13 +16,17 @@ struct piece {
     struct sender *s;
     struct vf_packer *packer;
     struct vf_repeats *repeats;
+    struct vf_quoter *quoter; /* NULL: nothing is quoted */
+    struct vf_buf quotes;     /* struct vf_quote, of the record */
     enum vf_md5_way way;
     uint32_t batch;
+    bool repair;   /* of what the batch brought already */
     uint64_t base; /* first block of its range: gaps count from there */
     size_t nruns, nblocks;
     struct vf_lit_run runs[VF_RUNS_MAX];
     uint8_t (*md5)[VF_MD5_LEN]; /* VF_PIECE_BLOCKS, as read */
     uint8_t *data;              /* VF_PIECE_BLOCKS blocks */
+    uint8_t *known;             /* VF_SEG_MAX blocks */
 };
 
 static int send_data(void *ctx, const uint8_t *bytes, size_t len, struct vf_error *err)
@@ -36,14 +40,55 @@ static int send_data(void *ctx, const uint8_t *bytes, size_t len, struct vf_erro
     return s->st->ops->send(s->st, &m, err);
 }
 
+/* Finds what the piece's literals quote, and takes it out of p->data.  *ret_len: bytes left. */
+static int quote(struct piece *p, size_t *ret_len, struct vf_error *err)
+{
+    const struct vf_quote *q;
+    uint64_t at = 0;
+    size_t n, len = 0;
+
+    vf_buf_clear(&p->quotes);
+    for (size_t i = 0; p->quoter && !p->repair && i < p->nruns; i++) {
+        const struct vf_run *r = &p->runs[i].run;
+
+        if (p->runs[i].back)
+            continue;
+        if (vf_quoter_find(p->quoter, p->runs[0].run.first, r->first, (size_t)r->n, p->data + at,
+                           at, &p->quotes, err) < 0)
+            return -1;
+        at += r->n * VF_BLOCK;
+    }
+    if (p->quoter)
+        vf_quoter_commit(p->quoter);
+    q = (const void *)p->quotes.data;
+    n = p->quotes.len / sizeof *q;
+    at = 0;
+    for (size_t i = 0; i <= n; i++) {
+        uint64_t end = i < n ? q[i].at : p->nblocks * VF_BLOCK;
+
+        if (len != at)
+            memmove(p->data + len, p->data + at, (size_t)(end - at));
+        len += (size_t)(end - at);
+        at = i < n ? q[i].at + q[i].len : end;
+    }
+    p->s->ret->quoted_bytes += p->nblocks * VF_BLOCK - len;
+    *ret_len = len;
+    return 0;
+}
+
 static int flush_piece(struct piece *p, struct vf_error *err)
 {
     struct sender *s = p->s;
+    struct vf_pack_runs record = {
+        .batch = p->batch, .n = p->nruns, .runs = p->runs, .data = p->data};
 
     if (p->nruns == 0)
         return 0;
-    if (vf_packer_runs(p->packer, p->batch, p->base, p->runs, p->nruns, p->data,
-                       p->nblocks * VF_BLOCK, err) < 0)
+    if (quote(p, &record.len, err) < 0)
+        return -1;
+    record.quotes = (const void *)p->quotes.data;
+    record.nquotes = p->quotes.len / sizeof *record.quotes;
+    if (vf_packer_runs(p->packer, p->base, &record, err) < 0)
         return -1;
     pthread_mutex_lock(&s->lock);
     s->ret->literal_sent += p->nblocks;
@@ -66,13 +111,10 @@ static void add_block(struct piece *p, uint64_t block, uint64_t back)
         p->runs[p->nruns++] = (struct vf_lit_run){{block, 1}, back};
 }
 
-/* Reads n blocks from `first` on behind what the piece holds, and makes sure that they are what was
- * indexed. */
-static int read_blocks(struct piece *p, uint64_t first, size_t n, const uint8_t (*md5)[VF_MD5_LEN],
+/* Reads n blocks from `first` on to `to`, the last one padded with zeros. */
+static int read_padded(struct vf_image *im, uint64_t first, size_t n, uint8_t *to,
                        struct vf_error *err)
 {
-    struct vf_image *im = p->s->image;
-    uint8_t *to = p->data + p->nblocks * VF_BLOCK;
     uint64_t off = first * VF_BLOCK;
     size_t len = n * VF_BLOCK;
 
@@ -80,13 +122,36 @@ static int read_blocks(struct piece *p, uint64_t first, size_t n, const uint8_t 
         memset(to + (im->size - off), 0, (size_t)(off + len - im->size));
         len = (size_t)(im->size - off);
     }
-    if (vf_image_read(im, to, len, off, err) < 0)
+    return vf_image_read(im, to, len, off, err);
+}
+
+/* Reads n blocks from `first` on behind what the piece holds, and makes sure that they are what was
+ * indexed. */
+static int read_blocks(struct piece *p, uint64_t first, size_t n, const uint8_t (*md5)[VF_MD5_LEN],
+                       struct vf_error *err)
+{
+    uint8_t *to = p->data + p->nblocks * VF_BLOCK;
+
+    if (read_padded(p->s->image, first, n, to, err) < 0)
         return -1;
     vf_md5_blocks(p->way, to, n, p->md5);
     if (md5 && memcmp(p->md5, md5, n * VF_MD5_LEN) != 0)
         return vf_error_set(err, VF_ERR_CHANGED, 0,
                             "the image changed while it was sent (near byte %llu); run it again",
-                            (unsigned long long)off);
+                            (unsigned long long)(first * VF_BLOCK));
+    return 0;
+}
+
+/* n blocks that the receiver has: later blocks may equal or quote them. */
+static int note_run(struct piece *p, uint64_t first, size_t n, const uint8_t (*md5)[VF_MD5_LEN],
+                    struct vf_error *err)
+{
+    vf_repeats_add(p->repeats, md5, first, n);
+    if (!p->quoter || !vf_quoter_wants(p->quoter, n))
+        return 0;
+    if (read_padded(p->s->image, first, n, p->known, err) < 0)
+        return -1;
+    vf_quoter_note(p->quoter, first, n, p->known);
     return 0;
 }
 
@@ -120,11 +185,10 @@ static int add_run(struct piece *p, uint64_t first, size_t n, const uint8_t (*md
 static bool digests_wanted(const struct piece *p, const struct send_slot *slot)
 {
     return slot->b->ndata &&
-           (!vf_repeats_full(p->repeats) || memchr(slot->need, 1, slot->b->ndata));
+           (!vf_repeats_full(p->repeats) || p->quoter || memchr(slot->need, 1, slot->b->ndata));
 }
 
-/* All blocks of the batch that have to travel; those that do not are remembered, as later blocks
- * may equal them. */
+/* All blocks of the batch that have to travel; those that do not are remembered. */
 static int send_needed(struct piece *p, struct send_slot *slot, struct vf_error *err)
 {
     struct vf_batch *b = slot->b;
@@ -142,9 +206,8 @@ static int send_needed(struct piece *p, struct send_slot *slot, struct vf_error 
 
             for (n = 1; k + n < g->span && slot->need[at + k + n] == need; n++)
                 ;
-            if (!need)
-                vf_repeats_add(p->repeats, md5, g->first + k, n);
-            else if (add_run(p, g->first + k, n, md5, err) < 0)
+            if ((need ? add_run(p, g->first + k, n, md5, err)
+                      : note_run(p, g->first + k, n, md5, err)) < 0)
                 return -1;
         }
     }
@@ -183,6 +246,7 @@ static int send_batch(struct piece *p, struct vf_sha *sha, struct send_slot *slo
 
     p->batch = id;
     p->base = b->range.first;
+    p->repair = !slot->need;
     if ((slot->need ? send_needed(p, slot, err) : send_repairs(p, slot, err)) < 0 ||
         flush_piece(p, err) < 0 ||
         vf_batch_digest(sha, b->range, b->segs, b->nsegs, digest, err) < 0)
@@ -282,8 +346,14 @@ void *vf_sender_literals(void *arg)
         p->repeats = vf_repeats_new(expected(s), s->map ? SEND_REPEATS : SEND_REPEATS_LIVE, &err);
         p->md5 = vf_calloc(VF_PIECE_BLOCKS, VF_MD5_LEN, &err);
         p->data = vf_calloc(VF_PIECE_BLOCKS, VF_BLOCK, &err);
-        if (p->packer && p->repeats && p->md5 && p->data)
+        p->known = vf_calloc(VF_SEG_MAX, VF_BLOCK, &err);
+        if (s->quotes)
+            p->quoter = vf_quoter_new(s->image, SEND_QUOTES, &err);
+        if (p->packer && p->repeats && p->md5 && p->data && p->known && (p->quoter || !s->quotes))
             rc = run(p, &err);
+        vf_quoter_free(p->quoter);
+        vf_buf_free(&p->quotes);
+        free(p->known);
         vf_packer_free(p->packer);
         vf_repeats_free(p->repeats);
         free(p->md5);

@@ -129,6 +129,7 @@ struct vf_msg_accept {
     bool empty;             /* no resident image: send literals, no NODES */
     char *path;             /* final path */
     uint64_t reused_blocks; /* non-zero blocks found in an earlier, unfinished try */
+    bool quotes;            /* literals may quote earlier content (core/quote.h) */
 };
 struct vf_msg_batch { /* batches are numbered from 0 and cover the image without gaps, in order */
     uint32_t batch;

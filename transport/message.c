@@ -109,7 +109,7 @@ static void put_offer(struct out *o, const struct vf_msg_offer *m)
 
 static void put_accept(struct out *o, const struct vf_msg_accept *m)
 {
-    put_u8(o, m->empty);
+    put_u8(o, (uint8_t)(m->empty | m->quotes << 1));
     put_num(o, m->reused_blocks);
     put_text(o, m->path);
 }

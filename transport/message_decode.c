@@ -189,8 +189,15 @@ static bool get_offer(struct in *in, struct vf_msg_offer *m)
 
 static bool get_accept(struct in *in, struct vf_msg_accept *m)
 {
-    return get_bool(in, &m->empty) && get_num(in, VF_MAX_BLOCKS, &m->reused_blocks) &&
-           get_text(in, VF_MAX_TEXT, &m->path);
+    uint8_t flags;
+
+    if (!get_u8(in, &flags))
+        return false;
+    if (flags > 3)
+        return fail(in, "unknown flags");
+    m->empty = flags & 1;
+    m->quotes = flags >> 1;
+    return get_num(in, VF_MAX_BLOCKS, &m->reused_blocks) && get_text(in, VF_MAX_TEXT, &m->path);
 }
 
 static bool get_batch(struct in *in, struct vf_msg_batch *m)

@@ -37,6 +37,22 @@ static int blocks(void *ctx, uint32_t batch, uint64_t first, size_t n, const uin
         image[(first + i) % 64] ^= data[i * VF_BLOCK]; /* reads every block */
     return 0;
 }
+static int again(void *ctx, uint32_t batch, struct vf_run run, uint64_t back, struct vf_error *err)
+{
+    (void)ctx, (void)err;
+    if (back == 0 || back > run.first || run.first < batch * 4096u)
+        __builtin_trap();
+    return 0;
+}
+static int quoted(void *ctx, uint32_t batch, uint64_t from, uint8_t *to, size_t len,
+                  struct vf_error *err)
+{
+    (void)ctx, (void)err;
+    if (len == 0 || from + len > (batch + 1) * 4096u * (uint64_t)VF_BLOCK)
+        __builtin_trap();
+    memset(to, (int)from, len);
+    return 0;
+}
 static int seal(void *ctx, uint32_t batch, const uint8_t sha[VF_SHA_LEN], struct vf_error *err)
 {
     (void)ctx, (void)batch, (void)sha, (void)err;
@@ -50,7 +66,7 @@ static int finish(void *ctx, uint64_t batches, const uint8_t root[VF_SHA_LEN], s
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    static const struct vf_unpack_ops ops = {base, runs, blocks, seal, finish};
+    static const struct vf_unpack_ops ops = {base, runs, blocks, again, quoted, seal, finish};
     uint8_t image[64] = {0};
     struct vf_unpacker *u = vf_unpacker_new(20, &ops, image, NULL);
     size_t piece = len ? data[len - 1] + 1u : 1;

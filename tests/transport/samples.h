@@ -221,6 +221,7 @@ static inline struct vf_msg sample_msg(enum vf_msg_type type, uint64_t seed, siz
         break;
     case VF_MSG_ACCEPT:
         m.accept.empty = rng_below(&r, 2);
+        m.accept.quotes = rng_below(&r, 2);
         m.accept.reused_blocks = rng_num(&r, VF_MAX_BLOCKS);
         m.accept.path = rng_text(&r, 0, VF_MAX_TEXT);
         break;
@@ -421,6 +422,7 @@ static inline void check_same_msg(const struct vf_msg *a, const struct vf_msg *b
         break;
     case VF_MSG_ACCEPT:
         CHECK(a->accept.empty == b->accept.empty);
+        CHECK(a->accept.quotes == b->accept.quotes);
         CHECK_EQ_U64(a->accept.reused_blocks, b->accept.reused_blocks);
         CHECK_STR(a->accept.path, b->accept.path);
         break;

@@ -68,7 +68,8 @@ TEST(limits_offer)
     refused(VF_MSG_OFFER, "01 01 00 00 03612f62 00", "not that of a file");
     refused(VF_MSG_OFFER, "01 01 00 00 020a61 00", "control");
     refused(VF_MSG_OFFER, "01 01 00 00 8002", "too large");
-    refused(VF_MSG_ACCEPT, "02 00 00", "neither");
+    taken(VF_MSG_ACCEPT, "03 00 00");
+    refused(VF_MSG_ACCEPT, "04 00 00", "flags");
     refused(VF_MSG_ACCEPT, "00 818080808020 00", "too large");
 }
 
