@@ -8,7 +8,6 @@
 #include "cmd/cmd.h"
 #include "cmd/dest.h"
 #include "cmd/estimate.h"
-#include "cmd/memory.h"
 #include "cmd/origin.h"
 #include "cmd/marker.h"
 #include "cmd/progress.h"
@@ -17,6 +16,7 @@
 #include "cmd/soft_sink.h"
 #include "cmd/storedir.h"
 #include "cmd/vm.h"
+#include "core/budget.h"
 #include "core/checked.h"
 #include "core/fdio.h"
 #include "formats/writer.h"
@@ -29,6 +29,7 @@ struct migrate_opts {
     const char *to, *as, *to_format, *group, *compress, *streams, *limit_file;
     struct vf_opt_list nodes;
     uint64_t limit_rate; /* bytes per second, 0: none */
+    uint64_t memory;     /* bytes, 0: as the settings say */
     bool dry_run, replace;
 };
 
@@ -51,6 +52,8 @@ static const struct vf_opt migrate_table[] = {
      VF_RATE_MIN, VF_RATE_MAX, NULL},
     {"limit-rate-file", 0, VF_OPT_TEXT, FIELD(limit_file), "FILE",
      "the same, read from a file, also while it runs", 0, 0, NULL},
+    {"memory", 0, VF_OPT_SIZE, FIELD(memory), "BYTES", "memory of this side at most, from 128Mi on",
+     VF_MEMORY_LEAST, VF_MEMORY_MOST, NULL},
     {"streams", 0, VF_OPT_TEXT, FIELD(streams), "N", "connections at most; auto, or 1 to 64", 0, 0,
      NULL},
     VF_REACH_OPTS(struct migrate_opts, reach),
@@ -375,7 +378,7 @@ static int send_over(struct migrate *m, struct vf_peer *peer, struct vf_error *e
                                 .cluster_size = same ? m->image.desc.cluster_size : 0,
                                 .replace = m->opts->replace,
                                 .level = m->level,
-                                .window_log = vf_memory_window(m->store->set.memory),
+                                .memory = m->opts->memory ? m->opts->memory : m->store->set.memory,
                                 .progress = progress ? vf_progress_tick : NULL,
                                 .progress_ctx = progress,
                                 .stop = m->cli->stop};

@@ -12,11 +12,11 @@
 #include "cmd/guest_serve.h"
 #include "cmd/guest_starter.h"
 #include "cmd/marker.h"
-#include "cmd/memory.h"
 #include "cmd/report.h"
 #include "cmd/sandbox.h"
 #include "cmd/stopper.h"
 #include "cmd/storedir.h"
+#include "core/budget.h"
 #include "core/checked.h"
 #include "core/engine.h"
 #include "core/fdio.h"
@@ -163,7 +163,7 @@ static int welcome(struct server *s, struct vf_error *err)
 {
     char host[HOST_MAX] = "", program[] = "vmferry " VF_VERSION;
     struct tally t = {s->hello.group, 0, 0};
-    struct vf_msg_welcome w = {.window_log = (uint8_t)vf_memory_window(s->store->set.memory),
+    struct vf_msg_welcome w = {.window_log = (uint8_t)vf_budget_receiver(s->store->set.memory),
                                .free_bytes = vf_dest_free_bytes(s->images_fd),
                                .program = program,
                                .node = host,
@@ -197,7 +197,8 @@ static int receive(struct server *s, struct vf_error *err)
     if (!dest)
         return -1;
     marker = vf_marker_set(s->store->fd);
-    rc = vf_receive(s->stream, s->hello.purpose, dest, err);
+    rc = vf_receive(s->stream, s->hello.purpose, vf_budget_receiver(s->store->set.memory), dest,
+                    err);
     vf_close_fd(&marker);
     vf_dest_free(dest, rc < 0 ? err : NULL);
     return rc;

@@ -7,6 +7,7 @@
 #include <ini.h>
 
 #include "core/block.h"
+#include "core/budget.h"
 #include "core/checked.h"
 
 /* libinih cuts lines silently that are longer than its buffer of 200 bytes. */
@@ -128,8 +129,7 @@ static int set_one(struct vf_settings *set, const char *section, const char *nam
                                  &set->max_image_size, err);
     } else if (strcmp(section, "transfer") == 0) {
         if (strcmp(name, "memory") == 0)
-            return vf_parse_size(value, name, UINT64_C(1) << 20, UINT64_C(1) << 40, &set->memory,
-                                 err);
+            return vf_parse_size(value, name, VF_MEMORY_LEAST, VF_MEMORY_MOST, &set->memory, err);
     } else if (strcmp(section, "indexd") == 0) {
         return vf_indexd_settings_set(&set->indexd, name, value, err);
     } else if (strcmp(section, "qmp") == 0) {

@@ -39,7 +39,7 @@ struct vf_send_opts {
     bool replace;
     bool count_only;     /* dry run: vf_send_result.counts is filled, nothing is written there */
     int level;           /* zstd level 1..19, 0: store, -1: chosen by the engine */
-    unsigned window_log; /* zstd window 2^n bytes, 0: default 27, limited by the receiver's */
+    uint64_t memory; /* bytes for the process, 0: default (core/budget.h) */
     unsigned workers;    /* hash workers of a live scan, 0: number of CPUs */
     vf_progress_fn *progress; /* may be NULL */
     void *progress_ctx;
@@ -97,10 +97,11 @@ struct vf_dest {
     const struct vf_dest_ops *ops;
 };
 
-/* The receiver's half, from OFFER to RESULT or COUNTS.  On an error the peer has been told (FAIL)
+/* The receiver's half, from OFFER to RESULT or COUNTS.  window_log: that of WELCOME; a source that
+ * uses a larger window is refused.  On an error the peer has been told (FAIL)
  * where the link still works; the caller decides what becomes of the part.  0 or -1. */
-int vf_receive(struct vf_stream *st, enum vf_purpose purpose, struct vf_dest *dest,
-               struct vf_error *err) VF_MUST_CHECK;
+int vf_receive(struct vf_stream *st, enum vf_purpose purpose, unsigned window_log,
+               struct vf_dest *dest, struct vf_error *err) VF_MUST_CHECK;
 
 /* Builds the map of an image into sink (taken, committed or aborted); ret_info may be NULL.  `index
  * add` is this. */

@@ -10,7 +10,9 @@
 #include "core/checked.h"
 #include "core/literals_impl.h"
 
-#define OUT_LEN (128u * 1024)
+#define OUT_LEN       (128u * 1024)
+#define LDM_TABLE_LOG 20
+#define LDM_RATE_LOG  7 /* of zstd: one place in 128 */
 
 struct vf_packer {
     ZSTD_CCtx *cctx; /* NULL: plain */
@@ -52,6 +54,10 @@ static int set_up(struct vf_packer *p, const struct vf_pack_opts *o, struct vf_e
     if (set(p, ZSTD_c_compressionLevel, level, err) < 0 ||
         set(p, ZSTD_c_windowLog, (int)o->window_log, err) < 0 ||
         set(p, ZSTD_c_enableLongDistanceMatching, o->window_log >= 22, err) < 0)
+        return -1;
+    /* Its table, 8 bytes an entry, would grow with the window; quotes reach further for less. */
+    if (o->window_log >= LDM_TABLE_LOG + LDM_RATE_LOG &&
+        set(p, ZSTD_c_ldmHashLog, LDM_TABLE_LOG, err) < 0)
         return -1;
     return set(p, ZSTD_c_contentSizeFlag, 0, err);
 }

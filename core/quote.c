@@ -26,7 +26,7 @@
 #define READ_ON      832u
 #define READ_MORE    16384u
 #define AHEAD        8u                  /* samples whose buckets are on their way from memory */
-#define NOTED_FIRST  (INT64_C(64) << 20) /* bytes that are noted before there is a judgement */
+#define NOTED_FIRST  (INT64_C(512) << 20) /* bytes that are noted before there is a judgement */
 #define NOTED_WORTH  64                  /* bytes noted for each that was quoted */
 #define NOTED_SAMPLE 16 /* then one stretch in so many, to see whether that changed */
 

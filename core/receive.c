@@ -223,8 +223,8 @@ static int start_count(struct receiver *r, struct vf_error *err)
     return r->prints ? 0 : -1;
 }
 
-int vf_receive(struct vf_stream *st, enum vf_purpose purpose, struct vf_dest *dest,
-               struct vf_error *err)
+int vf_receive(struct vf_stream *st, enum vf_purpose purpose, unsigned window_log,
+               struct vf_dest *dest, struct vf_error *err)
 {
     struct receiver *r = vf_calloc(1, sizeof *r, err);
     struct vf_error e = VF_ERROR_INIT;
@@ -234,6 +234,7 @@ int vf_receive(struct vf_stream *st, enum vf_purpose purpose, struct vf_dest *de
         return -1;
     r->st = st;
     r->purpose = purpose;
+    r->window_log = window_log;
     r->dest = dest;
     r->leftover = -1;
     pthread_mutex_init(&r->lock, NULL);

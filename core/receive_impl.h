@@ -67,6 +67,7 @@ struct receiver {
     struct vf_stream *st;
     struct vf_dest *dest;
     enum vf_purpose purpose;
+    unsigned window_log; /* the largest that is decoded */
     uint64_t size, blocks;
     struct vf_image *part;
     struct vf_residents *res;

@@ -187,7 +187,7 @@ void *vf_receiver_decode(void *arg)
     struct receiver *r = arg;
     struct vf_error err = VF_ERROR_INIT;
     struct decode d = {.r = r, .buf = vf_calloc(VF_SEG_MAX, VF_BLOCK, &err)};
-    struct vf_unpacker *u = d.buf ? vf_unpacker_new(VF_WINDOW_LOG_MAX, &ops, &d, &err) : NULL;
+    struct vf_unpacker *u = d.buf ? vf_unpacker_new(r->window_log, &ops, &d, &err) : NULL;
     int rc = u ? 0 : -1;
 
     pthread_setname_np(pthread_self(), "vf-decode");

@@ -313,9 +313,9 @@ int vf_send(struct vf_stream *st, const struct vf_msg_welcome *welcome, struct v
 
     memset(ret, 0, sizeof *ret);
     if (s) {
-        o.window_log = o.window_log ? o.window_log : 27;
-        if (o.window_log > welcome->window_log)
-            o.window_log = welcome->window_log;
+        s->budget = vf_budget_source(o.memory);
+        if (s->budget.window_log > welcome->window_log)
+            s->budget.window_log = welcome->window_log;
         s->st = st;
         s->image = image;
         s->map = map;

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "core/budget.h"
 #include "core/engine.h"
 #include "core/literals.h"
 #include "core/repeats.h"
@@ -12,14 +13,10 @@
 /* In open batches at most, which bounds memory (about 20 bytes for each): non-zero blocks,
  * segments.  Questions have to run far ahead of the literals: their answers take several round
  * trips, behind all that is on its way already, and where most is known a gigabyte of the image is
- * a few seconds of the link.  Without questions there is nothing to run ahead for. */
-#define SEND_OPEN_BLOCKS      (2048u * 1024)
+ * a few seconds of the link (struct vf_budget says how far).  Without questions there is nothing to
+ * run ahead for. */
 #define SEND_OPEN_BLOCKS_UNASKED (512u * 1024)
-#define SEND_OPEN_SEGS        (128u * 1024)
-/* Bytes for finding duplicate blocks; a live scan needs memory for its map as well. */
-#define SEND_REPEATS      (UINT64_C(64) << 20)
-#define SEND_REPEATS_LIVE (UINT64_C(32) << 20)
-#define SEND_QUOTES       (UINT64_C(64) << 20)
+#define SEND_OPEN_SEGS           (128u * 1024)
 
 #define SEND_INBOX (8u * VF_BATCHES_OPEN) /* an honest receiver has fewer answers to give */
 
@@ -42,6 +39,7 @@ struct sender {
     struct vf_map *map; /* NULL: live scan */
     struct vf_map_sink *sink;
     const struct vf_send_opts *opts;
+    struct vf_budget budget;
     struct vf_send_result *ret;
     bool walk;   /* the receiver holds something: ask before sending */
     bool quotes; /* the receiver takes them */

@@ -8,9 +8,6 @@
 #include "core/send_impl.h"
 #include "core/tree.h"
 
-/* Beyond it the compressor's tables would not fit into 300 MiB beside the window. */
-#define LEVEL_MOST 9
-
 /* Blocks on their way into one record. */
 struct piece {
     struct sender *s;
@@ -334,8 +331,10 @@ void *vf_sender_literals(void *arg)
     struct sender *s = arg;
     struct vf_error err = VF_ERROR_INIT;
     struct piece *p = vf_calloc(1, sizeof *p, &err);
-    struct vf_pack_opts pack = {s->opts->level < 0 ? VF_LEVEL_AUTO : s->opts->level, LEVEL_MOST,
-                                s->opts->window_log};
+    const struct vf_budget *have = &s->budget;
+    int level = s->opts->level < have->level_most ? s->opts->level : have->level_most;
+    struct vf_pack_opts pack = {level < 0 ? VF_LEVEL_AUTO : level, have->level_most,
+                                have->window_log};
     int rc = -1;
 
     pthread_setname_np(pthread_self(), "vf-literals");
@@ -343,12 +342,13 @@ void *vf_sender_literals(void *arg)
         p->s = s;
         p->way = vf_md5_best();
         p->packer = vf_packer_new(&pack, send_data, s, &err);
-        p->repeats = vf_repeats_new(expected(s), s->map ? SEND_REPEATS : SEND_REPEATS_LIVE, &err);
+        /* A live scan needs memory for its map as well. */
+        p->repeats = vf_repeats_new(expected(s), s->map ? have->repeats : have->repeats / 2, &err);
         p->md5 = vf_calloc(VF_PIECE_BLOCKS, VF_MD5_LEN, &err);
         p->data = vf_calloc(VF_PIECE_BLOCKS, VF_BLOCK, &err);
         p->known = vf_calloc(VF_SEG_MAX, VF_BLOCK, &err);
         if (s->quotes)
-            p->quoter = vf_quoter_new(s->image, SEND_QUOTES, &err);
+            p->quoter = vf_quoter_new(s->image, have->quotes, &err);
         if (p->packer && p->repeats && p->md5 && p->data && p->known && (p->quoter || !s->quotes))
             rc = run(p, &err);
         vf_quoter_free(p->quoter);

@@ -69,7 +69,7 @@ int vf_sender_announce(void *sender, struct vf_batch *b, struct vf_error *err)
     struct sender *s = sender;
     struct send_slot *slot = &s->slot[b->id % VF_BATCHES_OPEN];
     struct vf_msg m = {.type = VF_MSG_BATCH};
-    size_t most = s->walk ? SEND_OPEN_BLOCKS : SEND_OPEN_BLOCKS_UNASKED;
+    size_t most = s->walk ? s->budget.open_blocks : SEND_OPEN_BLOCKS_UNASKED;
     bool failed;
 
     pthread_mutex_lock(&s->lock);

@@ -80,10 +80,6 @@ enum vf_msg_type {
     65536u /* non-zero blocks in a batch at most (32 MiB); its range may be wider */
 #define VF_BATCHES_OPEN 256u /* batches announced and not DONE at most */
 
-/* Largest zstd window that a receiver decodes (2^n bytes); WELCOME says how much it really takes.
- */
-#define VF_WINDOW_LOG_MAX 27u
-
 /* Bytes of a probe.  Three: probes are compared with one or two expected blocks each, and a false
  * match costs about 50 KB of repair; two bytes would have 2.4 of those in case b of bench/, three
  * have none. */

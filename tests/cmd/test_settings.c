@@ -29,12 +29,12 @@ TEST(all_settings)
 
     CHECK_OK(parse(&s, "# comment\n[store]\nimages = /srv/vm\n[serve]\nallow-replace = no\n"
                        "accept = no\ngroups = a, b,default\nmax-image-size = 200G\n"
-                       "[transfer]\nmemory = 64Mi\n"),
+                       "[transfer]\nmemory = 640Mi\n"),
              &err);
     CHECK_STR(s.images, "/srv/vm");
     CHECK(!s.allow_replace && !s.accept);
     CHECK_EQ_U64(s.max_image_size, UINT64_C(200000000000));
-    CHECK_EQ_U64(s.memory, 64u << 20);
+    CHECK_EQ_U64(s.memory, 640u << 20);
     CHECK(vf_settings_grants(&s, "a") && vf_settings_grants(&s, "b") && vf_settings_grants(&s, ""));
     CHECK(!vf_settings_grants(&s, "c"));
     vf_settings_free(&s);

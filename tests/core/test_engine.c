@@ -1,6 +1,7 @@
 /* core/send*.c and core/receive*.c: whole migrations between two threads over a real session, with
  * images and resident sets in memory, so that residents can be made to lie.  tests/e2e runs the
  * same engine over real files, indexes and sshd. */
+#include "core/budget.h"
 #include "core/engine.h"
 
 #include <pthread.h>
@@ -314,7 +315,7 @@ static void *far_end(void *arg)
     if (!st)
         return NULL;
     if (vf_session_welcome(st, &w, &f->err) == 0)
-        f->rc = vf_receive(st, (enum vf_purpose)hello.purpose, &f->base, &f->err);
+        f->rc = vf_receive(st, (enum vf_purpose)hello.purpose, 27, &f->base, &f->err);
     vf_hello_free(&hello);
     st->ops->close(st);
     close(f->fd);
@@ -330,7 +331,7 @@ static int migrate(struct vf_image *image, struct mem_map *map, struct far_end *
                                 .level = 1,
                                 .count_only = count,
                                 .workers = 2,
-                                .window_log = 20};
+                                .memory = VF_MEMORY_LEAST};
     struct vf_session_opts o = {
         .watchdog_ms = 10000, .program = "test", .purpose = count ? VF_FOR_COUNT : VF_FOR_MIGRATE};
     struct vf_msg_welcome w;

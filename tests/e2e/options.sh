@@ -75,5 +75,5 @@ json_is "$VF_OUT" .error.code denied
 printf '[serve]\naccept = no\n' >"$vf_dst/vmferry.conf"
 vf_expect_exit 4 "$VMFERRY" migrate noise.raw --to "$vf_dst" --as big.raw
 vf_expect_exit 0 "$VMFERRY" similar noise.raw --node "$vf_dst"
-printf '[transfer]\nmemory = 1Mi\n' >"$vf_dst/vmferry.conf"
+printf '[transfer]\nmemory = 128M\n' >"$vf_dst/vmferry.conf"
 moved noise.raw small-window.raw
