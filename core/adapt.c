@@ -51,7 +51,7 @@ bool vf_adapt_step(struct vf_adapt *a, uint64_t len, uint64_t link_ns, uint64_t 
     a->other_ns += other_ns;
     if (a->seen < a->next)
         return false;
-    a->next = a->seen * 4;
+    a->next = a->seen * 2;
     a->level = choose(a);
     a->link_ns = a->compress_ns = a->other_ns = 0;
     return a->level != level;

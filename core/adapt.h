@@ -15,7 +15,7 @@
 #define VF_LEVEL_FIRST 3 /* where it starts */
 #define VF_ADAPT_FIRST                                                                             \
     (UINT64_C(8)                                                                                   \
-     << 20) /* bytes of input before the first decision; four times as many before each next */
+     << 20) /* bytes of input before the first decision; twice as many before each next */
 
 struct vf_adapt {
     int level, most;                         /* the level now; the highest allowed */

@@ -5,6 +5,21 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#define LARGE_PAGE (UINT64_C(2) << 20)
+
+void *vf_calloc_table(size_t n, struct vf_error *err)
+{
+    uint8_t *p = vf_calloc(n, 1, err);
+    uintptr_t from = ((uintptr_t)p + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+
+    if (p &&
+        from + LARGE_PAGE <= (uintptr_t)p + n) /* it is advice: what becomes of it is no matter */
+        (void)madvise((void *)from, ((uintptr_t)p + n - from) / LARGE_PAGE * LARGE_PAGE,
+                      MADV_HUGEPAGE);
+    return p;
+}
 
 char *vf_strf(struct vf_error *err, const char *fmt, ...)
 {

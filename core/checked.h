@@ -30,6 +30,10 @@ static inline void *vf_calloc(size_t n, size_t size, struct vf_error *err)
     return p;
 }
 
+/* n bytes as vf_calloc, for a table that is read and written all over: in large pages where the
+ * system has them. */
+void *vf_calloc_table(size_t n, struct vf_error *err);
+
 /* A printf'd string, owned by the caller; NULL with *err set when memory is out. */
 char *vf_strf(struct vf_error *err, const char *fmt, ...) VF_PRINTF(2, 3);
 

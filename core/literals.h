@@ -73,6 +73,9 @@ int vf_packer_finish(struct vf_packer *p, uint64_t batches, const uint8_t root[V
 /* Sends on what the compressor still holds; costs a few bytes of compression. */
 int vf_packer_flush(struct vf_packer *p, struct vf_error *err) VF_MUST_CHECK;
 
+/* It packs weakly, because the link is fast or because it was told to: time is what counts. */
+bool vf_packer_hurries(const struct vf_packer *p);
+
 /* ---- receiver side ---- */
 struct vf_unpacker;
 

@@ -11,6 +11,9 @@
 #include "core/literals_impl.h"
 
 #define OUT_LEN       (128u * 1024)
+#define LONG_LEVEL    3  /* from here on with the whole window and long-distance matching */
+#define SHORT_WINDOW  22 /* for the levels below, 2^n bytes */
+#define LDM_LEAST     22
 #define LDM_TABLE_LOG 20
 #define LDM_RATE_LOG  7 /* of zstd: one place in 128 */
 
@@ -18,6 +21,8 @@ struct vf_packer {
     ZSTD_CCtx *cctx; /* NULL: plain */
     vf_pack_fn *fn;
     void *ctx;
+    unsigned window_log;
+    int level; /* 0: plain */
     bool adapts;
     struct vf_adapt adapt;
     uint64_t mark;                 /* when this call, or the last one, ended */
@@ -42,22 +47,36 @@ static int set(struct vf_packer *p, ZSTD_cParameter name, int value, struct vf_e
     return ZSTD_isError(rc) ? vf_zstd_failed(rc, err) : 0;
 }
 
+/* Takes a level from the next frame on.  The weakest goes with a window that stays in the
+ * processor's caches, here and at the receiver: where the link is that fast, time is what counts.
+ */
+static int set_level(struct vf_packer *p, int level, struct vf_error *err)
+{
+    unsigned log =
+        level < LONG_LEVEL && p->window_log > SHORT_WINDOW ? SHORT_WINDOW : p->window_log;
+    bool far = level >= LONG_LEVEL && log >= LDM_LEAST;
+
+    p->level = level;
+    if (set(p, ZSTD_c_compressionLevel, level, err) < 0 ||
+        set(p, ZSTD_c_windowLog, (int)log, err) < 0 ||
+        set(p, ZSTD_c_enableLongDistanceMatching, far, err) < 0)
+        return -1;
+    /* Its table, 8 bytes an entry, would grow with the window; quotes reach further for less. */
+    return set(p, ZSTD_c_ldmHashLog, far && log >= LDM_TABLE_LOG + LDM_RATE_LOG ? LDM_TABLE_LOG : 0,
+               err);
+}
+
+bool vf_packer_hurries(const struct vf_packer *p) { return p->level < LONG_LEVEL; }
+
 /* One thread: with workers of its own zstd would cut the input into jobs that do not see each
  * other's matches, which costs 2 to 6 % on disk images (bench/BENCHMARKING.md). */
 static int set_up(struct vf_packer *p, const struct vf_pack_opts *o, struct vf_error *err)
 {
-    int level = p->adapts ? p->adapt.level : o->level;
-
     p->cctx = ZSTD_createCCtx();
     if (!p->cctx)
         return vf_error_nomem(err);
-    if (set(p, ZSTD_c_compressionLevel, level, err) < 0 ||
-        set(p, ZSTD_c_windowLog, (int)o->window_log, err) < 0 ||
-        set(p, ZSTD_c_enableLongDistanceMatching, o->window_log >= 22, err) < 0)
-        return -1;
-    /* Its table, 8 bytes an entry, would grow with the window; quotes reach further for less. */
-    if (o->window_log >= LDM_TABLE_LOG + LDM_RATE_LOG &&
-        set(p, ZSTD_c_ldmHashLog, LDM_TABLE_LOG, err) < 0)
+    p->window_log = o->window_log;
+    if (set_level(p, p->adapts ? p->adapt.level : o->level, err) < 0)
         return -1;
     return set(p, ZSTD_c_contentSizeFlag, 0, err);
 }
@@ -159,7 +178,7 @@ static int adapt(struct vf_packer *p, size_t len, struct vf_error *err)
         return 0;
     if (code(p, NULL, 0, ZSTD_e_end, err) < 0)
         return -1;
-    return set(p, ZSTD_c_compressionLevel, p->adapt.level, err);
+    return set_level(p, p->adapt.level, err);
 }
 
 /* The head of a record: its runs. */

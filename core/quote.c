@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/checked.h"
+#include "core/pages.h"
 
 #define LEAST_TABLE (UINT64_C(1) << 20)
 #define WAYS        4u /* places in a bucket, the newest first */
@@ -21,13 +22,17 @@
 #define SAMPLE     (UINT64_C(63) << (SAMPLE_TOP - 6))
 #define HASHED     64u
 
+#define LANES        4u
+#define PIECE        (32u * 1024) /* bytes hashed at a time, in all lanes */
+#define LANE_SAMPLES 1024u        /* eight times what is likely */
 #define SAMPLES_MAX  (32u * 1024) /* of one record of 1 MiB; twice what is likely */
 #define READ_BACK    192u         /* bytes before a place, and after it, that are read at first */
 #define READ_ON      832u
 #define READ_MORE    16384u
-#define AHEAD        8u                  /* samples whose buckets are on their way from memory */
+#define AHEAD        8u                   /* samples whose buckets are on their way from memory */
 #define NOTED_FIRST  (INT64_C(512) << 20) /* bytes that are noted before there is a judgement */
-#define NOTED_WORTH  64                  /* bytes noted for each that was quoted */
+#define NOTED_HURRY  (INT64_C(192) << 20) /* credit that is left alone where time is short */
+#define NOTED_WORTH  64                   /* bytes noted for each that was quoted */
 #define NOTED_SAMPLE 16 /* then one stretch in so many, to see whether that changed */
 
 struct sample {
@@ -36,14 +41,24 @@ struct sample {
     uint64_t byte; /* the same in the image */
 };
 
+/* One of the stretches that are hashed side by side, so that the processor need not wait for each
+ * step of one hash. */
+struct lane {
+    const uint8_t *p; /* its next byte */
+    uint64_t h;
+    size_t n;
+    struct sample found[LANE_SAMPLES];
+};
+
 struct vf_quoter {
-    struct vf_image *image;
+    struct vf_pages *pages;
     uint64_t (*table)[WAYS];
     uint64_t mask;
     int64_t credit; /* bytes of the receiver's that may still be noted */
     unsigned asked;
     size_t n;
     struct sample sample[SAMPLES_MAX];
+    struct lane lane[LANES];
     uint64_t gear[256];
     uint8_t buf[READ_MORE];
 };
@@ -66,12 +81,12 @@ struct vf_quoter *vf_quoter_new(struct vf_image *image, uint64_t table_bytes, st
         return NULL;
     while (bytes * 2 <= table_bytes && bytes < (UINT64_C(1) << PLACE_BITS))
         bytes *= 2;
-    q->image = image;
+    q->pages = vf_pages_new(image, err);
     q->credit = NOTED_FIRST;
     q->mask = bytes / sizeof *q->table - 1;
-    q->table = vf_calloc(q->mask + 1, sizeof *q->table, err);
-    if (!q->table) {
-        free(q);
+    q->table = vf_calloc_table(bytes, err);
+    if (!q->pages || !q->table) {
+        vf_quoter_free(q);
         return NULL;
     }
     for (uint64_t i = 1; i < 256; i++) /* gear[0] is 0, so that no place is among zeros only */
@@ -83,43 +98,67 @@ void vf_quoter_free(struct vf_quoter *q)
 {
     if (!q)
         return;
+    vf_pages_free(q->pages);
     free(q->table);
     free(q);
 }
 
 /* ---- places ---- */
 
-static void add_sample(struct vf_quoter *q, uint64_t h, size_t pos, uint64_t byte)
+static inline __attribute__((always_inline)) void step(struct lane *l, uint64_t *h,
+                                                       const uint64_t *gear, const uint8_t *p)
 {
-    /* In a run of equal bytes every hash is the same: one place is enough. */
-    if (q->n == SAMPLES_MAX || (q->n && q->sample[q->n - 1].hash == h))
-        return;
-    q->sample[q->n++] = (struct sample){h, (uint32_t)pos, byte + pos};
+    *h = 2 * *h + gear[*p];
+    if (__builtin_expect((*h & SAMPLE) == SAMPLE, 0) && l->n < LANE_SAMPLES)
+        l->found[l->n++] = (struct sample){*h, 0, (uint64_t)(uintptr_t)p};
+}
+
+/* Hashes n bytes in each lane. */
+static void hash_lanes(const uint64_t *gear, struct lane l[LANES], size_t n)
+{
+    uint64_t h0 = l[0].h, h1 = l[1].h, h2 = l[2].h, h3 = l[3].h;
+    const uint8_t *p0 = l[0].p, *p1 = l[1].p, *p2 = l[2].p, *p3 = l[3].p;
+
+    for (size_t i = 0; i < n; i++) {
+        step(&l[0], &h0, gear, p0 + i);
+        step(&l[1], &h1, gear, p1 + i);
+        step(&l[2], &h2, gear, p2 + i);
+        step(&l[3], &h3, gear, p3 + i);
+    }
 }
 
 /* Adds the places in data that are worth remembering to q->sample; data is content byte `byte` of
- * the image on. */
+ * the image on, and at least HASHED bytes. */
+static void sample_piece(struct vf_quoter *q, const uint8_t *all, const uint8_t *data, size_t len,
+                         uint64_t byte)
+{
+    struct lane *l = q->lane;
+    size_t each = len / LANES;
+
+    for (size_t k = 0; k < LANES; k++) {
+        l[k].p = data + k * each;
+        l[k].h = 0;
+        l[k].n = 0;
+        for (size_t i = HASHED; i > 0; i--)
+            l[k].h = 2 * l[k].h + q->gear[l[k].p[-(ptrdiff_t)i]];
+    }
+    hash_lanes(q->gear, l, each);
+    for (size_t k = 0; k < LANES; k++)
+        for (size_t i = 0; i < l[k].n && q->n < SAMPLES_MAX; i++) {
+            size_t pos = (size_t)((uintptr_t)l[k].found[i].byte - (uintptr_t)all) + 1;
+
+            /* In a run of equal bytes every hash is the same: one place is enough. */
+            if (q->n == 0 || q->sample[q->n - 1].hash != l[k].found[i].hash)
+                q->sample[q->n++] = (struct sample){l[k].found[i].hash, (uint32_t)pos, byte + pos};
+        }
+}
+
+/* The first HASHED bytes only begin a hash. */
 static void sample(struct vf_quoter *q, const uint8_t *data, size_t len, uint64_t byte)
 {
-    const uint64_t *gear = q->gear;
-    uint64_t h = 0;
-    size_t i = 0;
-
-    for (; i < HASHED && i < len; i++)
-        h = 2 * h + gear[data[i]];
-    for (; i + 4 <= len; i += 4) { /* unrolled: the hash is what takes the time */
-        uint64_t h1 = 2 * h + gear[data[i]], h2 = 2 * h1 + gear[data[i + 1]],
-                 h3 = 2 * h2 + gear[data[i + 2]];
-
-        h = 2 * h3 + gear[data[i + 3]];
-        if (__builtin_expect((h1 & SAMPLE) == SAMPLE, 0))
-            add_sample(q, h1, i + 1, byte);
-        if (__builtin_expect((h2 & SAMPLE) == SAMPLE, 0))
-            add_sample(q, h2, i + 2, byte);
-        if (__builtin_expect((h3 & SAMPLE) == SAMPLE, 0))
-            add_sample(q, h3, i + 3, byte);
-        if (__builtin_expect((h & SAMPLE) == SAMPLE, 0))
-            add_sample(q, h, i + 4, byte);
+    for (size_t at = HASHED, n; at + LANES <= len; at += n) {
+        n = len - at < PIECE ? (len - at) / LANES * LANES : PIECE;
+        sample_piece(q, data, data + at, n, byte);
     }
 }
 
@@ -165,9 +204,9 @@ void vf_quoter_note(struct vf_quoter *q, uint64_t first, size_t n, const uint8_t
 
 void vf_quoter_commit(struct vf_quoter *q) { remember(q, 0, 0); }
 
-bool vf_quoter_wants(struct vf_quoter *q, size_t n)
+bool vf_quoter_wants(struct vf_quoter *q, size_t n, bool hurry)
 {
-    if (q->credit <= 0)
+    if (q->credit <= (hurry ? NOTED_HURRY : 0))
         return ++q->asked % NOTED_SAMPLE == 0;
     q->credit -= (int64_t)(n * VF_BLOCK);
     return true;
@@ -224,14 +263,14 @@ static int compare(struct vf_quoter *q, const struct stretch *s, size_t pos, uin
     size_t back = less(HASHED + READ_BACK, most_before), on = less(READ_ON, most_after);
     size_t before, after;
 
-    if (vf_image_read(q->image, q->buf, back + on, e - back, err) < 0)
+    if (vf_pages_read(q->pages, q->buf, back + on, e - back, UINT64_MAX, err) < 0)
         return -1;
     before = same_backward(q->buf + back, s->data + pos, back);
     after = same_forward(q->buf + back, s->data + pos, on);
     while (after == on && on < most_after) {
         size_t n = less(READ_MORE, most_after - on);
 
-        if (vf_image_read(q->image, q->buf, n, e + on, err) < 0)
+        if (vf_pages_read(q->pages, q->buf, n, e + on, UINT64_MAX, err) < 0)
             return -1;
         after += same_forward(q->buf, s->data + pos + on, n);
         on += n;
@@ -239,7 +278,7 @@ static int compare(struct vf_quoter *q, const struct stretch *s, size_t pos, uin
     while (before == back && back < most_before) {
         size_t n = less(READ_MORE, most_before - back);
 
-        if (vf_image_read(q->image, q->buf, n, e - back - n, err) < 0)
+        if (vf_pages_read(q->pages, q->buf, n, e - back - n, UINT64_MAX, err) < 0)
             return -1;
         before += same_backward(q->buf + n, s->data + pos - back, n);
         back += n;

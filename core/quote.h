@@ -46,7 +46,7 @@ int vf_quoter_find(struct vf_quoter *q, uint64_t record, uint64_t first, size_t 
 void vf_quoter_commit(struct vf_quoter *q);
 
 /* Is it worth the time to read and note n more blocks of what the receiver has?  A sample is noted
- * always, more only as long as it gets quoted. */
-bool vf_quoter_wants(struct vf_quoter *q, size_t n);
+ * always, more only as long as it gets quoted, and much where time is short (hurry). */
+bool vf_quoter_wants(struct vf_quoter *q, size_t n, bool hurry);
 
 #endif

@@ -205,7 +205,7 @@ static int accept_offer(struct receiver *r, struct vf_error *err)
     r->blocks = vf_blocks_of(r->size);
     r->nimages = r->res ? r->res->ops->count(r->res) : 0;
     answer.accept.empty = r->nimages == 0;
-    answer.accept.quotes = r->part && vf_image_plain_fd(r->part) >= 0;
+    answer.accept.quotes = r->part != NULL;
     r->donor = vf_calloc(r->nimages, sizeof *r->donor, err);
     if (r->donor)
         rc = r->st->ops->send(r->st, &answer, err);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "core/checked.h"
+#include "core/pages.h"
 #include "core/receive_impl.h"
 
 #define COPY_LEN  (1u << 20)
@@ -30,6 +31,8 @@ struct decode {
     uint32_t safe;  /* batches before it have all their copies */
     uint64_t below; /* as do the blocks before this one */
     uint8_t *buf;   /* VF_SEG_MAX blocks */
+    struct vf_pages *pages;
+    uint64_t record; /* first block of the record that is coming: all before it is in place */
 };
 
 /* Waits until what is copied from resident images into blocks before `end` is there.  `end` is not
@@ -71,12 +74,16 @@ static bool on_base(void *ctx, uint32_t batch, uint64_t *ret_first)
 static int on_runs(void *ctx, uint32_t batch, const struct vf_lit_run *runs, size_t n,
                    struct vf_error *err)
 {
-    struct receiver *r = ((struct decode *)ctx)->r;
+    struct decode *d = ctx;
+    struct receiver *r = d->r;
     struct recv_batch *b = vf_receiver_batch(r, batch, err);
     int rc = 0;
 
     if (!b || vf_receiver_note(r, n, err) < 0)
         return -1;
+    if (runs[0].run.first < d->record) /* a repair: what was settled changes */
+        vf_pages_drop(d->pages);
+    d->record = runs[0].run.first;
     pthread_mutex_lock(&r->lock);
     for (size_t i = 0; rc == 0 && i < n; i++) {
         const struct vf_run *run = &runs[i].run;
@@ -129,7 +136,7 @@ static int on_quoted(void *ctx, uint32_t batch, uint64_t from, uint8_t *to, size
 
     if (wait_copies(d, batch, vf_blocks_of(from + len), err) < 0)
         return -1;
-    return vf_image_read(d->r->part, to, len, from, err);
+    return vf_pages_read(d->pages, to, len, from, d->record * VF_BLOCK, err);
 }
 
 static int on_seal(void *ctx, uint32_t batch, const uint8_t sha[VF_SHA_LEN], struct vf_error *err)
@@ -186,14 +193,17 @@ void *vf_receiver_decode(void *arg)
                                              on_quoted, on_seal, on_finish};
     struct receiver *r = arg;
     struct vf_error err = VF_ERROR_INIT;
-    struct decode d = {.r = r, .buf = vf_calloc(VF_SEG_MAX, VF_BLOCK, &err)};
-    struct vf_unpacker *u = d.buf ? vf_unpacker_new(r->window_log, &ops, &d, &err) : NULL;
+    struct decode d = {
+        .r = r, .buf = vf_calloc(VF_SEG_MAX, VF_BLOCK, &err), .pages = vf_pages_new(r->part, &err)};
+    struct vf_unpacker *u =
+        d.buf && d.pages ? vf_unpacker_new(r->window_log, &ops, &d, &err) : NULL;
     int rc = u ? 0 : -1;
 
     pthread_setname_np(pthread_self(), "vf-decode");
     while (rc == 0 && next_data(r))
         rc = vf_unpacker_feed(u, r->data[1].data, r->data[1].len, &err);
     vf_unpacker_free(u);
+    vf_pages_free(d.pages);
     free(d.buf);
     if (rc < 0)
         vf_receiver_fail(r, &err);

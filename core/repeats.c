@@ -26,7 +26,7 @@ struct vf_repeats *vf_repeats_new(uint64_t expected, uint64_t max_bytes, struct 
         slots *= 2;
     r->mask = slots - 1;
     r->most = slots / 10 * 7;
-    r->slots = vf_calloc(slots, sizeof *r->slots, err);
+    r->slots = vf_calloc_table(slots * sizeof *r->slots, err);
     if (!r->slots) {
         free(r);
         return NULL;

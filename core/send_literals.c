@@ -144,7 +144,7 @@ static int note_run(struct piece *p, uint64_t first, size_t n, const uint8_t (*m
                     struct vf_error *err)
 {
     vf_repeats_add(p->repeats, md5, first, n);
-    if (!p->quoter || !vf_quoter_wants(p->quoter, n))
+    if (!p->quoter || !vf_quoter_wants(p->quoter, n, vf_packer_hurries(p->packer)))
         return 0;
     if (read_padded(p->s->image, first, n, p->known, err) < 0)
         return -1;

@@ -1,0 +1,67 @@
+#include "core/pages.h"
+
+#include <string.h>
+
+#include "core/checked.h"
+
+#define PAGE  65536u
+#define SLOTS 128u
+
+struct vf_pages {
+    struct vf_image *image;
+    uint64_t slot[SLOTS]; /* page number + 1; 0: empty */
+    uint8_t *data;        /* NULL: a plain file */
+};
+
+struct vf_pages *vf_pages_new(struct vf_image *image, struct vf_error *err)
+{
+    struct vf_pages *p = vf_calloc(1, sizeof *p, err);
+
+    if (!p)
+        return NULL;
+    p->image = image;
+    if (vf_image_plain_fd(image) >= 0)
+        return p;
+    p->data = vf_calloc(SLOTS, PAGE, err);
+    if (!p->data) {
+        free(p);
+        return NULL;
+    }
+    return p;
+}
+
+void vf_pages_free(struct vf_pages *p)
+{
+    if (!p)
+        return;
+    free(p->data);
+    free(p);
+}
+
+int vf_pages_read(struct vf_pages *p, void *buf, size_t len, uint64_t off, uint64_t settled,
+                  struct vf_error *err)
+{
+    uint8_t *to = buf;
+
+    while (len && p->data) {
+        uint64_t page = off / PAGE;
+        size_t in = off % PAGE, n = PAGE - in < len ? PAGE - in : len;
+        uint8_t *data = p->data + page % SLOTS * PAGE;
+
+        if ((page + 1) * PAGE > settled || (page + 1) * PAGE > p->image->size)
+            break; /* and what follows as well */
+        if (p->slot[page % SLOTS] != page + 1) {
+            p->slot[page % SLOTS] = 0;
+            if (vf_image_read(p->image, data, PAGE, page * PAGE, err) < 0)
+                return -1;
+            p->slot[page % SLOTS] = page + 1;
+        }
+        memcpy(to, data + in, n);
+        to += n;
+        off += n;
+        len -= n;
+    }
+    return len ? vf_image_read(p->image, to, len, off, err) : 0;
+}
+
+void vf_pages_drop(struct vf_pages *p) { memset(p->slot, 0, sizeof p->slot); }
