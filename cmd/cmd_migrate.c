@@ -369,6 +369,11 @@ static struct vf_map_sink *keep_map(const struct migrate *m)
     return NULL;
 }
 
+static uint64_t memory_of(const struct migrate *m)
+{
+    return m->opts->memory ? m->opts->memory : m->store->set.memory;
+}
+
 static int send_over(struct migrate *m, struct vf_peer *peer, struct vf_error *err)
 {
     struct vf_progress *progress = vf_progress_new(m->cli, m->image.path);
@@ -378,7 +383,7 @@ static int send_over(struct migrate *m, struct vf_peer *peer, struct vf_error *e
                                 .cluster_size = same ? m->image.desc.cluster_size : 0,
                                 .replace = m->opts->replace,
                                 .level = m->level,
-                                .memory = m->opts->memory ? m->opts->memory : m->store->set.memory,
+                                .memory = memory_of(m),
                                 .progress = progress ? vf_progress_tick : NULL,
                                 .progress_ctx = progress,
                                 .stop = m->cli->stop};
@@ -481,6 +486,7 @@ static int migrate_vm(struct migrate *m, struct vf_error *err)
                                 .limit_rate = o->limit_rate,
                                 .streams = m->streams,
                                 .level = m->level,
+                                .memory = memory_of(m),
                                 .replace = o->replace,
                                 .dry_run = o->dry_run};
 

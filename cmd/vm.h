@@ -114,7 +114,8 @@ struct vf_vm_request {
     const char *group, *to_format;  /* may be NULL */
     uint64_t limit_rate;
     unsigned streams; /* 0: auto */
-    int level;        /* as struct vf_send_opts */
+    int level;        /* as struct vf_send_opts, and so memory */
+    uint64_t memory;
     bool replace, dry_run;
 };
 

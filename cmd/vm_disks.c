@@ -6,7 +6,6 @@
 
 #include "cmd/clock.h"
 #include "cmd/dest.h"
-#include "cmd/memory.h"
 #include "cmd/progress.h"
 #include "cmd/report.h"
 #include "cmd/soft_sink.h"
@@ -113,7 +112,7 @@ static int send_over(struct vf_vm *vm, size_t i, struct vf_origin *image, struct
                                 .cluster_size = same ? image->desc.cluster_size : 0,
                                 .replace = vm->req->replace,
                                 .level = vm->req->level,
-                                .window_log = vf_memory_window(vm->req->store->set.memory),
+                                .memory = vm->req->memory,
                                 .progress = progress ? vf_progress_tick : NULL,
                                 .progress_ctx = progress,
                                 .stop = vm->cli->stop};
