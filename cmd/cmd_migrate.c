@@ -486,7 +486,6 @@ static int migrate_vm(struct migrate *m, struct vf_error *err)
                                 .limit_rate = o->limit_rate,
                                 .streams = m->streams,
                                 .level = m->level,
-                                .memory = memory_of(m),
                                 .replace = o->replace,
                                 .dry_run = o->dry_run};
 
@@ -494,6 +493,7 @@ static int migrate_vm(struct migrate *m, struct vf_error *err)
     m->index = m->store ? vf_index_open(m->store->path, VF_INDEX_CREATE, err) : NULL;
     if (!m->index)
         return -1;
+    req.memory = memory_of(m);
     req.store = m->store;
     req.index = m->index;
     if (o->vm.status || o->vm.abort)
