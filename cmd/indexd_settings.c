@@ -146,13 +146,23 @@ static int set_path(char **field, const char *name, const char *value, struct vf
     return 0;
 }
 
+/* "default" among them stands for the built-in list. */
 static int set_exclude(struct vf_indexd_settings *set, const char *value, struct vf_error *err)
 {
+    struct vf_words *w = &set->exclude;
+    size_t i = w->n;
+
     set->exclude_set = true;
-    if (strcmp(value, "default") != 0)
-        return set_words(&set->exclude, "exclude", value, false, err);
-    for (size_t i = 0; i < sizeof not_images / sizeof *not_images; i++)
-        if (add_word(&set->exclude, not_images[i], "exclude", err) < 0)
+    if (set_words(w, "exclude", value, false, err) < 0)
+        return -1;
+    while (i < w->n && strcmp(w->item[i], "default") != 0)
+        i++;
+    if (i == w->n)
+        return 0;
+    free(w->item[i]);
+    w->item[i] = w->item[--w->n];
+    for (i = 0; i < sizeof not_images / sizeof *not_images; i++)
+        if (add_word(w, not_images[i], "exclude", err) < 0)
             return -1;
     return 0;
 }

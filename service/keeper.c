@@ -57,6 +57,10 @@ void vf_keeper_configure(struct vf_keeper *k, const struct vf_keeper_opts *opts,
     k->opts = *opts;
     k->next_scan_ms = now_ms;
     k->hold_ms = 0;
+    /* What could not be done may be possible now. */
+    for (struct vf_file *f = vf_files_next(k->files, NULL); f; f = vf_files_next(k->files, f))
+        if (f->state == VF_FILE_SKIPPED || f->state == VF_FILE_FAILED)
+            f->state = VF_FILE_NEW;
 }
 
 /* ---- events ---- */

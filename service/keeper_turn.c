@@ -82,7 +82,7 @@ static int judge_turn(struct vf_keeper *k, struct vf_file *f, bool *ret_moving,
 
 static void hold(struct vf_keeper *k, const struct vf_error *why)
 {
-    if (k->now_ms >= k->hold_ms + k->opts.retry_ms || strcmp(k->hold_why, why->msg) != 0)
+    if (!*k->hold_why) /* said once, until something goes well again */
         vf_keeper_log(k, VF_LOG_ERR, "waiting: %s", why->msg);
     k->hold_ms = k->now_ms + k->opts.retry_ms;
     (void)snprintf(k->hold_why, sizeof k->hold_why, "%s", why->msg); /* cut is fine */
@@ -207,6 +207,7 @@ void vf_keeper_done(struct vf_keeper *k, const char *path, const struct vf_job_r
         f->rec_moving = r->moving;
         f->rec_ms = now_ms;
         vf_keeper_content(f, VF_FILE_NEW);
+        k->hold_why[0] = '\0';
         rc = vf_keeper_look_at(k, f, HOW_EVENT, &err);
     }
     if (rc < 0)

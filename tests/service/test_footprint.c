@@ -1,0 +1,66 @@
+/* The page cache stays as it was. */
+#include "service/footprint.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/lib/check.h"
+
+#define SIZE (16u << 20)
+
+static void read_all(int fd)
+{
+    static char buf[1 << 20];
+
+    for (size_t off = 0; off < SIZE; off += sizeof buf)
+        CHECK(pread(fd, buf, sizeof buf, (off_t)off) == (ssize_t)sizeof buf);
+}
+
+TEST(drops_what_it_brought)
+{
+    const char *path = vf_test_path("file");
+    char *data = malloc(SIZE);
+    struct vf_footprint *f;
+    uint64_t before;
+    int fd;
+
+    CHECK(data);
+    vf_test_random(1, data, SIZE);
+    vf_test_write_file(path, data, SIZE);
+    free(data);
+    fd = open(path, O_RDWR);
+    CHECK(fd >= 0 && fsync(fd) == 0);
+    CHECK(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0);
+    if (vf_footprint_cached(path) > SIZE / 2)
+        SKIP("this file system keeps its files in memory");
+    /* Somebody uses the first quarter. */
+    CHECK(posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM) == 0);
+    for (off_t off = 0; off < SIZE / 4; off += 4096) {
+        char page[4096];
+
+        CHECK(pread(fd, page, sizeof page, off) == (ssize_t)sizeof page);
+    }
+    before = vf_footprint_cached(path);
+    CHECK(before >= SIZE / 4);
+    CHECK((f = vf_footprint_new(path)));
+    read_all(fd);
+    CHECK_EQ_U64(vf_footprint_cached(path), SIZE);
+    vf_footprint_drop(f);
+    CHECK(vf_footprint_cached(path) >= SIZE / 4);
+    CHECK(vf_footprint_cached(path) <= before + (4u << 20));
+    vf_footprint_free(f);
+    vf_footprint_free(NULL);
+    vf_footprint_drop(NULL);
+    close(fd);
+}
+
+TEST(takes_only_files)
+{
+    CHECK(!vf_footprint_new(vf_test_tmpdir()));
+    CHECK(!vf_footprint_new(vf_test_path("none")));
+    CHECK_EQ_U64(vf_footprint_cached(vf_test_path("none")), 0);
+}
+
+TESTS(drops_what_it_brought, takes_only_files)
