@@ -77,6 +77,8 @@ static int committing(void *ctx, struct vf_error *err)
 {
     struct vf_guest_arrival *a = ctx;
 
+    if (vf_guest_arrival_committed(a))
+        return 0;
     if (json_object_set_new(a->doc, "committed", json_true()) < 0)
         return vf_error_nomem(err);
     return vf_guest_arrival_save(a, err);

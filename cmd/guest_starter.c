@@ -20,6 +20,7 @@
 #include "hypervisor/qmp.h"
 
 #define MESSAGE_MAX (256u << 10)
+#define LOG_MAX     (256u << 10)
 #define END_MS      5000 /* for a guest to end by itself */
 
 extern char **environ;
@@ -120,6 +121,43 @@ static int do_start(struct server *s, json_t *req, struct vf_error *err)
     return rc;
 }
 
+/* The last line that the command has printed; owned, may be NULL. */
+static char *last_words(const struct server *s)
+{
+    const char *slash = strrchr(s->qmp, '/');
+    char *path = vf_strf(NULL, "%.*s/log", (int)(slash ? slash - s->qmp : 0), s->qmp);
+    char *text = path ? vf_read_small_file(AT_FDCWD, path, LOG_MAX, NULL, NULL) : NULL, *line;
+
+    free(path);
+    if (!text)
+        return NULL;
+    for (size_t n = strlen(text); n && text[n - 1] == '\n'; n--)
+        text[n - 1] = '\0';
+    line = strrchr(text, '\n');
+    if (line)
+        memmove(text, line + 1, strlen(line));
+    return text;
+}
+
+/* A command that puts QEMU into the background ends well; one that failed is the end of it. */
+static int do_look(struct server *s, struct vf_error *err)
+{
+    char *said;
+    int status;
+
+    if (s->guest <= 0 || waitpid(s->guest, &status, WNOHANG) != s->guest)
+        return 0;
+    s->guest = 0; /* gone; its QEMU may live */
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return 0;
+    said = last_words(s);
+    (void)vf_error_set(err, VF_ERR_IO, 0, "the command ended with status %d%s%s", /* -1 below */
+                       WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
+                       said && *said ? ": " : "", said ? said : "");
+    free(said);
+    return -1;
+}
+
 static bool gone(pid_t pid, int ms)
 {
     struct timespec t = {0, 50 * 1000 * 1000};
@@ -138,13 +176,13 @@ static void do_kill(struct server *s)
     struct vf_error why;
     struct vf_qmp *q;
 
-    if (s->guest <= 0)
+    if (!s->qmp)
         return;
     q = vf_qmp_open(s->qmp, 0, NULL, &why);
     if (q)
         (void)vf_qmp_call(q, "quit", NULL, NULL, &why); /* it may be gone before it answers */
     vf_qmp_close(q);
-    if (!gone(s->guest, q ? END_MS : 50)) {
+    if (s->guest > 0 && !gone(s->guest, q ? END_MS : 50)) {
         (void)kill(-s->guest, SIGTERM); /* it may be gone */
         if (!gone(s->guest, END_MS)) {
             (void)kill(-s->guest, SIGKILL);
@@ -165,6 +203,8 @@ static int serve_one(struct server *s, const char *text, size_t len)
 
     if (strcmp(what, "start") == 0)
         rc = do_start(s, req, &err);
+    else if (strcmp(what, "look") == 0)
+        rc = do_look(s, &err);
     else if (strcmp(what, "keep") == 0)
         s->kept = true;
     else if (!s->kept)
@@ -224,6 +264,11 @@ static int op_start(struct vf_starter *s, json_t *req, struct vf_error *err)
     return request((struct client *)s, "start", req, err);
 }
 
+static int op_look(struct vf_starter *s, struct vf_error *err)
+{
+    return request((struct client *)s, "look", NULL, err);
+}
+
 static int op_keep(struct vf_starter *s, struct vf_error *err)
 {
     return request((struct client *)s, "keep", NULL, err);
@@ -272,7 +317,7 @@ struct vf_starter *vf_guest_starter_fork(const struct vf_storedir *store, const 
     }
     vf_close_fd(&fd[1]);
     c->fd = fd[0];
-    c->starter = (struct vf_starter){op_start, op_keep, op_kill};
+    c->starter = (struct vf_starter){op_start, op_look, op_keep, op_kill};
     free(s.start);
     free(s.images_dir);
     free(s.run_dir);

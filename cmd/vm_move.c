@@ -209,10 +209,22 @@ static int hand_off(struct vf_vm *vm, struct vf_error *err)
 
 /* ---- the ends ---- */
 
+/* The far end does the same by itself when it is left; one that was killed has to be told. */
+static void drop_there(struct vf_vm *vm)
+{
+    struct vf_far *half = vf_guest_far_half(vm->far);
+    struct vf_error why = VF_ERROR_INIT;
+
+    if (half->ask(half, "drop", NULL, NULL, &why) == 0 || half->refused)
+        return;
+    if (vf_guest_far_again(vm->far, vm->guest->ops->kind, &why) < 0 ||
+        half->ask(half, "drop", NULL, NULL, &why) < 0)
+        vf_say_more(vm->cli, "%s: %s", vm->req->label, why.msg);
+}
+
 /* The guest goes on here as if nothing had been. */
 static int go_back(struct vf_vm *vm, struct vf_error *err)
 {
-    struct vf_far *half = vm->far ? vf_guest_far_half(vm->far) : NULL;
     struct vf_error why = VF_ERROR_INIT;
 
     vm->running_at = "source";
@@ -230,9 +242,8 @@ static int go_back(struct vf_vm *vm, struct vf_error *err)
         vf_guest_dir_remove(&vm->dir, "move.json");
         (void)vf_vm_hooks(vm, "failed", NULL); /* says so itself */
     }
-    /* The far end does the same by itself when it is left. */
-    if (half && half->ask(half, "drop", NULL, NULL, &why) < 0)
-        vf_say_more(vm->cli, "%s: %s", vm->req->label, why.msg);
+    if (vm->far && vm->job)
+        drop_there(vm);
     return -1;
 }
 

@@ -33,7 +33,7 @@ static int is_moving(struct vf_vm *vm, bool *ret, struct vf_error *err)
     if (vf_guest_dir_lock(&vm->dir, &why) == 0)
         return 0;
     *ret = why.code == VF_ERR_BUSY;
-    if (*ret)
+    if (*ret || why.code == VF_ERR_NOTFOUND) /* the move has ended, and removed it all */
         return 0;
     *err = why;
     return -1;
@@ -102,8 +102,10 @@ static int clean(struct vf_vm *vm, const json_t *job, struct vf_error *err)
     vm->job = json_incref((json_t *)(uintptr_t)job); /* counted, not changed */
     if (vf_vm_open_guest(vm, job, err) < 0)
         return vf_error_prefix(err, "the guest cannot be reached");
-    if (vf_vm_clear(vm, job, &finished, err) < 0 || !finished)
-        return finished ? 0 : err->code == VF_ERR_NONE ? 0 : -1;
+    if (vf_vm_clear(vm, job, &finished, err) < 0)
+        return -1;
+    if (!finished)
+        return 0;
     if (vm->guest->ops->recover(vm->guest, false, NULL, err) < 0 ||
         vm->guest->ops->finish(vm->guest, &vm->info, err) < 0)
         return -1;

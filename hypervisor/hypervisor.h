@@ -222,6 +222,8 @@ struct vf_starter {
     /* {"name", "dir", "qmp", "disks": [{"id", "path", "format"}]}: what fills the setting's blanks;
      * checked again by the starter.  Returns when the program runs. */
     int (*start)(struct vf_starter *, json_t *request, struct vf_error *err);
+    /* Has it ended with a failure?  Then -1, and why. */
+    int (*look)(struct vf_starter *, struct vf_error *err);
     /* From now on the program is not ended with the starter. */
     int (*keep)(struct vf_starter *, struct vf_error *err);
     void (*kill)(struct vf_starter *);

@@ -13,6 +13,7 @@
 #include "hypervisor/qmp.h"
 
 #define START_MS   30000
+#define SLICE_MS   300
 #define ARRIVE_MS  60000
 #define SOCKET_MAX 107u /* bytes in the name of a socket */
 #define NODE_MAX   32u
@@ -180,6 +181,23 @@ static int export_disks(struct arrival *a, struct vf_error *err)
     return rc;
 }
 
+/* Its QMP socket, as long as the command may still come to it. */
+static int await_qmp(struct arrival *a, struct vf_error *err)
+{
+    struct vf_error why = VF_ERROR_INIT;
+
+    for (int ms = 0; ms < START_MS && !a->q; ms += SLICE_MS) {
+        a->q = vf_qmp_open(a->qmp, SLICE_MS, a->info->stop, &why);
+        if (!a->q && why.code == VF_ERR_CANCELLED)
+            break;
+        if (!a->q && a->info->starter->look(a->info->starter, &why) < 0)
+            break;
+    }
+    if (a->q)
+        return 0;
+    return vf_error_set(err, why.code, 0, "the guest's QEMU did not start: %s", why.msg);
+}
+
 static int prepare(struct vf_arrival *arrival, json_t *args, json_t **ret_answer,
                    struct vf_error *err)
 {
@@ -197,10 +215,8 @@ static int prepare(struct vf_arrival *arrival, json_t *args, json_t **ret_answer
     a->started = true;
     rc = a->info->starter->start(a->info->starter, req, err);
     json_decref(req);
-    if (rc == 0)
-        a->q = vf_qmp_open(a->qmp, START_MS, a->info->stop, err);
-    if (!a->q)
-        return vf_error_prefix(err, "the guest's QEMU did not start");
+    if (rc < 0 || await_qmp(a, err) < 0)
+        return -1;
     if (check_machine(a, err) < 0 || export_disks(a, err) < 0)
         return -1;
     *ret_answer = json_object();

@@ -70,7 +70,11 @@ vm_sites() {
     for vf_s in src dst; do
         _vm_start_script $vf_s >"$vf_tmp/start.$vf_s"
         chmod +x "$vf_tmp/start.$vf_s"
-        guest_console - "$vf_tmp/$vf_s.q/serial" "$vf_tmp/$vf_s.log"
+        # One console after the other: a QEMU there may be started many times.
+        : >"$vf_tmp/$vf_s.log"
+        (while :; do "$VF_LAB/guestcon" "$vf_tmp/$vf_s.q/serial" "$vf_tmp/$vf_s.log"; done) \
+            </dev/null >/dev/null 2>&1 &
+        vf_on_exit "pkill -P $!; kill $! 2>/dev/null"
     done
 }
 

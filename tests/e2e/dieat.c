@@ -1,0 +1,46 @@
+/* dieat.c - a library to preload: kills its process at a chosen change of a move's state.
+ *
+ * VF_DIE_AT is "before:NAME:TEXT" or "after:NAME:TEXT": when a file called NAME is about to be, or
+ * has just been, put in its place by a rename, and holds TEXT. */
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef int renameat_fn(int, const char *, int, const char *);
+
+int renameat(int from_dir, const char *from, int to_dir, const char *to);
+
+static int holds(int dir, const char *name, const char *text)
+{
+    static char buf[1 << 16];
+    int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, buf, sizeof buf - 1);
+
+    if (fd >= 0)
+        close(fd);
+    if (n < 0)
+        return 0;
+    buf[n] = '\0';
+    return strstr(buf, text) != NULL;
+}
+
+int renameat(int from_dir, const char *from, int to_dir, const char *to)
+{
+    renameat_fn *real = (renameat_fn *)dlsym(RTLD_NEXT, "renameat");
+    const char *where = getenv("VF_DIE_AT");
+    char when[8] = "", name[64] = "", text[128] = "";
+    int hit, rc;
+
+    hit = where && sscanf(where, "%7[^:]:%63[^:]:%127[^\n]", when, name, text) == 3 &&
+          strcmp(to, name) == 0 && holds(from_dir, from, text);
+    if (hit && strcmp(when, "before") == 0)
+        kill(getpid(), SIGKILL);
+    rc = real(from_dir, from, to_dir, to);
+    if (hit && strcmp(when, "after") == 0)
+        kill(getpid(), SIGKILL);
+    return rc;
+}

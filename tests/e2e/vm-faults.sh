@@ -1,0 +1,136 @@
+#!/bin/sh
+# timeout: 400
+# Whatever breaks while a guest moves, it goes on in exactly one place, on its own disks, the next try
+# succeeds, and no write is lost.
+. "${VF_TESTS:-$(dirname "$0")/..}/e2e/_lib.sh"
+. "$VF_TESTS/e2e/_vm.sh"
+
+"${CC:-cc}" -shared -fPIC -D_GNU_SOURCE -o "$vf_tmp/dieat.so" "$VF_TESTS/e2e/dieat.c" -ldl ||
+    skip "no compiler"
+vm_sites
+# Blocks that do not compress, so that the bulk takes its time at a low rate.
+VF_GUEST_DISK=96M
+vm_guest g1 raw:a.raw words=ballast=8
+
+move() { "$VMFERRY" migrate --vm g1 --qmp "$vf_tmp/a/qmp" --to "$vf_dst" "$@"; }
+
+# Where a move is: a phase of move.json.
+phase_is() { grep -q "\"phase\": \"$1\"" "$vf_src/run/vm-g1/move.json" 2>/dev/null; }
+
+# back WHY: the guest goes on at the source, on its own disk; the destination has no guest.
+back() {
+    guest_goes_on "$vf_tmp/src.log"
+    no_overlays
+    vm_gone "$vf_tmp/dst.q"
+    [ ! -e "$vf_src/run/vm-g1/move.json" ] || fail "$1: a move is left"
+    vf_image_now=$(guest_qmp - "$vf_tmp/a/qmp2" query-block | jq -r '.[0].inserted.image.filename')
+    [ "$vf_image_now" = "$vf_tmp/a/a.raw" ] || fail "$1: the guest's disk is $vf_image_now"
+    [ "$(guest_qmp - "$vf_tmp/a/qmp2" query-block-jobs)" = "[]" ] || fail "$1: a job is left"
+    [ ! -e "$vf_dst/images/a.raw" ] || fail "$1: an image is left"
+}
+
+# in_phase PHASE: starts a slow move in the background ($vf_mover), and waits for that phase.
+in_phase() {
+    "$VMFERRY" migrate --vm g1 --qmp "$vf_tmp/a/qmp" --to "$vf_dst" --limit-rate 8M \
+        >"$VF_OUT" 2>"$VF_ERR" &
+    vf_mover=$!
+    vf_wait_for 30 phase_is "$1" || fail "no phase $1"
+    sleep 0.7
+}
+# ends_with STATUS: the move in the background does.
+ends_with() {
+    vf_got=0
+    wait "$vf_mover" || vf_got=$?
+    [ "$vf_got" -eq "$1" ] || fail "the move ended with $vf_got, not $1"
+}
+
+echo "== refused before anything changes"
+mkdir "$vf_tmp/hooks"
+# shellcheck disable=SC2016 # the hook expands
+printf '#!/bin/sh\necho "$@" >>"%s/hooks.log"\n[ "$1" != before ]\n' "$vf_tmp" >"$vf_tmp/hooks/10-no"
+chmod +x "$vf_tmp/hooks/10-no"
+vf_expect_exit 1 move --hooks "$vf_tmp/hooks"
+grep -q "^before g1 " "$vf_tmp/hooks.log" || fail "the hook was not run"
+back hook
+: >"$vf_dst/images/a.raw"
+vf_expect_exit 4 move --json
+json_is "$VF_OUT" .error.code exists
+rm "$vf_dst/images/a.raw"
+back "a name that is taken"
+
+echo "== a command that does not start a guest"
+cp "$vf_dst/vmferry.conf" "$vf_tmp/conf"
+printf '[qmp]\nstart = /bin/false {qmp} {disk0}\n' >"$vf_dst/vmferry.conf"
+vf_expect_exit 1 move
+back "no guest there"
+cp "$vf_tmp/conf" "$vf_dst/vmferry.conf"
+
+echo "== SIGINT in the memory phase, and --abort from elsewhere"
+in_phase memory
+vf_expect_exit 0 "$VMFERRY" migrate --vm g1 --status --json
+json_is "$VF_OUT" '[.moving, .phase] | join(" ")' "true memory"
+kill -INT "$vf_mover"
+ends_with 130
+back SIGINT
+in_phase memory
+vf_expect_exit 0 "$VMFERRY" migrate --vm g1 --abort --json
+json_is "$VF_OUT" .running_at source
+ends_with 130
+back abort
+
+echo "== the guest's QEMU there is killed"
+in_phase memory
+kill -KILL "$(cat "$vf_tmp/dst.q/pid")"
+rm "$vf_tmp/dst.q/pid"
+ends_with 4
+back "QEMU killed"
+
+echo "== the far end is killed"
+in_phase memory
+kill -KILL $(pgrep -P "$vf_mover" | head -n 1)
+vf_got=0
+wait "$vf_mover" || vf_got=$?
+[ "$vf_got" -ne 0 ] || fail "a move without a far end"
+rm -f "$vf_tmp/dst.q/pid"
+back "far end killed"
+
+echo "== the source is killed"
+for phase in disks memory; do
+    in_phase $phase
+    kill -KILL "$vf_mover"
+    wait "$vf_mover" || :
+    guest_goes_on "$vf_tmp/src.log"
+    vf_expect_exit 0 "$VMFERRY" migrate --vm g1 --qmp "$vf_tmp/a/qmp" --abort
+    # A far end on this machine is killed with it: the next try clears up there.
+    vf_wait_for 10 vm_gone "$vf_tmp/dst.q"
+    rm -f "$vf_dst/images/a.raw" "$vf_tmp/dst.q/pid"
+    back "killed in $phase"
+done
+
+echo "== killed before the commit point is noted"
+vf_expect_exit 137 env LD_PRELOAD="$vf_tmp/dieat.so" VF_DIE_AT='before:move.json:"commit"' \
+    "$VMFERRY" migrate --vm g1 --qmp "$vf_tmp/a/qmp" --to "$vf_dst"
+vf_expect_exit 0 "$VMFERRY" migrate --vm g1 --qmp "$vf_tmp/a/qmp" --abort --json
+json_is "$VF_OUT" .running_at source
+mv "$vf_dst/images/a.raw" "$vf_tmp/left.raw"
+back "killed before commit"
+mv "$vf_tmp/left.raw" "$vf_dst/images/a.raw"
+
+echo "== killed after it, before the far end is told: it never ran there"
+vf_expect_exit 137 env LD_PRELOAD="$vf_tmp/dieat.so" VF_DIE_AT='after:move.json:"commit"' \
+    "$VMFERRY" migrate --vm g1 --qmp "$vf_tmp/a/qmp" --to "$vf_dst"
+guest_stands "$vf_tmp/src.log"
+vf_expect_exit 0 "$VMFERRY" migrate --vm g1 --qmp "$vf_tmp/a/qmp" --abort --json
+json_is "$VF_OUT" .running_at source
+back "killed at commit"
+
+echo "== the far end is killed when it has decided: it runs there"
+vf_expect_exit 0 env LD_PRELOAD="$vf_tmp/dieat.so" VF_DIE_AT='after:guest.json:"committed": true' \
+    "$VMFERRY" migrate --vm g1 --qmp "$vf_tmp/a/qmp" --to "$vf_dst" --json
+json_is "$VF_OUT" .running_at destination
+guest_goes_on "$vf_tmp/dst.log"
+vm_gone "$vf_tmp/a"
+no_overlays
+
+vm_end dst.q
+vm_judge "$vf_dst/images/a.raw" raw
