@@ -81,6 +81,12 @@ static void other(struct talk *t)
         else
             answer_batches(t);
         return;
+    case VF_PHASE_GUEST:
+        m.type = VF_MSG_GUEST; /* the answer */
+        break;
+    case VF_PHASE_TUNNEL:
+        m.type = VF_MSG_BYTES;
+        break;
     case VF_PHASE_COUNTS:
     case VF_PHASE_RESULT:
     case VF_PHASE_OVER:
