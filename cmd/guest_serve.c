@@ -223,6 +223,14 @@ static int answer(struct serving *v, const char *ask, json_t *with, json_t **ret
     return v->a.arrival->ops->ask(v->a.arrival, ask, with, ret, err);
 }
 
+/* libvirt ends the guest at the source by itself as soon as it is here: then this may be the only
+ * one.  The source says what is to become of it when it comes back. */
+static bool has_arrived(const struct serving *v)
+{
+    return strcmp(v->a.arrival->ops->kind, "libvirt") == 0 &&
+           strcmp(v->a.arrival->ops->state(v->a.arrival), "paused") == 0;
+}
+
 int vf_guest_serve(const struct vf_guest_serve *s, struct vf_error *err)
 {
     struct serving v = {.s = s};
@@ -244,7 +252,7 @@ int vf_guest_serve(const struct vf_guest_serve *s, struct vf_error *err)
             rc = vf_talk_refuse(s->stream, &why, err);
         json_decref(question);
     }
-    if (v.a.arrival)
+    if (v.a.arrival && !has_arrived(&v))
         vf_guest_arrival_drop(&v.a);
     vf_guest_arrival_close(&v.a);
     /* The end between two questions is how the source ends it. */

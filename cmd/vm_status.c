@@ -100,8 +100,14 @@ static int clean(struct vf_vm *vm, const json_t *job, struct vf_error *err)
     bool finished = false;
 
     vm->job = json_incref((json_t *)(uintptr_t)job); /* counted, not changed */
-    if (vf_vm_open_guest(vm, job, err) < 0)
-        return vf_error_prefix(err, "the guest cannot be reached");
+    if (vf_vm_open_guest(vm, job, err) < 0) {
+        if (err->code != VF_ERR_NOTFOUND || strcmp(vf_talk_text(job, "phase"), "finish") != 0)
+            return vf_error_prefix(err, "the guest cannot be reached");
+        vm->running_at = "destination"; /* nothing of it is here any more */
+        vf_guest_dir_remove(&vm->dir, "move.json");
+        vf_guest_dir_remove(&vm->dir, "guest.json");
+        return 0;
+    }
     if (vf_vm_clear(vm, job, &finished, err) < 0)
         return -1;
     if (!finished)

@@ -29,7 +29,9 @@ struct arrival {
     struct vf_lv_xml *xml, *kept; /* kept: NULL when the domain is not kept at the source either */
     char *lib, *mem, *disk;       /* sockets */
     char *mark;                   /* the file "incoming" */
-    bool running;                 /* it comes running, or stopped by its user */
+    char *nvram;                  /* UEFI variables of a guest that comes shut off */
+    bool has_nvram;
+    bool running; /* it comes running, or stopped by its user */
     bool prepared, committed;
 };
 
@@ -111,6 +113,7 @@ static void remove_leftover(struct arrival *a)
     (void)unlink(a->mark);
     (void)unlink(a->mem); /* usually QEMU has done it */
     (void)unlink(a->disk);
+    (void)unlink(a->nvram);
 }
 
 /* ---- may it come? ---- */
@@ -372,13 +375,54 @@ static int prepare(struct vf_arrival *arrival, json_t *args, json_t **ret_answer
     return -1;
 }
 
+static int hex_value(char c)
+{
+    static const char digit[] = "0123456789abcdef";
+    const char *at = c ? strchr(digit, c) : NULL;
+
+    return at ? (int)(at - digit) : -1;
+}
+
+/* A piece of a small file of a guest that is shut off. */
+static int take_piece(struct arrival *a, json_t *args, struct vf_error *err)
+{
+    const char *role = json_string_value(json_object_get(args, "role"));
+    const char *data = json_string_value(json_object_get(args, "data"));
+    json_int_t off = json_integer_value(json_object_get(args, "off"));
+    uint8_t piece[VF_LV_PIECE];
+    size_t len = data ? strlen(data) / 2 : 0;
+    int fd, rc;
+
+    if (a->running || !a->prepared || !role || strcmp(role, "nvram") != 0 || len > sizeof piece ||
+        off < 0 || (uint64_t)off + len > VF_LV_FILE_MAX)
+        return vf_error_set(err, VF_ERR_PROTOCOL, 0, "a file that is not expected");
+    for (size_t i = 0; i < len; i++) {
+        int high = hex_value(data[2 * i]), low = hex_value(data[2 * i + 1]);
+
+        if (high < 0 || low < 0)
+            return vf_error_set(err, VF_ERR_PROTOCOL, 0, "a damaged piece of a file");
+        piece[i] = (uint8_t)(high << 4 | low);
+    }
+    fd = open(a->nvram, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return vf_error_sys(err, errno, "'%s'", a->nvram);
+    rc = vf_pwrite_full(fd, piece, len, (uint64_t)off, err);
+    if (rc == 0 && fsync(fd) < 0)
+        rc = vf_error_sys(err, errno, "'%s'", a->nvram);
+    vf_close_fd(&fd);
+    a->has_nvram = rc == 0;
+    return rc;
+}
+
 static int ask(struct vf_arrival *arrival, const char *question, json_t *args, json_t **ret_answer,
                struct vf_error *err)
 {
-    (void)arrival;
-    (void)args;
-    (void)ret_answer;
-    return vf_error_set(err, VF_ERR_PROTOCOL, 0, "unknown question '%.32s'", question);
+    if (strcmp(question, "file") != 0)
+        return vf_error_set(err, VF_ERR_PROTOCOL, 0, "unknown question '%.32s'", question);
+    if (take_piece(of(arrival), args, err) < 0)
+        return -1;
+    *ret_answer = json_object();
+    return *ret_answer ? 0 : vf_error_nomem(err);
 }
 
 static const char *socket_of(struct vf_arrival *arrival, const char *name)
@@ -397,7 +441,9 @@ static const char *socket_of(struct vf_arrival *arrival, const char *name)
 static int define(struct arrival *a, struct vf_error *err)
 {
     struct vf_lv_xml *x = a->kept ? a->kept : a->xml;
-    char *text = set_disks(a, x, err) == 0 ? vf_lv_xml_text(x, err) : NULL;
+    bool set = set_disks(a, x, err) == 0 &&
+               (!a->has_nvram || vf_lv_xml_set(x, "/domain/os/nvram", a->nvram, err) == 0);
+    char *text = set ? vf_lv_xml_text(x, err) : NULL;
     virDomainPtr d = text ? virDomainDefineXML(a->conn, text) : NULL;
 
     if (text && !d)
@@ -498,8 +544,8 @@ static void close_arrival(struct vf_arrival *arrival)
 {
     struct arrival *a = of(arrival);
 
-    if (a->prepared && !a->committed)
-        drop(arrival);
+    if (a->prepared && !a->committed && strcmp(state(arrival), "paused") != 0)
+        drop(arrival); /* one that has arrived may be the only one: see cmd/guest_serve.c */
     if (a->conn)
         virConnectClose(a->conn);
     vf_lv_xml_free(a->xml);
@@ -508,6 +554,7 @@ static void close_arrival(struct vf_arrival *arrival)
     free(a->mem);
     free(a->disk);
     free(a->mark);
+    free(a->nvram);
     free(a);
 }
 
@@ -549,7 +596,8 @@ struct vf_arrival *vf_libvirt_arrival_open(const struct vf_arrival_info *info, s
     a->mem = vf_strf(err, "%s/mem", info->run_dir);
     a->disk = vf_strf(err, "%s/disk", info->run_dir);
     a->mark = vf_strf(err, "%s/incoming", info->state_dir);
-    if (a->lib && a->mem && a->disk && a->mark)
+    a->nvram = vf_strf(err, "%s/nvram.fd", info->state_dir);
+    if (a->lib && a->mem && a->disk && a->mark && a->nvram)
         return &a->arrival;
     close_arrival(&a->arrival);
     return NULL;

@@ -11,6 +11,7 @@
  * So the order is: it stands still; events.commit; libvirt moves it or keeps it here; when it has
  * moved, far: commit.  As long as libvirt has it here and it was not let run there, a failure
  * leaves it here, also after events.commit: *ret then says that it is not committed. */
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -306,6 +307,12 @@ static int run_libvirt(struct hand_off *h, struct vf_error *err)
     int e;
 
     h->start = now();
+    /* that it stands still says nothing about one that did so before */
+    if (h->info->paused) {
+        h->told = true;
+        if (h->opts->events.commit && h->opts->events.commit(h->opts->events.ctx, err) < 0)
+            return -1;
+    }
     e = pthread_create(&thread, NULL, mover, h);
     if (e)
         return vf_error_sys(err, e, "thread for libvirt's migration");
@@ -331,6 +338,54 @@ static int prepare(struct hand_off *h, struct vf_error *err)
     return h->far_conn ? 0 : vf_error_prefix(err, "the far end's libvirt");
 }
 
+/* ---- a guest that is shut off ---- */
+
+/* A small file in pieces, as hexadecimal text. */
+static int send_file(struct hand_off *h, const struct vf_guest_file *f, struct vf_error *err)
+{
+    static const char digit[] = "0123456789abcdef";
+    char text[2 * VF_LV_PIECE + 1];
+    size_t len = 0;
+    uint8_t *data = (uint8_t *)vf_read_small_file(AT_FDCWD, f->path, VF_LV_FILE_MAX, &len, err);
+    int rc = data ? 0 : -1;
+
+    for (size_t off = 0; off < len && rc == 0; off += VF_LV_PIECE) {
+        size_t n = len - off < VF_LV_PIECE ? len - off : VF_LV_PIECE;
+        json_t *args;
+
+        for (size_t i = 0; i < n; i++) {
+            text[2 * i] = digit[data[off + i] >> 4];
+            text[2 * i + 1] = digit[data[off + i] & 15];
+        }
+        text[2 * n] = '\0';
+        args = json_pack("{s:s, s:I, s:s}", "role", f->role, "off", (json_int_t)off, "data", text);
+        rc = args ? h->far->ask(h->far, "file", args, NULL, err) : vf_error_nomem(err);
+        json_decref(args);
+    }
+    free(data);
+    return rc;
+}
+
+/* Its disks are there; what is left is its definition. */
+static int hand_over(struct hand_off *h, struct vf_error *err)
+{
+    if (h->far->ask(h->far, "prepare", NULL, &h->answer, err) < 0)
+        return -1;
+    for (size_t i = 0; i < h->info->nfiles; i++)
+        if (send_file(h, &h->info->file[i], err) < 0)
+            return -1;
+    say(h, VF_GUEST_COMMIT, 0, 0);
+    if (h->opts->events.commit && h->opts->events.commit(h->opts->events.ctx, err) < 0)
+        return -1;
+    h->ret->committed = true;
+    if (h->far->ask(h->far, "commit", NULL, NULL, err) < 0) {
+        h->ret->committed = !h->far->refused; /* it is not there, and never will be */
+        return -1;
+    }
+    h->ret->running_there = true;
+    return 0;
+}
+
 int vf_lv_hand_off(struct vf_guest *guest, const struct vf_guest_info *info, struct vf_far *far,
                    const struct vf_hand_off_opts *opts, struct vf_hand_off_result *ret,
                    struct vf_error *err)
@@ -345,8 +400,8 @@ int vf_lv_hand_off(struct vf_guest *guest, const struct vf_guest_info *info, str
     int rc;
 
     memset(ret, 0, sizeof *ret);
-    rc = prepare(&h, err);
-    if (rc == 0)
+    rc = info->running ? prepare(&h, err) : hand_over(&h, err);
+    if (rc == 0 && info->running)
         rc = run_libvirt(&h, err);
     if (h.moved)
         virDomainFree(h.moved);

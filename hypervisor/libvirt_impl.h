@@ -15,6 +15,8 @@
 #define VF_LV_URI      "qemu:///system"
 #define VF_LV_OVERLAYS 64u /* freezes of one disk at most */
 #define VF_LV_DISKS    "/domain/devices/disk"
+#define VF_LV_FILE_MAX (8u << 20)  /* UEFI variables: 528 KiB are usual */
+#define VF_LV_PIECE    (16u << 10) /* of such a file in one question */
 
 struct vf_lv_guest {
     struct vf_guest guest; /* first */

@@ -47,11 +47,30 @@ static int resume_guest(struct vf_lv_guest *g, bool *found, struct vf_error *err
     return virDomainResume(g->dom) < 0 ? vf_lv_error(err, "letting the guest run again") : 0;
 }
 
+/* libvirt was left in the middle of moving it, and has it stand still: ending that would let it run
+ * again. */
+static bool is_left_still(struct vf_lv_guest *g)
+{
+    virDomainJobInfo job = {0};
+    int state, reason;
+
+    return virDomainGetState(g->dom, &state, &reason, 0) == 0 && state == VIR_DOMAIN_PAUSED &&
+           (reason == VIR_DOMAIN_PAUSED_MIGRATION ||
+            (virDomainGetJobInfo(g->dom, &job) == 0 && job.type != VIR_DOMAIN_JOB_NONE));
+}
+
 int vf_lv_recover(struct vf_guest *guest, bool resume, bool *ret_found, struct vf_error *err)
 {
     struct vf_lv_guest *g = of(guest);
     bool found = false;
-    int rc = end_migration(g, &found, err);
+    int rc;
+
+    if (!resume && is_left_still(g)) {
+        if (ret_found)
+            *ret_found = true;
+        return 0;
+    }
+    rc = end_migration(g, &found, err);
 
     if (rc == 0 && resume)
         rc = resume_guest(g, &found, err);

@@ -205,6 +205,23 @@ int vf_lv_xml_set_disk(struct vf_lv_xml *x, const char *target, const char *path
     return vf_error_set(err, VF_ERR_NOTFOUND, 0, "the domain has no disk '%s'", target);
 }
 
+int vf_lv_xml_set(struct vf_lv_xml *x, const char *xpath, const char *text, struct vf_error *err)
+{
+    xmlNodePtr node = find(x, xpath, 0, NULL);
+    xmlNodePtr content = node ? xmlNewDocText(x->doc, (const xmlChar *)text) : NULL;
+
+    if (!node)
+        return 0;
+    if (!content)
+        return vf_error_nomem(err);
+    xmlNodeSetContent(node, NULL);
+    if (!xmlAddChild(node, content)) {
+        xmlFreeNode(content);
+        return vf_error_nomem(err);
+    }
+    return 0;
+}
+
 char *vf_lv_xml_escape(const char *text, struct vf_error *err)
 {
     return ours(xmlEncodeSpecialChars(NULL, (const xmlChar *)text), err);

@@ -41,6 +41,10 @@ char *vf_lv_xml_nth(struct vf_lv_xml *x, const char *xpath, size_t n, struct vf_
 int vf_lv_xml_set_disk(struct vf_lv_xml *x, const char *target, const char *path,
                        const char *format, struct vf_error *err) VF_MUST_CHECK;
 
+/* The text of the first element that it finds is from now on this one; none: nothing is done. */
+int vf_lv_xml_set(struct vf_lv_xml *x, const char *xpath, const char *text,
+                  struct vf_error *err) VF_MUST_CHECK;
+
 /* Text for use inside an attribute in double quotes; returns owned. */
 char *vf_lv_xml_escape(const char *text, struct vf_error *err);
 
