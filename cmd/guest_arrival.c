@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cmd/dest.h"
+#include "cmd/guest_apply.h"
 #include "cmd/guest_talk.h"
 #include "core/checked.h"
 #include "core/fdio.h"
@@ -184,6 +185,9 @@ void vf_guest_arrival_drop(struct vf_guest_arrival *a)
         if (json_is_string(name))
             turn_into_part(a, json_string_value(name));
     }
+    for (i = 0; i < a->info.ndisks; i++)
+        if (a->disk[i].way == VF_DISK_COPY)
+            vf_guest_apply_forget(a, strrchr(a->disk[i].path, '/') + 1);
     vf_guest_dir_remove(&a->dir, "log");
     vf_guest_dir_remove(&a->dir, "guest.json");
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cmd/dest.h"
+#include "cmd/guest_apply.h"
 #include "cmd/guest_arrival.h"
 #include "cmd/guest_talk.h"
 #include "cmd/tunnel.h"
@@ -213,6 +214,8 @@ static int answer(struct serving *v, const char *ask, json_t *with, json_t **ret
         return do_state(v, ret, err);
     if (strcmp(ask, "prepare") == 0)
         return do_prepare(v, with, ret, err);
+    if (strcmp(ask, "apply") == 0)
+        return vf_guest_apply(&v->a, with, err);
     if (strcmp(ask, "commit") == 0)
         return do_commit(v, ret, err);
     if (strcmp(ask, "drop") == 0) {

@@ -78,9 +78,11 @@ vm_sites() {
     done
 }
 
-# vm_guest NAME FORMAT:FILE... [words=KERNEL-WORDS]
+# vm_guest NAME FORMAT:FILE... [words=KERNEL-WORDS]; VF_GUEST_FILL: so much of each disk holds random
+# bytes, where the guest does not write.
 vm_guest() {
     shift
+    [ -z "${VF_GUEST_FILL:-}" ] || vf_bytes 7 "$VF_GUEST_FILL" >"$vf_tmp/fill"
     mkdir -p "$vf_tmp/a"
     vf_words=
     vf_formats=
@@ -92,6 +94,8 @@ vm_guest() {
             vf_formats="$vf_formats ${vf_a%%:*}"
             vf_disks="$vf_disks disk=${vf_a%%:*}:$vf_tmp/a/${vf_a#*:}"
             qemu-img create -q -f "${vf_a%%:*}" "$vf_tmp/a/${vf_a#*:}" "${VF_GUEST_DISK:-96M}"
+            [ -z "${VF_GUEST_FILL:-}" ] || qemu-io -f "${vf_a%%:*}" "$vf_tmp/a/${vf_a#*:}" \
+                -c "write -q -s $vf_tmp/fill 32M $VF_GUEST_FILL" || fail "qemu-io"
             ;;
         esac
     done

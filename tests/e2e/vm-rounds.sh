@@ -1,0 +1,29 @@
+#!/bin/sh
+# timeout: 240
+# A guest that writes much while its disks travel: what changed meanwhile goes in rounds, each shorter
+# than the one before, and little is left for the moment when it stands still.
+. "${VF_TESTS:-$(dirname "$0")/..}/e2e/_lib.sh"
+. "$VF_TESTS/e2e/_vm.sh"
+
+vm_sites
+VF_GUEST_PERIOD=3000
+VF_GUEST_DISK=192M
+VF_GUEST_FILL=24M
+vm_guest g1 qcow2:a.qcow2 raw:b.raw words=logdev=vda,vdb
+vf_expect_exit 0 "$VMFERRY" migrate --vm g1 --qmp "$vf_tmp/a/qmp" --to "$vf_dst" --limit-rate 1M \
+    --dry-run --json
+json_is "$VF_OUT" '[.dry_run, .running_at] | join(" ")' "true source"
+[ -z "$(ls "$vf_dst/images")" ] || fail "a dry run has made something"
+no_overlays
+
+vf_expect_exit 0 "$VMFERRY" migrate --vm g1 --qmp "$vf_tmp/a/qmp" --to "$vf_dst" --limit-rate 12M -v \
+    --json
+json_true "$VF_OUT" '.rounds >= 1 and .phases.rounds.count == .rounds'
+json_true "$VF_OUT" '.phases.rounds.wire_bytes_sent > 0'
+grep -q "^vmferry: round 1: " "$VF_ERR" || fail "no round is told of"
+guest_goes_on "$vf_tmp/dst.log"
+no_overlays
+no_litter
+vm_end dst.q
+vm_judge "$vf_dst/images/a.qcow2" qcow2
+vm_judge "$vf_dst/images/b.raw" raw vdb
