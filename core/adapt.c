@@ -8,11 +8,14 @@ static const struct {
 } levels[] = {{1, 75}, {3, 100}, {6, 240}, {9, 450}, {12, 1100}, {15, 2500}, {19, 9000}};
 #define LEVELS (sizeof levels / sizeof levels[0])
 
+#define IDLE_LOOKS 2 /* in which a link must have been idle to be believed */
+
 void vf_adapt_init(struct vf_adapt *a, int most)
 {
     *a = (struct vf_adapt){.level = VF_LEVEL_FIRST < most ? VF_LEVEL_FIRST : most,
                            .most = most,
-                           .next = VF_ADAPT_FIRST};
+                           .next = VF_ADAPT_FIRST,
+                           .look = VF_ADAPT_LOOK};
 }
 
 static uint64_t cost_of(int level)
@@ -40,6 +43,37 @@ static int choose(const struct vf_adapt *a)
     return best;
 }
 
+/* Has the compressor taken most of the time since the last look, and the link next to nothing, for
+ * some looks in a row?  The sums are then of this stretch only: what was before was another link.
+ */
+static bool starves_link(struct vf_adapt *a, uint64_t link_ns, uint64_t compress_ns,
+                         uint64_t other_ns)
+{
+    uint64_t *sum = a->look_ns, all;
+    bool idle;
+
+    sum[0] += link_ns;
+    sum[1] += compress_ns;
+    sum[2] += other_ns;
+    if (a->seen < a->look)
+        return false;
+    all = sum[0] + sum[1] + sum[2];
+    idle = a->level > levels[0].level && sum[0] < all / 10 && sum[1] > all / 2;
+    a->idle = idle ? a->idle + 1 : 0;
+    a->look = a->seen + VF_ADAPT_LOOK;
+    if (a->idle == IDLE_LOOKS) {
+        a->link_ns = sum[0];
+        a->compress_ns = sum[1];
+        a->other_ns = sum[2];
+        a->idle = 0;
+        idle = true;
+    } else {
+        idle = false;
+    }
+    sum[0] = sum[1] = sum[2] = 0;
+    return idle;
+}
+
 bool vf_adapt_step(struct vf_adapt *a, uint64_t len, uint64_t link_ns, uint64_t compress_ns,
                    uint64_t other_ns)
 {
@@ -49,7 +83,7 @@ bool vf_adapt_step(struct vf_adapt *a, uint64_t len, uint64_t link_ns, uint64_t 
     a->link_ns += link_ns;
     a->compress_ns += compress_ns;
     a->other_ns += other_ns;
-    if (a->seen < a->next)
+    if (!starves_link(a, link_ns, compress_ns, other_ns) && a->seen < a->next)
         return false;
     a->next = a->seen * 2;
     a->level = choose(a);

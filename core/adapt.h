@@ -2,8 +2,9 @@
  *
  * Time spent waiting for the link is free for a stronger level; a compressor that keeps an idle
  * link waiting asks for a weaker one.  A change begins a new zstd frame, which costs the window; so
- * there are few steps between levels, and changes get rarer as the stream grows.  Pure: the caller
- * measures.
+ * there are few steps between levels, and changes get rarer as the stream grows.  Only a link that
+ * has become faster than the compressor, as when connections were added, is noticed soon.  Pure:
+ * the caller measures.
  *
  * Thread rules: one thread at a time. */
 #ifndef VF_CORE_ADAPT_H
@@ -17,10 +18,15 @@
     (UINT64_C(8)                                                                                   \
      << 20) /* bytes of input before the first decision; twice as many before each next */
 
+#define VF_ADAPT_LOOK (UINT64_C(16) << 20) /* bytes between looks whether the link is idle */
+
 struct vf_adapt {
     int level, most;                         /* the level now; the highest allowed */
     uint64_t seen, next;                     /* bytes of input so far; at the next decision */
     uint64_t link_ns, compress_ns, other_ns; /* since the last decision */
+    uint64_t look;                           /* bytes of input at the next look */
+    uint64_t look_ns[3];                     /* link, compress, other since the last one */
+    unsigned idle;                           /* looks in a row that found the link idle */
 };
 
 /* most: 1..19. */

@@ -59,6 +59,39 @@ TEST(few_changes)
     CHECK(changes <= 4);
 }
 
+/* A link that becomes ten times faster, because connections were added, is not left waiting. */
+TEST(faster_link_is_noticed)
+{
+    struct vf_adapt a;
+    unsigned changes = 0, mib = 0;
+
+    vf_adapt_init(&a, 12);
+    for (; mib < 200; mib++) { /* 100 Mbit/s */
+        double c = compress_ns(a.level), wait = 40e6 > c ? 40e6 - c : 0;
+
+        (void)vf_adapt_step(&a, MIB, (uint64_t)wait, (uint64_t)c, 100000);
+    }
+    CHECK(a.level >= 9);
+    for (; mib < 340; mib++) { /* 1 Gbit/s */
+        double c = compress_ns(a.level), wait = 4e6 > c ? 4e6 - c : 0;
+
+        changes += vf_adapt_step(&a, MIB, (uint64_t)wait, (uint64_t)c, 100000);
+    }
+    CHECK(a.level <= 3);
+    CHECK(changes >= 1 && changes <= 3);
+}
+
+/* One that waits for something else does not need a weaker level. */
+TEST(idle_for_other_reasons)
+{
+    struct vf_adapt a;
+
+    vf_adapt_init(&a, 19);
+    a.next = UINT64_MAX;
+    for (unsigned i = 0; i < 500; i++)
+        CHECK(!vf_adapt_step(&a, MIB, 1000, 5000000, 20000000));
+}
+
 TEST(short_streams_stay)
 {
     unsigned changes;
@@ -66,4 +99,5 @@ TEST(short_streams_stay)
     CHECK_EQ_I64(settle(400e6, 19, 7, &changes), VF_LEVEL_FIRST);
 }
 
-TESTS(slow_links_get_strong_levels, fast_links_get_weak_levels, few_changes, short_streams_stay)
+TESTS(slow_links_get_strong_levels, fast_links_get_weak_levels, few_changes, faster_link_is_noticed,
+      idle_for_other_reasons, short_streams_stay)
