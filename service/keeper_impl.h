@@ -42,8 +42,13 @@ struct vf_keeper {
 int vf_keeper_look(struct vf_keeper *k, const char *path, enum how how, struct vf_error *err);
 /* The same for one that is in the table; it may be removed. */
 int vf_keeper_look_at(struct vf_keeper *k, struct vf_file *f, enum how how, struct vf_error *err);
-/* Takes the map of a file that has gone, if this is that file.  1: done, 0, -1. */
-int vf_keeper_adopt(struct vf_keeper *k, struct vf_file *f, struct vf_error *err);
+/* Has it a map that is of another file than the one which is there, if any? */
+bool vf_keeper_displaced(const struct vf_file *f);
+/* If the map of `from` is that of f, f takes it, and `from` may be removed.  1: done, 0, -1. */
+int vf_keeper_adopt(struct vf_keeper *k, struct vf_file *f, struct vf_file *from,
+                    struct vf_error *err);
+/* The same, of any file. */
+int vf_keeper_adopt_any(struct vf_keeper *k, struct vf_file *f, struct vf_error *err);
 /* stat of what is at its path now: f->present and f->now.  false: nothing that could be an image.
  */
 bool vf_keeper_stat(struct vf_file *f, uint64_t *ret_links);

@@ -52,9 +52,9 @@ int vf_keeper_queue(struct vf_keeper *k, struct vf_file *f, int64_t wait_ms, str
 
 /* ---- maps that follow their file ---- */
 
-static bool displaced(const struct vf_file *f)
+bool vf_keeper_displaced(const struct vf_file *f)
 {
-    return f->recorded && f->state != VF_FILE_READING &&
+    return f->recorded && !f->rec_moving && f->state != VF_FILE_READING &&
            (!f->present || !vf_ident_same(&f->now, &f->rec));
 }
 
@@ -66,35 +66,44 @@ static bool still_there(const struct vf_file *from)
     return lstat(from->path, &st) == 0 && (uint64_t)st.st_ino == from->rec.ino;
 }
 
-int vf_keeper_adopt(struct vf_keeper *k, struct vf_file *f, struct vf_error *err)
+int vf_keeper_adopt(struct vf_keeper *k, struct vf_file *f, struct vf_file *from,
+                    struct vf_error *err)
 {
-    for (struct vf_file *from = vf_files_next(k->files, NULL); from;
-         from = vf_files_next(k->files, from)) {
-        struct vf_error why = VF_ERROR_INIT;
+    struct vf_error why = VF_ERROR_INIT;
 
-        if (from == f || !displaced(from) || from->rec_moving ||
-            !vf_ident_renamed(&from->rec, &f->now) || still_there(from))
-            continue;
-        if (k->ops->rename(k->ctx, from->path, f->path, &why) < 0) {
-            if (why.code == VF_ERR_NOTFOUND || why.code == VF_ERR_CHANGED)
-                return 0; /* somebody else was faster: then it is read */
-            if (err)
-                *err = why;
-            return -1;
-        }
-        vf_keeper_log(k, VF_LOG_INFO, "%s: renamed to %s, keeps its map", from->path, f->path);
-        k->renames++;
-        f->recorded = true;
-        f->rec_moving = false;
-        f->rec = f->now;
-        from->recorded = false;
-        vf_files_dequeue(k->files, f);
-        vf_keeper_content(f, VF_FILE_FRESH);
-        if (!from->present)
-            vf_files_remove(k->files, from);
-        return 1;
+    if (from == f || !vf_ident_renamed(&from->rec, &f->now) || !vf_keeper_displaced(from) ||
+        still_there(from))
+        return 0;
+    if (k->ops->rename(k->ctx, from->path, f->path, &why) < 0) {
+        if (why.code == VF_ERR_NOTFOUND || why.code == VF_ERR_CHANGED)
+            return 0; /* somebody else was faster: then it is read */
+        if (err)
+            *err = why;
+        return -1;
     }
-    return 0;
+    vf_keeper_log(k, VF_LOG_INFO, "%s: renamed to %s, keeps its map", from->path, f->path);
+    k->renames++;
+    f->recorded = true;
+    f->rec_moving = false;
+    f->rec = f->now;
+    from->recorded = false;
+    vf_files_dequeue(k->files, f);
+    vf_keeper_content(f, VF_FILE_FRESH);
+    if (!from->present)
+        vf_files_remove(k->files, from);
+    return 1;
+}
+
+int vf_keeper_adopt_any(struct vf_keeper *k, struct vf_file *f, struct vf_error *err)
+{
+    struct vf_file *from = vf_files_next(k->files, NULL), *next;
+    int rc = 0;
+
+    for (; from && rc == 0; from = next) {
+        next = vf_files_next(k->files, from);
+        rc = vf_keeper_adopt(k, f, from, err);
+    }
+    return rc;
 }
 
 /* ---- judging ---- */
@@ -107,14 +116,15 @@ int vf_keeper_gone(struct vf_keeper *k, struct vf_file *f, enum how how, struct 
 
     f->present = false;
     if (f->state == VF_FILE_READING)
-        return 0; /* looked at again when the worker is through */
+        return 0;                    /* looked at again when the worker is through */
     if (f->state == VF_FILE_SKIPPED) /* perhaps one of several names: the others will do now */
         vf_keeper_scan_soon(k, k->opts.settle_ms);
     if (!f->recorded) {
         vf_files_remove(k->files, f);
         return 0;
     }
-    if (d && (!d->there || !d->had_any)) { /* the whole directory is away, so nothing is known of the file */
+    if (d && (!d->there ||
+              !d->had_any)) { /* the whole directory is away, so nothing is known of the file */
         vf_keeper_content(f, VF_FILE_MISSING);
         vf_files_dequeue(k->files, f);
         return 0;
@@ -182,7 +192,8 @@ static int judge(struct vf_keeper *k, struct vf_file *f, uint64_t links, enum ho
     default:
         break;
     }
-    rc = vf_keeper_adopt(k, f, err);
+    /* A scan knows only at its end which files have gone. */
+    rc = how == HOW_SCAN ? 0 : vf_keeper_adopt_any(k, f, err);
     if (rc)
         return rc < 0 ? -1 : 0;
     if (!same)

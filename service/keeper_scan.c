@@ -278,28 +278,46 @@ static int look_at_rest(struct vf_keeper *k, struct vf_error *err)
     return rc;
 }
 
-/* Only now is it known which files have gone, and whose map may be that of a new one. */
+static bool waits(const struct vf_file *f) { return f->state == VF_FILE_WAITING && f->present; }
+
+/* Those of the table; *ret is owned. */
+static int gather(struct vf_keeper *k, bool (*wanted)(const struct vf_file *),
+                  struct vf_file ***ret, size_t *ret_n, struct vf_error *err)
+{
+    size_t n = 0;
+
+    *ret_n = 0;
+    for (struct vf_file *f = vf_files_next(k->files, NULL); f; f = vf_files_next(k->files, f))
+        n += wanted(f);
+    *ret = vf_calloc(n, sizeof **ret, err);
+    if (!*ret)
+        return -1;
+    for (struct vf_file *f = vf_files_next(k->files, NULL); f; f = vf_files_next(k->files, f))
+        if (wanted(f))
+            (*ret)[(*ret_n)++] = f;
+    return 0;
+}
+
+/* Only now is it known which files have gone, and whose map may be that of a new one.  A file that
+ * an adoption takes out of the table is not there, so it does not wait. */
 static int adopt_all(struct vf_keeper *k, struct vf_error *err)
 {
-    bool any = false;
+    struct vf_file **gone = NULL, **fresh = NULL;
+    size_t ngone = 0, nfresh = 0;
+    int rc = gather(k, vf_keeper_displaced, &gone, &ngone, err);
 
-    for (struct vf_file *f = vf_files_next(k->files, NULL); f && !any;
-         f = vf_files_next(k->files, f))
-        any = f->state == VF_FILE_MISSING;
-    /* An adoption takes other files out of the table, so each one begins anew; it also makes one
-     * missing file less. */
-    while (any) {
-        any = false;
-        for (struct vf_file *f = vf_files_next(k->files, NULL); f && !any;
-             f = vf_files_next(k->files, f)) {
-            int rc = f->state == VF_FILE_WAITING && f->present ? vf_keeper_adopt(k, f, err) : 0;
-
-            if (rc < 0)
-                return -1;
-            any = rc > 0;
+    if (rc == 0 && ngone)
+        rc = gather(k, waits, &fresh, &nfresh, err);
+    for (size_t i = 0; i < nfresh && rc >= 0; i++) {
+        for (size_t j = 0; j < ngone && waits(fresh[i]) && rc >= 0; j++) {
+            rc = vf_keeper_adopt(k, fresh[i], gone[j], err);
+            if (rc > 0)
+                gone[j--] = gone[--ngone];
         }
     }
-    return 0;
+    free(gone);
+    free(fresh);
+    return rc < 0 ? -1 : 0;
 }
 
 /* ---- a scan ---- */

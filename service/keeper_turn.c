@@ -74,7 +74,7 @@ static int judge_turn(struct vf_keeper *k, struct vf_file *f, bool *ret_moving,
     }
     if (links > 1 && !k->opts.follow_links)
         return vf_keeper_linked(k, f, links);
-    rc = vf_keeper_adopt(k, f, err);
+    rc = vf_keeper_adopt_any(k, f, err);
     if (rc)
         return rc < 0 ? -1 : 0;
     return judge_writer(k, f, ret_moving, err);
