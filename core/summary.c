@@ -135,7 +135,8 @@ bool vf_image_view_read(struct vf_reader *r, uint64_t groups, struct vf_image_vi
 
     if (!vf_reader_varint(r, &v.group) || v.group >= groups ||
         !name(r, VF_SUMMARY_NAME_MAX, &v.name, &v.name_len) || v.name_len == 0 ||
-        !vf_reader_u8(r, &flags) || flags > VF_IMAGE_FLAGS || !vf_reader_varint(r, &v.size) ||
+        !vf_reader_u8(r, &flags) || flags > VF_IMAGE_FLAGS ||
+        ((flags & VF_IMAGE_FRESH) && (flags & VF_IMAGE_USED)) || !vf_reader_varint(r, &v.size) ||
         v.size > VF_MAX_BLOCKS * VF_BLOCK || !vf_reader_varint(r, &v.zero_blocks) ||
         !vf_reader_varint(r, &v.distinct_blocks) || !vf_reader_bytes(r, VF_SHA_LEN, &v.root))
         return false;
@@ -261,6 +262,7 @@ static int parse_image(struct vf_reader *r, struct vf_summary *s, uint64_t *samp
     im->distinct_blocks = v.distinct_blocks;
     memcpy(im->root, v.root, VF_SHA_LEN);
     im->fresh = v.flags & VF_IMAGE_FRESH;
+    im->used = v.flags & (VF_IMAGE_FRESH | VF_IMAGE_USED);
     if (!(v.flags & VF_IMAGE_SKETCHED))
         return 0;
     if (vf_sketch_decode(v.sketch.p, vf_reader_left(&v.sketch), &im->sketch, err) < 0)

@@ -1,5 +1,5 @@
 /* core/summary.h - what a node tells about its images: a list of them, with sketches, and for each
- * sharing group the union of what its fresh images hold.
+ * sharing group the union of what its usable images hold.
  *
  * A summary is bytes, laid out so that the same images always give the same bytes and a changed
  * image changes few of them: what a node said before is brought up to date by a small delta
@@ -55,14 +55,16 @@ struct vf_summary_image {
     char *group;                                         /* sharing group; "" is the default one */
     uint64_t size, blocks, zero_blocks, distinct_blocks; /* as in struct vf_map_info */
     uint8_t root[VF_SHA_LEN];                            /* digest of the content */
-    bool fresh;    /* the file is what was indexed; only these are in the union */
+    bool fresh;                                          /* the file is what was indexed */
+    bool used;     /* its blocks can be used: every fresh one, and those that a guest writes; these
+                      are in the union */
     bool sketched; /* sketch is there */
     struct vf_sketch sketch;
 };
 
 struct vf_summary_group {
     char *name;
-    struct vf_sketch_set held; /* its fresh images together */
+    struct vf_sketch_set held; /* its usable images together */
 };
 
 struct vf_summary {
@@ -90,8 +92,8 @@ struct vf_summary_builder;
 struct vf_summary_builder *vf_summary_builder_new(enum vf_summary_size size,
                                                   const char *const *groups, size_t n,
                                                   size_t images, struct vf_error *err);
-/* Borrows the image.  Its sketch must be there unless the summary is brief and the image is not
- * fresh.  Images come in any order.  VF_ERR_RANGE for a group that was not granted. */
+/* Borrows the image.  Its sketch must be there unless the summary is brief and the image is neither
+ * fresh nor used.  Images come in any order.  VF_ERR_RANGE for a group that was not granted. */
 int vf_summary_builder_add(struct vf_summary_builder *b, const struct vf_summary_image *image,
                            struct vf_error *err) VF_MUST_CHECK;
 /* The bytes, to *ret (owned). */

@@ -175,18 +175,21 @@ int vf_summary_builder_add(struct vf_summary_builder *b, const struct vf_summary
                            struct vf_error *err)
 {
     struct item *it = new_item(b, err);
-    const bool sketched = image->sketched && b->samples;
+    const bool sketched = image->sketched && b->samples, used = image->fresh || image->used;
     size_t g = 0;
 
     if (!it)
         return -1;
     while (g < b->groups && strcmp(b->group[g].name, image->group) != 0)
         g++;
-    if (g == b->groups || (image->fresh && !image->sketched))
+    if (g == b->groups || (used && !image->sketched))
         return vf_error_set(err, VF_ERR_RANGE, 0, "an image that does not belong into the summary");
     *it = (struct item){
         .group = g,
-        .flags = (image->fresh ? VF_IMAGE_FRESH : 0u) | (sketched ? VF_IMAGE_SKETCHED : 0u),
+        .flags = (image->fresh ? VF_IMAGE_FRESH
+                  : used       ? VF_IMAGE_USED
+                               : 0u) |
+                 (sketched ? VF_IMAGE_SKETCHED : 0u),
         .size = image->size,
         .zero_blocks = image->zero_blocks,
         .distinct_blocks = image->distinct_blocks,
@@ -197,7 +200,7 @@ int vf_summary_builder_add(struct vf_summary_builder *b, const struct vf_summary
     if (!it->name)
         return -1;
     b->items++;
-    if (image->fresh && add_to_group(&b->group[g], &image->sketch, err) < 0)
+    if (used && add_to_group(&b->group[g], &image->sketch, err) < 0)
         return -1;
     return sketched ? add_sketch(&it->sketch, &image->sketch, b->samples, err) : 0;
 }

@@ -10,7 +10,8 @@
 #define VF_SUMMARY_CHECKED  16u /* the checksum is over what begins here */
 #define VF_SUMMARY_HEAD_LEN 40u
 
-enum { VF_IMAGE_FRESH = 1, VF_IMAGE_SKETCHED = 2, VF_IMAGE_FLAGS = 3 };
+/* USED: although it is not fresh. */
+enum { VF_IMAGE_FRESH = 1, VF_IMAGE_SKETCHED = 2, VF_IMAGE_USED = 4, VF_IMAGE_FLAGS = 7 };
 
 uint64_t vf_summary_checksum(const uint8_t *p, size_t len);
 

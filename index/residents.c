@@ -69,6 +69,13 @@ static bool usable(const struct vf_image_record *rec, const struct vf_image_stat
     return now->regular && now->ino == rec->st.ino && now->size == rec->st.size;
 }
 
+bool vf_resident_usable(struct vf_index *ix, const struct vf_image_record *rec)
+{
+    struct vf_image_stat now;
+
+    return stat_file(ix, rec->path, &now, NULL) == 0 && usable(rec, &now);
+}
+
 /* ---- the set ---- */
 
 static unsigned set_count(struct vf_residents *base) { return vf_resident_set(base)->n; }
@@ -236,7 +243,6 @@ static int gather_one(void *ctx, const struct vf_image_record *rec, struct vf_er
 {
     struct gather *g = ctx;
     struct vf_resident_set *set = g->set;
-    struct vf_image_stat now;
     struct vf_resident *r;
 
     if (strcmp(rec->group, g->group) != 0 || (g->exclude && strcmp(rec->path, g->exclude) == 0))
@@ -257,7 +263,7 @@ static int gather_one(void *ctx, const struct vf_image_record *rec, struct vf_er
         return -1;
     r->gen = (struct vf_gen){rec->generation, rec->info};
     r->fresh = vf_index_fresh(set->ix, rec);
-    r->usable = stat_file(set->ix, rec->path, &now, NULL) == 0 && usable(rec, &now);
+    r->usable = vf_resident_usable(set->ix, rec);
     set->n++;
     return 0;
 }

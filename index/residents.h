@@ -27,6 +27,9 @@ static inline struct vf_resident_set *vf_resident_set(struct vf_residents *base)
     return (struct vf_resident_set *)base;
 }
 
+/* Would a set of residents use it now? (index.h, vf_index_residents) */
+bool vf_resident_usable(struct vf_index *ix, const struct vf_image_record *rec);
+
 /* find and shared of struct vf_residents_ops. */
 int vf_residents_find(struct vf_residents *base, unsigned level, const uint8_t (*ids)[VF_ID_LEN],
                       size_t n, struct vf_place (*ret)[VF_PLACES], struct vf_error *err);

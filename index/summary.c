@@ -6,6 +6,7 @@
 
 #include "core/checked.h"
 #include "core/digest.h"
+#include "index/residents.h"
 #include "index/sketch.h"
 
 /* ---- the index's own number ---- */
@@ -67,7 +68,7 @@ int vf_index_id(struct vf_index *ix, uint8_t ret[VF_STORE_ID_LEN], struct vf_err
 struct known {
     char *path, *group;
     struct vf_gen gen;
-    bool fresh;
+    bool fresh, used;
 };
 
 struct list {
@@ -106,7 +107,8 @@ static int add_known(void *ctx, const struct vf_image_record *rec, struct vf_err
     *k = (struct known){.path = vf_strdup(rec->path, err),
                         .group = vf_strdup(rec->group, err),
                         .gen = {rec->generation, rec->info},
-                        .fresh = vf_index_fresh(l->ix, rec)};
+                        .fresh = vf_index_fresh(l->ix, rec),
+                        .used = vf_resident_usable(l->ix, rec)};
     l->n++;
     return k->path && k->group ? 0 : -1;
 }
@@ -150,7 +152,8 @@ static int digest_image(struct vf_sha *sha, const struct known *k, struct vf_err
     const struct vf_map_info *info = &k->gen.info;
 
     if (digest_text(sha, k->path, err) < 0 || digest_text(sha, k->group, err) < 0 ||
-        vf_sha_add_u64(sha, k->fresh, err) < 0 || vf_sha_add_u64(sha, info->size, err) < 0 ||
+        vf_sha_add_u64(sha, k->fresh + 2u * k->used, err) < 0 ||
+        vf_sha_add_u64(sha, info->size, err) < 0 ||
         vf_sha_add_u64(sha, info->zero_blocks, err) < 0 ||
         vf_sha_add_u64(sha, info->distinct_blocks, err) < 0)
         return -1;
@@ -212,6 +215,7 @@ static int add_image(struct vf_summary_builder *b, struct vf_index *ix, const st
                                   .zero_blocks = info->zero_blocks,
                                   .distinct_blocks = info->distinct_blocks,
                                   .fresh = k->fresh,
+                                  .used = k->used,
                                   .sketched = sketched};
     struct vf_error own = VF_ERROR_INIT;
     int rc;
@@ -235,7 +239,7 @@ static int add_images(struct vf_summary_builder *b, struct list *l, enum vf_summ
 
     for (size_t i = 0; i < l->n; i++) {
         const struct known k = l->image[i];
-        int rc = add_image(b, l->ix, &k, k.fresh || size == VF_SUMMARY_FULL, err);
+        int rc = add_image(b, l->ix, &k, k.fresh || k.used || size == VF_SUMMARY_FULL, err);
 
         if (rc < 0)
             return -1;

@@ -92,7 +92,7 @@ TEST(in_and_out)
     CHECK_EQ_U64(s.images, 4);
     CHECK_STR(s.image[0].name, "images/a");
     CHECK_STR(s.image[2].name, "old");
-    CHECK(!s.image[2].fresh && s.image[2].sketched && s.image[0].fresh);
+    CHECK(!s.image[2].fresh && !s.image[2].used && s.image[2].sketched && s.image[0].fresh);
     CHECK_STR(s.image[3].group, "tenant");
     CHECK_EQ_U64(s.image[0].distinct_blocks, 50001);
     CHECK(s.image[0].sketch.n > 4096 && s.image[0].sketch.n <= 8192);
@@ -146,6 +146,32 @@ TEST(comparing)
     vf_summary_free(&s);
     vf_sketch_free(&t);
     vf_buf_free(&b);
+}
+
+/* A disk that a guest writes: in the union, but not the same as another of that root. */
+TEST(used_though_not_fresh)
+{
+    static const char *const groups[] = {""};
+    const struct image moving = {"x", "", 0, 1000, false};
+    struct vf_summary_image im = make_image(&moving);
+    struct vf_summary_builder *b;
+    struct vf_buf bytes;
+    struct vf_summary s;
+    struct vf_error err;
+
+    im.used = true;
+    CHECK_OK((b = vf_summary_builder_new(VF_SUMMARY_BRIEF, groups, 1, 5, &err)), &err);
+    CHECK_OK(vf_summary_builder_add(b, &im, &err), &err);
+    CHECK_OK(vf_summary_builder_finish(b, id, 1, &bytes, &err), &err);
+    CHECK_OK(vf_summary_parse(bytes.data, bytes.len, &s, &err), &err);
+    CHECK(!s.image[0].fresh && s.image[0].used);
+    CHECK_EQ_U64(s.group[0].held.images, 1);
+    CHECK_EQ_U64(s.group[0].held.n, 1000);
+    CHECK(vf_summary_same(&s, "", im.root) == NULL);
+    vf_sketch_free(&im.sketch);
+    vf_summary_builder_free(b);
+    vf_summary_free(&s);
+    vf_buf_free(&bytes);
 }
 
 TEST(refused_images)
@@ -280,4 +306,5 @@ TEST(cache)
     vf_buf_free(&b);
 }
 
-TESTS(in_and_out, comparing, refused_images, damage, brought_up_to_date, cache)
+TESTS(in_and_out, comparing, used_though_not_fresh, refused_images, damage, brought_up_to_date,
+      cache)
