@@ -260,17 +260,7 @@ static void report(const struct fleet *f, size_t can)
             best_at = i;
         }
     }
-    if (can < 20 || !sorted) {
-        free(sorted);
-        return;
-    }
-    for (size_t i = 0; i < can; i++)
-        sorted[i] = *(const uint64_t *)f->rank[i].ctx;
-    qsort(sorted, can, sizeof *sorted, descending);
-    for (size_t i = 0; i < 20; i++)
-        top += *(const uint64_t *)f->rank[i].ctx >= sorted[9];
-    free(sorted);
-    chosen = TARGET - *(const uint64_t *)f->rank[0].ctx;
+    chosen = can ? TARGET - *(const uint64_t *)f->rank[0].ctx : best;
     contenders = vf_rank_contenders(f->rank, can, can);
     printf("estimates in their bounds       %8.2f %%\n", 100.0 * (double)in / f->nodes);
     printf("rms error, of the image         %8.2f %%\n",
@@ -279,7 +269,15 @@ static void report(const struct fleet *f, size_t can)
            100 * (double)(chosen - best) / (double)TARGET);
     printf("the best one is at place        %8zu, worth an exact count: %zu\n", best_at,
            contenders);
-    printf("of the ten best, in the first twenty places: %zu\n", top);
+    if (can >= 20 && sorted) {
+        for (size_t i = 0; i < can; i++)
+            sorted[i] = *(const uint64_t *)f->rank[i].ctx;
+        qsort(sorted, can, sizeof *sorted, descending);
+        for (size_t i = 0; i < 20; i++)
+            top += *(const uint64_t *)f->rank[i].ctx >= sorted[9];
+        printf("of the ten best, in the first twenty places: %zu\n", top);
+    }
+    free(sorted);
 }
 
 static int run(struct fleet *f, struct vf_error *err)

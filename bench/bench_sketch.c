@@ -15,6 +15,7 @@
 
 #include "bench/clock.h"
 #include "bench/sample.h"
+#include "core/delta.h"
 #include "core/sketch.h"
 #include "index/index.h"
 
@@ -108,7 +109,7 @@ static int speed(void)
 /* ---- accuracy ---- */
 
 struct one {
-    char *name;
+    char *name, *path;
     struct vf_print *print;
     size_t n;
     struct vf_sketch sketch;
@@ -139,8 +140,9 @@ static int load(void *ctx, const struct vf_image_record *rec, struct vf_error *e
     map = vf_index_map(a->ix, rec->path, err);
     prints = map ? vf_index_prints_new(map, err) : NULL;
     o->name = strdup(slash ? slash + 1 : rec->path);
+    o->path = strdup(rec->path);
     o->print = calloc(n + 1, sizeof *o->print);
-    if (!prints || !o->name || !o->print || vf_index_sketch(map, &o->sketch, err) < 0)
+    if (!prints || !o->name || !o->path || !o->print || vf_index_sketch(map, &o->sketch, err) < 0)
         return -1;
     while (got > 0 && (got = vf_index_prints_next(prints, o->print + o->n, n - o->n, err)) > 0)
         o->n += (size_t)got;
@@ -272,6 +274,42 @@ static int rank(struct all *a, bool single, struct ranked *ret, struct vf_error 
     return 0;
 }
 
+/* What a summary takes, and a delta when one image was added. */
+static int summaries(struct all *a, struct vf_error *err)
+{
+    static const char *const groups[] = {""};
+    const char *const sizes[] = {"brief", "full"};
+
+    for (unsigned size = VF_SUMMARY_BRIEF; size <= VF_SUMMARY_FULL; size++) {
+        struct vf_buf new = VF_BUF_INIT;
+        double deltas = 0, signatures = 0;
+
+        if (vf_index_summary(a->ix, size, groups, 1, NULL, &new, err) < 0)
+            return -1;
+        for (unsigned i = 0; i < a->n; i++) {
+            struct vf_buf old = VF_BUF_INIT, sig = VF_BUF_INIT, delta = VF_BUF_INIT;
+            int rc = vf_index_summary(a->ix, size, groups, 1, a->image[i].path, &old, err);
+
+            if (rc == 0)
+                rc = vf_delta_signature(old.data, old.len, &sig, err);
+            if (rc == 0)
+                rc = vf_delta_make(sig.data, sig.len, new.data, new.len, 2 * new.len, &delta, err);
+            signatures += (double)sig.len / a->n;
+            deltas += (double)delta.len / a->n;
+            vf_buf_free(&old);
+            vf_buf_free(&sig);
+            vf_buf_free(&delta);
+            if (rc < 0)
+                return -1;
+        }
+        printf(
+            "=%s summary, bytes\t%zu\n=signature, when one image was added\t%.0f\n=delta\t%.0f\n",
+            sizes[size], new.len, signatures, deltas);
+        vf_buf_free(&new);
+    }
+    return 0;
+}
+
 static int accuracy(const char *store)
 {
     struct vf_error err = VF_ERROR_INIT;
@@ -281,7 +319,7 @@ static int accuracy(const char *store)
     if (!a)
         return 1;
     a->x = 20100721;
-    a->ix = vf_index_open(store, VF_INDEX_READONLY, &err);
+    a->ix = vf_index_open(store, 0, &err);
     if (!a->ix || vf_index_each(a->ix, load, a, &err) < 0)
         return fail(&err);
     if (a->n < 3)
@@ -309,8 +347,11 @@ static int accuracy(const char *store)
         printf("=first place right, %s\t%.2f %%\n=or at most 0.1 %% dearer\t%.2f %%\n",
                kind ? "nodes with several images" : "nodes with one image",
                100.0 * ranked[kind].same / RANKINGS, 100.0 * ranked[kind].close / RANKINGS);
+    if (summaries(a, &err) < 0)
+        return fail(&err);
     for (unsigned i = 0; i < a->n; i++) {
         free(a->image[i].name);
+        free(a->image[i].path);
         free(a->image[i].print);
         vf_sketch_free(&a->image[i].sketch);
     }

@@ -20,7 +20,7 @@ size_t vf_sketch_below(const uint64_t *fp, size_t n, unsigned scale);
 int vf_heavy_pick(uint64_t *fp, size_t n, struct vf_sketch_set *to,
                   struct vf_error *err) VF_MUST_CHECK;
 
-/* Ascending numbers, each once, below end: the first one, then each gap less 1, as varints. */
+/* Ascending numbers, each once, below end: the gaps of core/SUMMARY.md. */
 int vf_gaps_write(const uint64_t *fp, size_t n, struct vf_buf *ret,
                   struct vf_error *err) VF_MUST_CHECK;
 /* n of them to ret; false when they are malformed or not below end. */
