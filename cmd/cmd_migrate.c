@@ -484,6 +484,7 @@ static int migrate_vm(struct migrate *m, struct vf_error *err)
                                 .group = o->group,
                                 .to_format = o->to_format,
                                 .limit_rate = o->limit_rate,
+                                .limit_file = o->limit_file,
                                 .streams = m->streams,
                                 .level = m->level,
                                 .replace = o->replace,

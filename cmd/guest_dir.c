@@ -1,6 +1,7 @@
 /* cmd/guest_dir.c - the directory of one guest. */
 #include "cmd/guest_dir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -88,8 +89,26 @@ void vf_guest_dir_remove(const struct vf_guest_dir *d, const char *file)
     (void)unlinkat(d->fd, file, 0); /* what is left says less than it should, no more */
 }
 
+/* Sockets of a move that was killed. */
+static void remove_sockets(const struct vf_guest_dir *d)
+{
+    DIR *dir = opendir(d->path);
+    const struct dirent *e;
+
+    while (dir && (e = readdir(dir)) != NULL) {
+        size_t len = strlen(e->d_name);
+
+        if (len > 4 && strcmp(e->d_name + len - 4, ".out") == 0)
+            (void)unlinkat(d->fd, e->d_name, 0); /* litter at worst */
+    }
+    if (dir)
+        (void)closedir(dir); /* was read only */
+}
+
 void vf_guest_dir_close(struct vf_guest_dir *d)
 {
+    if (d->lock_fd >= 0)
+        remove_sockets(d);
     /* The lock goes first, and only by its holder. */
     if (d->lock_fd >= 0 && unlinkat(d->fd, "lock", 0) == 0 && rmdir(d->path) < 0 &&
         errno == ENOTEMPTY) {

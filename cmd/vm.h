@@ -113,8 +113,9 @@ struct vf_vm_request {
     const char *label;              /* of the target */
     const char *group, *to_format;  /* may be NULL */
     uint64_t limit_rate;
-    unsigned streams; /* 0: auto */
-    int level;        /* as struct vf_send_opts, and so memory */
+    const char *limit_file; /* --limit-rate-file, may be NULL */
+    unsigned streams;       /* 0: auto */
+    int level;              /* as struct vf_send_opts, and so memory */
     uint64_t memory;
     bool replace, dry_run;
 };

@@ -26,6 +26,8 @@ struct vf_vm {
     struct vf_vm_disk *disk; /* as many as info has */
     struct vf_guest_far *far;
     struct vf_ratelimit *limit;
+    struct vf_ratefile *follow;
+    int marker; /* the sign for those who work in the background, -1: none */
     struct vf_hand_off_result result;
     struct vf_progress *progress;
     struct vf_stream_stats wire;      /* of what is closed already: bulk and rounds */
@@ -61,6 +63,9 @@ int vf_vm_send_delta(struct vf_vm *vm, size_t i, const struct vf_frozen *frozen,
 /* move.json: notes the phase ("disks", "memory", "commit", "finish") durably. */
 int vf_vm_note(struct vf_vm *vm, const char *phase, struct vf_error *err) VF_MUST_CHECK;
 
+/* Folds the overlays that the job of a QMP guest names, whose QEMU has ended. */
+int vf_vm_fold_left(const json_t *job, struct vf_error *err) VF_MUST_CHECK;
+
 /* Opens the guest's directory and takes its lock; *ret_job (may be NULL): what an earlier try
  * noted. */
 int vf_vm_open_dir(struct vf_vm *vm, bool lock, json_t **ret_job,
@@ -70,6 +75,11 @@ int vf_vm_open_guest(struct vf_vm *vm, const json_t *job, struct vf_error *err) 
 /* Asks the far end whether it runs the guest whose commit point was passed, until it answers or
  * the time is over.  1: it runs there; 0: it does not and never will; -1: not known. */
 int vf_vm_resolve(struct vf_vm *vm, int seconds, struct vf_error *err) VF_MUST_CHECK;
+
+/* An earlier try had passed its commit point and did not learn what came of it: does the guest run
+ * there? */
+int vf_vm_ask_there(struct vf_vm *vm, const json_t *job, bool *ret_finished,
+                    struct vf_error *err) VF_MUST_CHECK;
 
 /* What an earlier try has left is undone, or finished (*ret_finished). */
 int vf_vm_clear(struct vf_vm *vm, const json_t *job, bool *ret_finished,

@@ -7,12 +7,45 @@
 #include "cmd/clock.h"
 #include "cmd/guest_talk.h"
 #include "cmd/inventory.h"
+#include "cmd/ratefile.h"
 #include "cmd/report.h"
 #include "cmd/vm_impl.h"
 #include "core/checked.h"
+#include "core/fdio.h"
 
 /* Longer than a far end takes to find out that it was left. */
 #define RESOLVE_SECONDS 75
+
+/* For a clean-up that cannot ask the hypervisor any more. */
+static int note_disks(struct vf_vm *vm)
+{
+    const char *dir = vf_vm_overlay_dir(vm);
+    json_t *disks = json_array();
+
+    for (size_t i = 0; i < vm->info.ndisks; i++)
+        if (vm->info.disk[i].way == VF_DISK_COPY && !vm->info.disk[i].read_only &&
+            json_array_append_new(disks, vf_json_text(vm->info.disk[i].path)) < 0) {
+            json_decref(disks);
+            return -1;
+        }
+    if (dir && json_object_set_new(vm->job, "overlay_dir", vf_json_text(dir)) < 0)
+        return -1;
+    return json_object_set_new(vm->job, "disks", disks);
+}
+
+int vf_vm_fold_left(const json_t *job, struct vf_error *err)
+{
+    const char *dir = vf_talk_text(job, "overlay_dir");
+    const json_t *path;
+    size_t i;
+
+    json_array_foreach(json_object_get(job, "disks"), i, path)
+    {
+        if (vf_qmp_fold_left(json_string_value(path), *dir ? dir : NULL, err) < 0)
+            return -1;
+    }
+    return 0;
+}
 
 int vf_vm_note(struct vf_vm *vm, const char *phase, struct vf_error *err)
 {
@@ -28,6 +61,8 @@ int vf_vm_note(struct vf_vm *vm, const char *phase, struct vf_error *err)
                             "started", (json_int_t)time(NULL), "paused", (int)vm->info.paused);
         free(to);
     }
+    if (vm->job && !json_object_get(vm->job, "disks") && note_disks(vm) < 0)
+        return vf_error_nomem(err);
     if (!vm->job || json_object_set_new(vm->job, "phase", json_string(phase)) < 0)
         return vf_error_nomem(err);
     return vf_guest_dir_save(&vm->dir, "move.json", vm->job, err);
@@ -117,8 +152,7 @@ int vf_vm_resolve(struct vf_vm *vm, int seconds, struct vf_error *err)
 }
 
 /* An earlier try had passed its commit point and did not learn what came of it. */
-static int clear_committed(struct vf_vm *vm, const json_t *job, bool *ret_finished,
-                           struct vf_error *err)
+int vf_vm_ask_there(struct vf_vm *vm, const json_t *job, bool *ret_finished, struct vf_error *err)
 {
     struct vf_target target = VF_TARGET_INIT;
     struct vf_guest_far_opts opts = {.cli = &vm->steady,
@@ -151,7 +185,7 @@ int vf_vm_clear(struct vf_vm *vm, const json_t *job, bool *ret_finished, struct 
     bool found = false;
 
     *ret_finished = strcmp(phase, "finish") == 0;
-    if (strcmp(phase, "commit") == 0 && clear_committed(vm, job, ret_finished, err) < 0)
+    if (strcmp(phase, "commit") == 0 && vf_vm_ask_there(vm, job, ret_finished, err) < 0)
         return -1;
     if (*ret_finished)
         return 0;
@@ -174,7 +208,9 @@ void vf_vm_close(struct vf_vm *vm, const struct vf_error *outcome)
     free(vm->disk);
     vf_guest_info_free(&vm->info);
     json_decref(vm->job);
+    vf_ratefile_end(vm->follow);
     vf_ratelimit_free(vm->limit);
+    vf_close_fd(&vm->marker);
     if (vm->dir.path)
         vf_guest_dir_close(&vm->dir);
 }

@@ -10,6 +10,8 @@
 
 #include "cmd/clock.h"
 #include "cmd/guest_talk.h"
+#include "cmd/marker.h"
+#include "cmd/ratefile.h"
 #include "cmd/report.h"
 #include "cmd/vm_impl.h"
 #include "core/checked.h"
@@ -68,32 +70,50 @@ static int check_far(struct vf_vm *vm, struct vf_error *err)
     return rc;
 }
 
+/* One limit for all connections of the move. */
+static int set_limit(struct vf_vm *vm, struct vf_error *err)
+{
+    const struct vf_vm_request *r = vm->req;
+
+    if (!r->limit_rate && !r->limit_file)
+        return 0;
+    vm->limit = vf_ratelimit_new(r->limit_rate, err);
+    if (vm->limit && r->limit_file)
+        vm->follow = vf_ratefile_start(vm->cli, r->limit_file, r->limit_rate, vm->limit, err);
+    return vm->limit && (vm->follow || !r->limit_file) ? 0 : -1;
+}
+
 /* Nothing is changed anywhere before all this went well. */
-static int prepare(struct vf_vm *vm, bool *ret_finished, struct vf_error *err)
+static int prepare(struct vf_vm *vm, struct vf_error *err)
 {
     json_t *job = NULL;
+    bool finished = false;
     int rc = -1;
 
     if (vf_vm_open_dir(vm, true, &job, err) < 0 || vf_vm_open_guest(vm, job, err) < 0)
         goto out;
-    if (vm->req->limit_rate) {
-        vm->limit = vf_ratelimit_new(vm->req->limit_rate, err);
-        if (!vm->limit)
-            goto out;
-    }
-    vm->job = json_incref(job);
-    if (vf_vm_clear(vm, job, ret_finished, err) < 0)
+    if (set_limit(vm, err) < 0)
         goto out;
+    vm->job = json_incref(job);
+    if (vf_vm_clear(vm, job, &finished, err) < 0)
+        goto out;
+    if (finished) {
+        rc = vf_error_set(err, VF_ERR_EXISTS, 0,
+                          "the guest runs at its destination already: `vmferry migrate --vm %s "
+                          "--abort` cleans up here",
+                          vm->req->opts->vm);
+        goto out;
+    }
     json_decref(vm->job);
     vm->job = NULL;
     if (vm->guest->ops->describe(vm->guest, &vm->info, err) < 0)
         goto out;
-    if (!*ret_finished && vm->info.running == vm->req->opts->offline)
+    if (vm->info.running == vm->req->opts->offline)
         (void)vf_error_set(err, VF_ERR_USAGE, 0,
                            vm->info.running ? "the guest runs: leave --offline out"
                                             : "the guest is shut off: give --offline");
     else if (vf_vm_choose_disks(vm, err) == 0)
-        rc = *ret_finished ? 0 : check_far(vm, err);
+        rc = check_far(vm, err);
 out:
     json_decref(job);
     return rc;
@@ -138,6 +158,7 @@ static int move_disks(struct vf_vm *vm, struct vf_error *err)
 {
     double start = vf_clock_now();
 
+    vm->info.overlay_dir = vf_vm_overlay_dir(vm);
     if (vf_vm_note(vm, "disks", err) < 0 || freeze_and_send(vm, err) < 0)
         return -1;
     vm->bulk_seconds = vf_clock_now() - start;
@@ -282,19 +303,14 @@ int vf_vm_migrate(const struct vf_vm_request *req, struct vf_error *err)
 {
     struct vf_vm vm = {.req = req, .cli = req->cli, .steady = *req->cli, .running_at = "source"};
     struct vf_stream_stats wire;
-    bool finished = false;
     int rc;
 
     vm.dir = (struct vf_guest_dir)VF_GUEST_DIR_INIT;
     vm.steady.stop = &never;
     vm.start = vf_clock_now();
-    rc = prepare(&vm, &finished, err);
-    if (rc == 0 && finished)
-        rc = vf_error_set(err, VF_ERR_EXISTS, 0,
-                          "the guest runs at its destination already: `vmferry migrate --vm %s "
-                          "--abort` cleans up here",
-                          vm.info.name);
-    else if (rc == 0 && !req->dry_run)
+    vm.marker = vf_marker_set(req->store->fd);
+    rc = prepare(&vm, err);
+    if (rc == 0 && !req->dry_run)
         rc = move(&vm, err);
     if (rc < 0 && vm.far && !vm.result.committed)
         (void)go_back(&vm, err); /* rc says it */

@@ -21,6 +21,7 @@ static void set_up(struct vf_vm *vm, const struct vf_vm_request *req)
     vm->steady = *req->cli;
     vm->steady.stop = &never;
     vm->running_at = "source";
+    vm->marker = -1;
     vm->dir = (struct vf_guest_dir)VF_GUEST_DIR_INIT;
 }
 
@@ -94,6 +95,28 @@ static int interrupt(struct vf_vm *vm, const json_t *job, struct vf_error *err)
     return moving ? vf_error_set(err, VF_ERR_TIMEOUT, 0, "the move does not come to an end") : 0;
 }
 
+static void forget(struct vf_vm *vm)
+{
+    vf_guest_dir_remove(&vm->dir, "move.json");
+    vf_guest_dir_remove(&vm->dir, "guest.json");
+    vf_guest_dir_remove(&vm->dir, "log");
+}
+
+/* The guest is not here any more: its process has ended, or its domain is gone. */
+static int clean_without(struct vf_vm *vm, const json_t *job, struct vf_error *err)
+{
+    const char *phase = vf_talk_text(job, "phase");
+    bool finished = strcmp(phase, "finish") == 0;
+
+    if (strcmp(phase, "commit") == 0 && vf_vm_ask_there(vm, job, &finished, err) < 0)
+        return -1;
+    if (strcmp(vf_talk_text(job, "kind"), "qmp") == 0 && vf_vm_fold_left(job, err) < 0)
+        return -1;
+    vm->running_at = finished ? "destination" : "nowhere";
+    forget(vm);
+    return 0;
+}
+
 /* Nobody is at work: what is left is cleaned. */
 static int clean(struct vf_vm *vm, const json_t *job, struct vf_error *err)
 {
@@ -101,22 +124,19 @@ static int clean(struct vf_vm *vm, const json_t *job, struct vf_error *err)
 
     vm->job = json_incref((json_t *)(uintptr_t)job); /* counted, not changed */
     if (vf_vm_open_guest(vm, job, err) < 0) {
-        if (err->code != VF_ERR_NOTFOUND || strcmp(vf_talk_text(job, "phase"), "finish") != 0)
+        if (err->code != VF_ERR_NOTFOUND && err->code != VF_ERR_UNREACHABLE)
             return vf_error_prefix(err, "the guest cannot be reached");
-        vm->running_at = "destination"; /* nothing of it is here any more */
-        vf_guest_dir_remove(&vm->dir, "move.json");
-        vf_guest_dir_remove(&vm->dir, "guest.json");
-        return 0;
+        return clean_without(vm, job, err);
     }
     if (vf_vm_clear(vm, job, &finished, err) < 0)
         return -1;
     if (!finished)
         return 0;
     if (vm->guest->ops->recover(vm->guest, false, NULL, err) < 0 ||
-        vm->guest->ops->finish(vm->guest, &vm->info, err) < 0)
+        vm->guest->ops->finish(vm->guest, &vm->info, err) < 0 ||
+        (strcmp(vf_talk_text(job, "kind"), "qmp") == 0 && vf_vm_fold_left(job, err) < 0))
         return -1;
-    vf_guest_dir_remove(&vm->dir, "move.json");
-    vf_guest_dir_remove(&vm->dir, "guest.json");
+    forget(vm);
     vm->running_at = "destination";
     return 0;
 }

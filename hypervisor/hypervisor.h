@@ -88,6 +88,8 @@ struct vf_guest_info {
     size_t ndisks;
     struct vf_guest_file *file;
     size_t nfiles;
+    const char *overlay_dir; /* where freeze was told to put overlays (NULL: beside the disks); set
+                                by cmd/ before finish and roll_back, borrowed */
 };
 void vf_guest_info_free(struct vf_guest_info *i); /* zeroes it */
 
@@ -109,8 +111,8 @@ struct vf_far {
                struct vf_error *err);
     /* Listens on the Unix socket local_path (made here, 0600; removed at the end of the move); each
      * connection there is carried, over a connection of its own to the far end, to the far half's
-     * socket of that name (vf_arrival_ops.socket), which has to be there by then.  At the return the
-     * listening has begun and one connection to the far end stands ready. */
+     * socket of that name (vf_arrival_ops.socket), which has to be there by then.  At the return
+     * the listening has begun and one connection to the far end stands ready. */
     int (*tunnel)(struct vf_far *, const char *name, const char *local_path, struct vf_error *err);
     /* Non-zero with *err when a tunnel has broken since it was made. */
     int (*broken)(struct vf_far *, struct vf_error *err);
@@ -198,6 +200,10 @@ struct vf_guest {
  * has the socket. */
 struct vf_guest *vf_qmp_guest_open(const char *name, const char *path, const volatile int *stop,
                                    struct vf_error *err);
+
+/* What is left of a guest of QMP whose QEMU has ended while it was moved: folds the overlays of the
+ * disk at path into it, and removes them.  Nothing to do is fine. */
+int vf_qmp_fold_left(const char *path, const char *overlay_dir, struct vf_error *err);
 
 /* A domain of libvirt; uri NULL: qemu:///system.  VF_ERR_NOTFOUND: there is no such domain.
  * VF_ERR_UNSUPPORTED when this program was built without libvirt. */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -219,9 +220,12 @@ static int fold(struct vf_qmp *q, const json_t *in, struct vf_error *err)
     if (!base)
         return -1;
     rc = commit_down(q, vf_qmp_text(in, "node-name"), base, err);
-    for (unsigned i = 0; i < n && rc == 0; i++)
-        if (unlink(vf_qmp_text(files[i], "filename")) < 0 && errno != ENOENT)
-            rc = vf_error_sys(err, errno, "remove '%s'", vf_qmp_text(files[i], "filename"));
+    while (n > 0 && rc == 0) { /* the lowest first, as in vf_qmp_fold_left */
+        const char *file = vf_qmp_text(files[--n], "filename");
+
+        if (unlink(file) < 0 && errno != ENOENT)
+            rc = vf_error_sys(err, errno, "remove '%s'", file);
+    }
     free(base);
     return rc;
 }
@@ -248,44 +252,78 @@ static int fold_all(struct vf_qmp *q, bool *found, struct vf_error *err)
 
 /* ---- the calls ---- */
 
-/* Files only: QEMU is gone. */
-static int fold_files(const struct vf_guest_disk *disk, struct vf_qmp_disk *d, struct vf_error *err)
+/* Is there an overlay with that number?  Then *ret is its path (owned). */
+static bool has_overlay(const char *path, const char *dir, unsigned n, char **ret)
 {
-    const char *argv[] = {
-        "qemu-img", "commit", "-q",       "-f",
-        "qcow2",    "-b",     disk->path, d->overlays ? d->overlay[d->overlays - 1] : NULL,
-        NULL};
+    const char *slash = strrchr(path, '/');
+    struct stat sb;
+
+    *ret = dir && slash ? vf_strf(NULL, "%s/%s" VF_QMP_OVL_FILE "%u", dir, slash + 1, n)
+                        : vf_strf(NULL, "%s" VF_QMP_OVL_FILE "%u", path, n);
+    if (*ret && lstat(*ret, &sb) == 0 && S_ISREG(sb.st_mode))
+        return true;
+    free(*ret);
+    *ret = NULL;
+    return false;
+}
+
+static int commit_file(const char *path, const char *top, struct vf_error *err)
+{
+    const char *argv[] = {"qemu-img", "commit", "-q", "-f", "qcow2", "-b", path, top, NULL};
     int rc = -1;
 
-    if (!d->overlays)
-        return 0;
-    for (int n = 0; n < TRIES && rc < 0; n++) { /* it may hold its locks a moment longer */
+    for (int n = 0; n < TRIES && rc < 0; n++) { /* QEMU may hold its locks a moment longer */
         rc = vf_proc_run(argv, NULL, -1, err);
         if (rc < 0)
             nap_100_ms();
     }
-    if (rc < 0)
-        return vf_error_prefix(err, "overlay '%s'", d->overlay[d->overlays - 1]);
-    while (d->overlays > 0) {
-        char *file = d->overlay[d->overlays - 1];
-
-        if (unlink(file) < 0 && errno != ENOENT)
-            return vf_error_sys(err, errno, "remove '%s'", file);
-        free(file);
-        d->overlay[--d->overlays] = NULL;
-    }
-    return 0;
+    return rc < 0 ? vf_error_prefix(err, "overlay '%s'", top) : 0;
 }
 
-static int fold_files_all(struct vf_qmp_guest *g, const struct vf_guest_info *info,
-                          struct vf_error *err)
+int vf_qmp_fold_left(const char *path, const char *dir, struct vf_error *err)
+{
+    char *file[VF_QMP_OVERLAYS] = {NULL};
+    unsigned top = 0;
+    int rc = 0;
+
+    for (unsigned n = 0; n < VF_QMP_OVERLAYS; n++)
+        if (has_overlay(path, dir, n, &file[n]))
+            top = n;
+    /* The lowest is removed first: without it, all was folded in before. */
+    if (file[0])
+        rc = commit_file(path, file[top], err);
+    for (unsigned n = 0; n < VF_QMP_OVERLAYS; n++) {
+        if (rc == 0 && file[n] && unlink(file[n]) < 0 && errno != ENOENT)
+            rc = vf_error_sys(err, errno, "remove '%s'", file[n]);
+        free(file[n]);
+    }
+    return rc;
+}
+
+static int fold_files_all(const struct vf_guest_info *info, struct vf_error *err)
 {
     int rc = 0;
 
-    for (size_t i = 0; i < g->ndisks && i < info->ndisks; i++)
-        if (fold_files(&info->disk[i], &g->disk[i], rc < 0 ? NULL : err) < 0)
+    for (size_t i = 0; i < info->ndisks; i++) {
+        const struct vf_guest_disk *d = &info->disk[i];
+
+        if (d->way == VF_DISK_COPY && !d->read_only &&
+            vf_qmp_fold_left(d->path, info->overlay_dir, rc < 0 ? NULL : err) < 0)
             rc = -1;
+    }
     return rc;
+}
+
+/* Moved, or stopped for it: not to be touched unless it is known that it does not run elsewhere. */
+static bool is_left_still(struct vf_qmp *q)
+{
+    json_t *status = NULL;
+    bool still = false;
+
+    if (vf_qmp_call(q, "query-status", NULL, &status, NULL) == 0)
+        still = strcmp(vf_qmp_text(status, "status"), "postmigrate") == 0;
+    json_decref(status);
+    return still;
 }
 
 static int undo(struct vf_qmp *q, bool resume, bool *found, struct vf_error *err)
@@ -309,11 +347,25 @@ static int undo(struct vf_qmp *q, bool resume, bool *found, struct vf_error *err
 
 int vf_qmp_recover(struct vf_guest *guest, bool resume, bool *ret_found, struct vf_error *err)
 {
-    bool found = false;
-    int rc = undo(((struct vf_qmp_guest *)guest)->q, resume, &found, err);
+    struct vf_qmp *q = ((struct vf_qmp_guest *)guest)->q;
+    bool found = !resume && is_left_still(q);
+    int rc = found ? 0 : undo(q, resume, &found, err);
 
     if (ret_found)
         *ret_found = found;
+    return rc;
+}
+
+/* The guest becomes what it was.  One that was stopped by its user may run for a blink. */
+static int go_back(struct vf_qmp_guest *g, struct vf_error *err)
+{
+    bool found = false;
+    int rc = undo(g->q, true, &found, err);
+
+    if (rc == 0 && g->was_paused)
+        rc = vf_qmp_call(g->q, "stop", NULL, NULL, err);
+    if (rc == 0)
+        vf_qmp_disks_free(g);
     return rc;
 }
 
@@ -321,26 +373,19 @@ int vf_qmp_roll_back(struct vf_guest *guest, const struct vf_guest_info *info, s
 {
     struct vf_qmp_guest *g = (struct vf_qmp_guest *)guest;
     struct vf_error why = VF_ERROR_INIT;
-    bool found = false;
 
     if (!g->q) /* it was gone the last time */
-        return fold_files_all(g, info, err);
-    if (undo(g->q, !g->was_paused, &found, &why) == 0) {
-        vf_qmp_disks_free(g);
+        return fold_files_all(info, err);
+    if (go_back(g, &why) == 0)
         return 0;
-    }
     if (why.code == VF_ERR_UNREACHABLE) {
         /* Perhaps only the connection: a QEMU that runs answers at its socket. */
         vf_qmp_close(g->q);
         g->q = vf_qmp_open(g->path, 1000, NULL, &why);
-        if (g->q && undo(g->q, !g->was_paused, &found, &why) == 0) {
-            vf_qmp_disks_free(g);
+        if (g->q && go_back(g, &why) == 0)
             return 0;
-        }
-        if (!g->q) {
-            (void)vf_error_set(err, VF_ERR_UNREACHABLE, 0, "the guest's QEMU has ended");
-            return fold_files_all(g, info, err) < 0 ? -1 : 0;
-        }
+        if (!g->q) /* the guest has ended, by itself or by force; its disks get all it wrote */
+            return fold_files_all(info, err);
     }
     if (err)
         *err = why;
@@ -359,5 +404,5 @@ int vf_qmp_finish(struct vf_guest *guest, const struct vf_guest_info *info, stru
         vf_qmp_close(g->q);
         g->q = NULL;
     }
-    return fold_files_all(g, info, err);
+    return fold_files_all(info, err);
 }

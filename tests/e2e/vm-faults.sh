@@ -37,11 +37,15 @@ in_phase() {
     vf_wait_for 30 phase_is "$1" || fail "no phase $1"
     sleep 0.7
 }
-# ends_with STATUS: the move in the background does.
+# ends_with STATUS: the move in the background does; "failed": with any but 0.
 ends_with() {
     vf_got=0
     wait "$vf_mover" || vf_got=$?
-    [ "$vf_got" -eq "$1" ] || fail "the move ended with $vf_got, not $1"
+    if [ "$1" = failed ]; then
+        [ "$vf_got" -ne 0 ] || fail "the move did not fail"
+    else
+        [ "$vf_got" -eq "$1" ] || fail "the move ended with $vf_got, not $1"
+    fi
 }
 
 echo "== refused before anything changes"
@@ -82,15 +86,13 @@ echo "== the guest's QEMU there is killed"
 in_phase memory
 kill -KILL "$(cat "$vf_tmp/dst.q/pid")"
 rm "$vf_tmp/dst.q/pid"
-ends_with 4
+ends_with failed
 back "QEMU killed"
 
 echo "== the far end is killed"
 in_phase memory
 kill -KILL $(pgrep -P "$vf_mover" | head -n 1)
-vf_got=0
-wait "$vf_mover" || vf_got=$?
-[ "$vf_got" -ne 0 ] || fail "a move without a far end"
+ends_with failed
 rm -f "$vf_tmp/dst.q/pid"
 back "far end killed"
 
@@ -132,5 +134,20 @@ guest_goes_on "$vf_tmp/dst.log"
 vm_gone "$vf_tmp/a"
 no_overlays
 
-vm_end dst.q
-vm_judge "$vf_dst/images/a.raw" raw
+echo "== the source is killed when the guest has gone"
+vf_expect_exit 137 env LD_PRELOAD="$vf_tmp/dieat.so" VF_DIE_AT='after:move.json:"finish"' \
+    "$VMFERRY" --store "$vf_dst" migrate --vm g1 --to "$vf_src" --replace
+guest_goes_on "$vf_tmp/src.log"
+vf_expect_exit 0 "$VMFERRY" --store "$vf_dst" migrate --vm g1 --status --json
+json_is "$VF_OUT" '[.moving, .phase, .state] | join(" ")' "false finish postmigrate"
+vf_expect_exit 1 "$VMFERRY" --store "$vf_dst" migrate --vm g1 --to "$vf_src" --replace --json
+json_is "$VF_OUT" .error.code exists
+vf_expect_exit 0 "$VMFERRY" --store "$vf_dst" migrate --vm g1 --abort --json
+json_is "$VF_OUT" .running_at destination
+guest_goes_on "$vf_tmp/src.log"
+vm_gone "$vf_tmp/dst.q"
+no_overlays
+[ ! -e "$vf_dst/run/vm-g1" ] || fail "left: $(ls "$vf_dst/run/vm-g1")"
+
+vm_end src.q
+vm_judge "$vf_src/images/a.raw" raw

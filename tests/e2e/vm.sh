@@ -32,9 +32,13 @@ vf_expect_exit 0 "$VMFERRY" index add "$vf_src/images/a.raw" "$vf_src/images/b.q
 vf_expect_exit 4 "$VMFERRY" --store "$vf_dst" migrate --vm g1 --to "$vf_src" --json
 json_is "$VF_OUT" .error.code exists
 guest_goes_on "$vf_tmp/dst.log"
+# A guest that its user has stopped stays stopped.
+guest_qmp - "$vf_tmp/dst.q/qmp2" stop >/dev/null
 vf_expect_exit 0 "$VMFERRY" --store "$vf_dst" migrate --vm g1 --to "$vf_src" --replace --json
 json_is "$VF_OUT" .running_at destination
 json_true "$VF_OUT" '([.disks[].shared_blocks] | add) > 0'
+[ "$(guest_qmp - "$vf_tmp/src.q/qmp2" query-status | jq -r .status)" = paused ] || fail "it runs"
+guest_qmp - "$vf_tmp/src.q/qmp2" cont >/dev/null
 guest_goes_on "$vf_tmp/src.log"
 [ ! -e "$vf_dst/run/vm-g1" ] || fail "left at the other store: $(ls "$vf_dst/run/vm-g1")"
 no_overlays
