@@ -13,9 +13,9 @@
 #define NAP_MS    20  /* shorter debts are gathered */
 #define WORK_MS   500 /* of reading without a rest */
 #define REST_MS   50
-#define LOOK_MS   100              /* of rest, before pressure is judged */
-#define PAUSE_MS  200              /* between looks while pausing */
-#define PAUSE_MAX (10 * 60 * 1000) /* then a little is read all the same */
+#define LOOK_MS   100   /* of rest, before pressure is judged */
+#define PAUSE_MS  200   /* between looks while pausing */
+#define PAUSE_MAX 20000 /* then a little is read all the same: a tenth of the time at most */
 #define GRANT_MS  2000
 #define ASK_MS    500 /* between questions whether something else goes on */
 

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@
 #include "tests/lib/check.h"
 
 static struct vf_error err;
-static volatile int stop;
+static atomic_bool stop;
 
 static char *answer(void *ctx, const char *question, const char **ret_type)
 {
@@ -35,7 +36,7 @@ static void *serve(void *arg)
 {
     struct vf_control *c = arg;
 
-    while (!stop) {
+    while (!atomic_load(&stop)) {
         struct pollfd p[VF_CONTROL_FDS];
         size_t n = vf_control_polls(c, p);
 
@@ -100,7 +101,7 @@ TEST(answers)
     }
     CHECK_OK(text = vf_control_ask(dir, "s", "who", 5000, &err), &err);
     free(text);
-    stop = 1;
+    atomic_store(&stop, true);
     pthread_join(t, NULL);
     vf_control_free(c);
     CHECK(fstatat(dir, "s", &st, 0) < 0);
