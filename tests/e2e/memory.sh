@@ -1,0 +1,51 @@
+#!/bin/sh
+# --memory and [transfer] memory: it works with little and with much, with different values on the
+# two sides, and neither side takes more than it was allowed.
+. "${VF_TESTS:-$(dirname "$0")/..}/e2e/_lib.sh"
+[ -x /usr/bin/time ] || skip "no /usr/bin/time"
+requires /usr/bin/time -f %M true
+
+cd "$vf_tmp" || exit
+
+# 192 MiB that fill windows and tables: noise, text, and the noise again by a shift that is no whole
+# block, further back than the smallest window.
+vf_image big.raw 192M
+vf_image noise.raw 96M seed=5
+vf_copy noise.raw 0 96M big.raw 0
+seq 1 9000000 | head -c 32M >text
+vf_copy text 0 32M big.raw 96M
+vf_copy noise.raw 1000 48M big.raw 128M
+
+# with SOURCE RECEIVER [OPTION...]: moves big.raw; the higher peak of the two sides, KiB, is in $peak.
+with() {
+    rm -rf "$vf_dst"
+    mkdir -p "$vf_dst"
+    printf '[transfer]\nmemory = %s\n' "$2" >"$vf_dst/vmferry.conf"
+    source=$1
+    shift 2
+    printf '#!/bin/sh\nexec /usr/bin/time -o "%s/near.kib" -f %%M "%s" "$@"\n' "$vf_tmp" "$VMFERRY" >near
+    chmod +x near
+    vf_expect_exit 0 ./near migrate big.raw --to "$vf_dst" --as big.raw --json --memory "$source" "$@"
+    is_sound "$VF_OUT"
+    cmp big.raw "$(received big.raw)" || fail "not the same"
+    # The far end is a child of the near one, so the larger of the two is what is seen.
+    peak=$(tail -n 1 near.kib)
+    # The noise is quoted, not sent again.
+    json_true "$VF_OUT" '.quoted_bytes > 20000000'
+    json_true "$VF_OUT" '.wire_bytes_sent < 135000000'
+}
+
+with 128M 128M
+[ "$peak" -le 125000 ] || fail "128M became $peak KiB"
+with 1G 1G --compress 9
+[ "$peak" -le 976000 ] || fail "1G became $peak KiB"
+with 128M 1G
+with 1G 128M --compress 12
+[ "$peak" -le 976000 ] || fail "1G became $peak KiB"
+
+# Beyond the limits.
+for m in 1M 127M 70G x; do
+    vf_expect_exit 2 "$VMFERRY" migrate big.raw --to "$vf_dst" --as n.raw --memory $m
+    printf '[transfer]\nmemory = %s\n' $m >"$vf_src/vmferry.conf"
+    vf_expect_exit 2 "$VMFERRY" migrate big.raw --to "$vf_dst" --as n.raw
+done
