@@ -56,9 +56,9 @@ static bool starves_link(struct vf_adapt *a, uint64_t link_ns, uint64_t compress
     sum[0] += link_ns;
     sum[1] += compress_ns;
     sum[2] += other_ns;
-    if (a->seen < a->look)
-        return false;
     all = sum[0] + sum[1] + sum[2];
+    if (a->seen < a->look && all < VF_ADAPT_LOOK_NS)
+        return false;
     idle = a->level > levels[0].level && sum[0] < all / 10 && sum[1] > all / 2;
     a->idle = idle ? a->idle + 1 : 0;
     a->look = a->seen + VF_ADAPT_LOOK;

@@ -3,8 +3,8 @@
  * Time spent waiting for the link is free for a stronger level; a compressor that keeps an idle
  * link waiting asks for a weaker one.  A change begins a new zstd frame, which costs the window; so
  * there are few steps between levels, and changes get rarer as the stream grows.  Only a link that
- * has become faster than the compressor, as when connections were added, is noticed soon.  Pure:
- * the caller measures.
+ * has become faster than the compressor, as when connections were added or the processor got busy,
+ * is noticed soon.  Pure: the caller measures.
  *
  * Thread rules: one thread at a time. */
 #ifndef VF_CORE_ADAPT_H
@@ -18,7 +18,9 @@
     (UINT64_C(8)                                                                                   \
      << 20) /* bytes of input before the first decision; twice as many before each next */
 
-#define VF_ADAPT_LOOK (UINT64_C(16) << 20) /* bytes between looks whether the link is idle */
+/* Between looks whether the link is idle: so many bytes, or so much time. */
+#define VF_ADAPT_LOOK    (UINT64_C(16) << 20)
+#define VF_ADAPT_LOOK_NS (UINT64_C(2) * 1000000000)
 
 struct vf_adapt {
     int level, most;                         /* the level now; the highest allowed */

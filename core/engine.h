@@ -3,11 +3,13 @@
  *
  * Threads of a migration (no others exist, none is left when the call returns):
  *   source    the caller: receives messages and does nothing else, so that the peer can always
- * send.  "answers": handles them.  "walk": scans or reads the map, asks. "literals": reads what is
- * missing, packs and compresses, sends.  Live scans add hash workers (core/scan.h). receiver  the
- * caller: reads messages, looks up, answers.  "decode": unpacks literals and writes them.  "copy":
- * copies from resident images.  "verify": finishes batches in order, hashes what is in the file,
- * feeds the index. They are joined by queues bounded in bytes and by VF_BATCHES_OPEN.  The first
+ *             send.  "answers": handles them.  "walk": scans or reads the map, asks.
+ *             "literals": reads what is missing, finds duplicates and quotes.  "pack": compresses
+ *             that and sends it.  Live scans add hash workers (core/scan.h).
+ *   receiver  the caller: reads messages, looks up, answers.  "decode": unpacks literals and writes
+ *             them, with what they repeat and quote.  "copy": copies from resident images.
+ *             "verify": finishes batches in order, hashes what is in the file, feeds the index.
+ * They are joined by queues bounded in bytes and by VF_BATCHES_OPEN.  The first
  * error cancels all; it is the one reported.
  */
 #ifndef VF_CORE_ENGINE_H

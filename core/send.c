@@ -249,14 +249,14 @@ static void receive(struct sender *s)
 
 static int run_threads(struct sender *s, struct vf_error *err)
 {
-    void *(*const body[])(void *) = {walk, answers,
-                                     s->opts->count_only ? end_count : vf_sender_literals};
-    pthread_t thread[3];
-    unsigned n = 0;
+    void *(*const body[])(void *) = {
+        walk, answers, s->opts->count_only ? end_count : vf_sender_literals, vf_sender_pack};
+    unsigned n = 0, all = s->opts->count_only ? 3 : 4;
+    pthread_t thread[4];
 
-    while (n < 3 && pthread_create(&thread[n], NULL, body[n], s) == 0)
+    while (n < all && pthread_create(&thread[n], NULL, body[n], s) == 0)
         n++;
-    if (n < 3) {
+    if (n < all) {
         struct vf_error e = VF_ERROR_INIT;
 
         (void)vf_error_set(&e, VF_ERR_NOMEM, 0, "cannot start a thread"); /* goes on below */
@@ -270,6 +270,10 @@ static int run_threads(struct sender *s, struct vf_error *err)
         vf_msg_free(s->inbox[s->inbox_at]);
         free(s->inbox[s->inbox_at]);
     }
+    while (s->nidle)
+        vf_send_record_free(s->idle[--s->nidle]);
+    for (; s->record_n; s->record_n--, s->record_at = (s->record_at + 1) % SEND_RECORDS)
+        vf_send_record_free(s->record[s->record_at]);
     if (!s->failed)
         return 0;
     if (s->err.code != VF_ERR_UNREACHABLE && s->err.code != VF_ERR_TIMEOUT)

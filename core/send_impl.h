@@ -18,11 +18,13 @@
 #define SEND_OPEN_BLOCKS_UNASKED (512u * 1024)
 #define SEND_OPEN_SEGS           (128u * 1024)
 
+#define SEND_RECORDS 4u /* of the literal stream, between reading and packing: 1.2 MiB each */
+
 #define SEND_INBOX (8u * VF_BATCHES_OPEN) /* an honest receiver has fewer answers to give */
 
 /* One open batch.  Its owner is: the walk thread until it is announced; the receiving thread
- * while questions are open; the literals thread from `queued` until sealed; the receiving
- * thread again until DONE. */
+ * while questions are open; the literals thread from `queued` on; the thread that packs when
+ * it seals it; the receiving thread again until DONE. */
 struct send_slot {
     struct vf_batch *b; /* NULL: free */
     uint8_t *have;      /* enum vf_have of each segment */
@@ -31,6 +33,20 @@ struct send_slot {
     struct vf_run *repairs;
     uint64_t literals; /* blocks sent for it */
     bool queued, sealed;
+};
+
+/* One thing for the thread that packs, in the order of the literal stream. */
+enum send_what { SEND_RUNS, SEND_SEAL, SEND_FLUSH, SEND_FINISH };
+struct send_record {
+    enum send_what what;
+    uint32_t batch; /* SEND_FINISH: how many there were */
+    uint64_t base;  /* SEND_RUNS: first block of the batch's range */
+    uint8_t sha[VF_SHA_LEN];
+    size_t nruns, nblocks; /* literal blocks among the runs */
+    struct vf_lit_run runs[VF_RUNS_MAX];
+    struct vf_buf quotes; /* struct vf_quote */
+    size_t len;           /* bytes of data, without those that are quoted */
+    uint8_t *data;        /* room for VF_PIECE_BLOCKS blocks */
 };
 
 struct sender {
@@ -59,6 +75,11 @@ struct sender {
     size_t repair_at, repair_n;
     struct vf_msg *inbox[SEND_INBOX]; /* received, not yet handled: a ring */
     size_t inbox_at, inbox_n;
+    struct send_record *record[SEND_RECORDS]; /* to be packed: a ring */
+    size_t record_at, record_n;
+    struct send_record *idle[SEND_RECORDS];
+    size_t nidle, nrecords; /* there are at all */
+    bool hurry;             /* the packer is in a hurry */
     struct vf_progress_now now;
     struct timespec reported;
 };
@@ -70,8 +91,14 @@ void vf_sender_progress(struct sender *s, bool now);
 /* Waits for a change, with the lock held, but not longer than the stop flag may go unseen. */
 void vf_sender_wait(struct sender *s);
 bool vf_sender_stopped(const struct sender *s);
-/* The thread that packs and sends literals; arg is the struct sender. */
+/* The threads that read literals, and that pack and send them; arg is the struct sender. */
 void *vf_sender_literals(void *arg);
+void *vf_sender_pack(void *arg);
+/* An empty record, when there is one: the caller fills it and hands it over.  NULL with *err set.
+ */
+struct send_record *vf_sender_record(struct sender *s, struct vf_error *err);
+void vf_sender_submit(struct sender *s, struct send_record *r);
+void vf_send_record_free(struct send_record *r); /* NULL is fine */
 
 /* ---- answers of the receiver (core/send_walk.c), in the answers thread ---- */
 int vf_sender_announce(void *sender, struct vf_batch *b, struct vf_error *err);

@@ -1,4 +1,4 @@
-/* The source's half: the thread that reads what is missing, finds duplicates, packs and sends. */
+/* The source's half: the thread that reads what is missing, and finds duplicates and quotes. */
 #include <string.h>
 #include <time.h>
 
@@ -8,104 +8,98 @@
 #include "core/send_impl.h"
 #include "core/tree.h"
 
-/* Blocks on their way into one record. */
+/* What the thread works with. */
 struct piece {
     struct sender *s;
-    struct vf_packer *packer;
     struct vf_repeats *repeats;
     struct vf_quoter *quoter; /* NULL: nothing is quoted */
-    struct vf_buf quotes;     /* struct vf_quote, of the record */
     enum vf_md5_way way;
+    bool repair;           /* of what the batch brought already */
+    struct send_record *r; /* being filled; NULL: none */
     uint32_t batch;
-    bool repair;   /* of what the batch brought already */
-    uint64_t base; /* first block of its range: gaps count from there */
-    size_t nruns, nblocks;
-    struct vf_lit_run runs[VF_RUNS_MAX];
+    uint64_t base;              /* first block of its range */
     uint8_t (*md5)[VF_MD5_LEN]; /* VF_PIECE_BLOCKS, as read */
-    uint8_t *data;              /* VF_PIECE_BLOCKS blocks */
     uint8_t *known;             /* VF_SEG_MAX blocks */
 };
 
-static int send_data(void *ctx, const uint8_t *bytes, size_t len, struct vf_error *err)
+/* Finds what the record's literals quote, and takes it out of its data. */
+static int quote(struct piece *p, struct vf_error *err)
 {
-    struct sender *s = ctx;
-    struct vf_msg m = {.type = VF_MSG_DATA};
-
-    s->ret->literal_stream_bytes += len;
-    m.data.len = len;
-    m.data.bytes = (uint8_t *)(uintptr_t)bytes; /* borrowed by send, which does not change it */
-    return s->st->ops->send(s->st, &m, err);
-}
-
-/* Finds what the piece's literals quote, and takes it out of p->data.  *ret_len: bytes left. */
-static int quote(struct piece *p, size_t *ret_len, struct vf_error *err)
-{
+    struct send_record *r = p->r;
     const struct vf_quote *q;
     uint64_t at = 0;
     size_t n, len = 0;
 
-    vf_buf_clear(&p->quotes);
-    for (size_t i = 0; p->quoter && !p->repair && i < p->nruns; i++) {
-        const struct vf_run *r = &p->runs[i].run;
+    for (size_t i = 0; p->quoter && !p->repair && i < r->nruns; i++) {
+        const struct vf_run *run = &r->runs[i].run;
 
-        if (p->runs[i].back)
+        if (r->runs[i].back)
             continue;
-        if (vf_quoter_find(p->quoter, p->runs[0].run.first, r->first, (size_t)r->n, p->data + at,
-                           at, &p->quotes, err) < 0)
+        if (vf_quoter_find(p->quoter, r->runs[0].run.first, run->first, (size_t)run->n,
+                           r->data + at, at, &r->quotes, err) < 0)
             return -1;
-        at += r->n * VF_BLOCK;
+        at += run->n * VF_BLOCK;
     }
     if (p->quoter)
         vf_quoter_commit(p->quoter);
-    q = (const void *)p->quotes.data;
-    n = p->quotes.len / sizeof *q;
+    q = (const void *)r->quotes.data;
+    n = r->quotes.len / sizeof *q;
     at = 0;
     for (size_t i = 0; i <= n; i++) {
-        uint64_t end = i < n ? q[i].at : p->nblocks * VF_BLOCK;
+        uint64_t end = i < n ? q[i].at : r->nblocks * VF_BLOCK;
 
         if (len != at)
-            memmove(p->data + len, p->data + at, (size_t)(end - at));
+            memmove(r->data + len, r->data + at, (size_t)(end - at));
         len += (size_t)(end - at);
         at = i < n ? q[i].at + q[i].len : end;
     }
-    p->s->ret->quoted_bytes += p->nblocks * VF_BLOCK - len;
-    *ret_len = len;
+    p->s->ret->quoted_bytes += r->nblocks * VF_BLOCK - len;
+    r->len = len;
     return 0;
 }
 
+/* Hands the record over that is being filled. */
 static int flush_piece(struct piece *p, struct vf_error *err)
 {
-    struct sender *s = p->s;
-    struct vf_pack_runs record = {
-        .batch = p->batch, .n = p->nruns, .runs = p->runs, .data = p->data};
-
-    if (p->nruns == 0)
+    if (!p->r || p->r->nruns == 0)
         return 0;
-    if (quote(p, &record.len, err) < 0)
+    if (quote(p, err) < 0)
         return -1;
-    record.quotes = (const void *)p->quotes.data;
-    record.nquotes = p->quotes.len / sizeof *record.quotes;
-    if (vf_packer_runs(p->packer, p->base, &record, err) < 0)
+    p->r->what = SEND_RUNS;
+    p->r->batch = p->batch;
+    p->r->base = p->base;
+    vf_sender_submit(p->s, p->r);
+    p->r = NULL;
+    return 0;
+}
+
+/* Hands over a record that brings no blocks. */
+static int submit(struct piece *p, enum send_what what, uint32_t batch, const uint8_t *sha,
+                  struct vf_error *err)
+{
+    struct send_record *r = p->r ? p->r : vf_sender_record(p->s, err);
+
+    p->r = NULL;
+    if (!r)
         return -1;
-    pthread_mutex_lock(&s->lock);
-    s->ret->literal_sent += p->nblocks;
-    s->slot[p->batch % VF_BATCHES_OPEN].literals += p->nblocks;
-    s->now.literal_blocks += p->nblocks;
-    pthread_mutex_unlock(&s->lock);
-    p->nruns = p->nblocks = 0;
-    vf_sender_progress(s, false);
+    r->what = what;
+    r->batch = batch;
+    if (sha)
+        memcpy(r->sha, sha, sizeof r->sha);
+    vf_sender_submit(p->s, r);
     return 0;
 }
 
 /* One block for the record: extends the last run or begins a new one.  There is room for it. */
 static void add_block(struct piece *p, uint64_t block, uint64_t back)
 {
-    struct vf_lit_run *r = p->nruns ? &p->runs[p->nruns - 1] : NULL;
+    struct send_record *rec = p->r;
+    struct vf_lit_run *r = rec->nruns ? &rec->runs[rec->nruns - 1] : NULL;
 
     if (r && r->back == back && r->run.first + r->run.n == block)
         r->run.n++;
     else
-        p->runs[p->nruns++] = (struct vf_lit_run){{block, 1}, back};
+        rec->runs[rec->nruns++] = (struct vf_lit_run){{block, 1}, back};
 }
 
 /* Reads n blocks from `first` on to `to`, the last one padded with zeros. */
@@ -127,7 +121,7 @@ static int read_padded(struct vf_image *im, uint64_t first, size_t n, uint8_t *t
 static int read_blocks(struct piece *p, uint64_t first, size_t n, const uint8_t (*md5)[VF_MD5_LEN],
                        struct vf_error *err)
 {
-    uint8_t *to = p->data + p->nblocks * VF_BLOCK;
+    uint8_t *to = p->r->data + p->r->nblocks * VF_BLOCK;
 
     if (read_padded(p->s->image, first, n, to, err) < 0)
         return -1;
@@ -143,8 +137,15 @@ static int read_blocks(struct piece *p, uint64_t first, size_t n, const uint8_t 
 static int note_run(struct piece *p, uint64_t first, size_t n, const uint8_t (*md5)[VF_MD5_LEN],
                     struct vf_error *err)
 {
+    bool hurry;
+
     vf_repeats_add(p->repeats, md5, first, n);
-    if (!p->quoter || !vf_quoter_wants(p->quoter, n, vf_packer_hurries(p->packer)))
+    if (!p->quoter)
+        return 0;
+    pthread_mutex_lock(&p->s->lock);
+    hurry = p->s->hurry;
+    pthread_mutex_unlock(&p->s->lock);
+    if (!vf_quoter_wants(p->quoter, n, hurry))
         return 0;
     if (read_padded(p->s->image, first, n, p->known, err) < 0)
         return -1;
@@ -157,23 +158,26 @@ static int note_run(struct piece *p, uint64_t first, size_t n, const uint8_t (*m
 static int add_run(struct piece *p, uint64_t first, size_t n, const uint8_t (*md5)[VF_MD5_LEN],
                    struct vf_error *err)
 {
-    if ((p->nblocks + n > VF_PIECE_BLOCKS || p->nruns + n > VF_RUNS_MAX) && flush_piece(p, err) < 0)
+    if (p->r && (p->r->nblocks + n > VF_PIECE_BLOCKS || p->r->nruns + n > VF_RUNS_MAX) &&
+        flush_piece(p, err) < 0)
         return -1;
-    if (read_blocks(p, first, n, md5, err) < 0)
+    if (!p->r)
+        p->r = vf_sender_record(p->s, err);
+    if (!p->r || read_blocks(p, first, n, md5, err) < 0)
         return -1;
     for (size_t i = 0; i < n; i++) {
         uint64_t seen;
-        size_t from = p->nblocks;
+        size_t from = p->r->nblocks;
 
         if (md5 && vf_repeats_seen(p->repeats, p->md5[i], first + i, &seen)) {
             p->s->ret->self_copied++;
             add_block(p, first + i, first + i - seen);
-            memmove(p->data + from * VF_BLOCK, p->data + (from + 1) * VF_BLOCK,
+            memmove(p->r->data + from * VF_BLOCK, p->r->data + (from + 1) * VF_BLOCK,
                     (n - i - 1) * VF_BLOCK);
             continue;
         }
         add_block(p, first + i, 0);
-        p->nblocks++;
+        p->r->nblocks++;
     }
     return 0;
 }
@@ -232,7 +236,7 @@ static int send_repairs(struct piece *p, struct send_slot *slot, struct vf_error
     return 0;
 }
 
-/* Sends one queued batch (or its repairs) and seals it.  Once the seal is on its way the slot may
+/* Sends one queued batch (or its repairs) and seals it.  Once the seal is handed over the slot may
  * be emptied by the thread that receives DONE, so it is not touched any more. */
 static int send_batch(struct piece *p, struct vf_sha *sha, struct send_slot *slot,
                       struct vf_error *err)
@@ -248,10 +252,7 @@ static int send_batch(struct piece *p, struct vf_sha *sha, struct send_slot *slo
         flush_piece(p, err) < 0 ||
         vf_batch_digest(sha, b->range, b->segs, b->nsegs, digest, err) < 0)
         return -1;
-    pthread_mutex_lock(&p->s->lock);
-    slot->sealed = true;
-    pthread_mutex_unlock(&p->s->lock);
-    return vf_packer_seal(p->packer, id, digest, err);
+    return submit(p, SEND_SEAL, id, digest, err);
 }
 
 /* Something to send?  Repairs first: the receiver waits for them.  Else the next batch in order,
@@ -289,7 +290,7 @@ static int next_batch(struct piece *p, uint32_t *ret_batch, struct vf_error *err
         }
         /* Nothing to do: let the receiver have what the compressor holds. */
         pthread_mutex_unlock(&s->lock);
-        if (vf_packer_flush(p->packer, err) < 0)
+        if (submit(p, SEND_FLUSH, 0, NULL, err) < 0)
             return -1;
         flushed = true;
         pthread_mutex_lock(&s->lock);
@@ -311,7 +312,7 @@ static int run(struct piece *p, struct vf_error *err)
         if (send_batch(p, sha, &s->slot[batch % VF_BATCHES_OPEN], err) < 0)
             rc = -1;
     if (rc == 0)
-        rc = vf_packer_finish(p->packer, s->announced, s->info.root, err);
+        rc = submit(p, SEND_FINISH, s->announced, s->info.root, err);
     vf_sha_free(sha);
     return rc;
 }
@@ -332,32 +333,25 @@ void *vf_sender_literals(void *arg)
     struct vf_error err = VF_ERROR_INIT;
     struct piece *p = vf_calloc(1, sizeof *p, &err);
     const struct vf_budget *have = &s->budget;
-    int level = s->opts->level < have->level_most ? s->opts->level : have->level_most;
-    struct vf_pack_opts pack = {level < 0 ? VF_LEVEL_AUTO : level, have->level_most,
-                                have->window_log};
     int rc = -1;
 
     pthread_setname_np(pthread_self(), "vf-literals");
     if (p) {
         p->s = s;
         p->way = vf_md5_best();
-        p->packer = vf_packer_new(&pack, send_data, s, &err);
         /* A live scan needs memory for its map as well. */
         p->repeats = vf_repeats_new(expected(s), s->map ? have->repeats : have->repeats / 2, &err);
         p->md5 = vf_calloc(VF_PIECE_BLOCKS, VF_MD5_LEN, &err);
-        p->data = vf_calloc(VF_PIECE_BLOCKS, VF_BLOCK, &err);
         p->known = vf_calloc(VF_SEG_MAX, VF_BLOCK, &err);
         if (s->quotes)
             p->quoter = vf_quoter_new(s->image, have->quotes, &err);
-        if (p->packer && p->repeats && p->md5 && p->data && p->known && (p->quoter || !s->quotes))
+        if (p->repeats && p->md5 && p->known && (p->quoter || !s->quotes))
             rc = run(p, &err);
+        vf_send_record_free(p->r);
         vf_quoter_free(p->quoter);
-        vf_buf_free(&p->quotes);
-        free(p->known);
-        vf_packer_free(p->packer);
         vf_repeats_free(p->repeats);
         free(p->md5);
-        free(p->data);
+        free(p->known);
     }
     free(p);
     if (rc < 0)

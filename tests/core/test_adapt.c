@@ -92,6 +92,22 @@ TEST(idle_for_other_reasons)
         CHECK(!vf_adapt_step(&a, MIB, 1000, 5000000, 20000000));
 }
 
+/* The processor gets busy with something else: a strong level is left before long. */
+TEST(gives_way)
+{
+    struct vf_adapt a;
+    unsigned i;
+
+    vf_adapt_init(&a, 19);
+    for (i = 0; i < 100; i++)
+        (void)vf_adapt_step(&a, MIB, 400 * 1000000, (uint64_t)compress_ns(a.level) / 2, 100000);
+    CHECK(a.level >= 9);
+    a.level = 19; /* as it was chosen when there was time */
+    for (i = 0; i < 100 && a.level == 19; i++)
+        (void)vf_adapt_step(&a, MIB, 1000, 2000 * 1000000ull, 100000);
+    CHECK(i <= 4);
+}
+
 TEST(short_streams_stay)
 {
     unsigned changes;
@@ -100,4 +116,4 @@ TEST(short_streams_stay)
 }
 
 TESTS(slow_links_get_strong_levels, fast_links_get_weak_levels, few_changes, faster_link_is_noticed,
-      idle_for_other_reasons, short_streams_stay)
+      idle_for_other_reasons, gives_way, short_streams_stay)
