@@ -14,7 +14,7 @@
 #define LONG_LEVEL    3  /* from here on with the whole window and long-distance matching */
 #define SHORT_WINDOW  22 /* for the levels below, 2^n bytes */
 #define LDM_LEAST     22
-#define LDM_TABLE_LOG 20
+#define LDM_TABLE_LOG 22
 #define LDM_RATE_LOG  7 /* of zstd: one place in 128 */
 
 struct vf_packer {
