@@ -26,7 +26,7 @@ struct visit {
     struct tunnel *t;
     int fd;
     struct vf_peer peer; /* open: there is one */
-    bool open, done;     /* under the tunnel's lock */
+    bool open, done;     /* under the tunnel's lock, as fd */
     pthread_t thread;
 };
 
@@ -139,10 +139,10 @@ static void *serve_visit(void *arg)
         rc = name_socket(v, &err);
     if (rc == 0)
         rc = vf_tunnel_pump(v->peer.stream, v->fd, &err);
-    vf_close_fd(&v->fd);
     if (rc < 0)
         note_failure(v->t, &err);
     pthread_mutex_lock(&v->t->lock);
+    vf_close_fd(&v->fd);
     if (v->open) {
         add_stats(&v->t->past, &v->peer);
         v->open = false;
@@ -202,9 +202,12 @@ static void end_visits(struct tunnel *t)
     struct visit *v;
 
     pthread_mutex_lock(&t->lock);
-    for (v = t->visits; v; v = v->next)
+    for (v = t->visits; v; v = v->next) {
         if (v->open)
             v->peer.stream->ops->cancel(v->peer.stream);
+        if (v->fd >= 0) /* one direction may be over, and the other wait for the visitor */
+            (void)shutdown(v->fd, SHUT_RDWR);
+    }
     pthread_mutex_unlock(&t->lock);
     while (t->visits) { /* nobody adds any more */
         v = t->visits;
