@@ -318,5 +318,37 @@ TEST(pings)
     CHECK_FAIL(vf_order_step(&o, VF_SIDE_RECEIVER, &pong, &err), &err, VF_ERR_PROTOCOL);
 }
 
+TEST(guests_and_tunnels)
+{
+    struct vf_msg ask = {.type = VF_MSG_GUEST, .guest = {2, NULL}}, m = {.type = VF_MSG_WELCOME};
+    struct vf_msg bytes = {.type = VF_MSG_BYTES};
+    struct vf_error err;
+    struct vf_order o;
+
+    for (unsigned tunnel = 0; tunnel < 2; tunnel++) {
+        struct vf_msg hello = {.type = VF_MSG_HELLO,
+                               .hello = {1, 1, tunnel ? VF_FOR_TUNNEL : VF_FOR_GUEST, NULL, NULL}};
+
+        vf_order_init(&o);
+        CHECK_OK(vf_order_step(&o, VF_SIDE_SOURCE, &hello, &err), &err);
+        CHECK_FAIL(vf_order_step(&o, VF_SIDE_SOURCE, &ask, &err), &err, VF_ERR_PROTOCOL);
+        CHECK_OK(vf_order_step(&o, VF_SIDE_RECEIVER, &m, &err), &err);
+        CHECK_FAIL(vf_order_step(&o, VF_SIDE_RECEIVER, &ask, &err), &err, VF_ERR_PROTOCOL);
+        CHECK_FAIL(vf_order_type(&o, VF_SIDE_SOURCE, VF_MSG_OFFER, &err), &err, VF_ERR_PROTOCOL);
+        CHECK_FAIL(vf_order_step(&o, VF_SIDE_SOURCE, &bytes, &err), &err, VF_ERR_PROTOCOL);
+        CHECK_OK(vf_order_step(&o, VF_SIDE_SOURCE, &ask, &err), &err);
+        CHECK_FAIL(vf_order_step(&o, VF_SIDE_SOURCE, &ask, &err), &err, VF_ERR_PROTOCOL);
+        CHECK_OK(vf_order_step(&o, VF_SIDE_RECEIVER, &ask, &err), &err);
+        if (tunnel) {
+            CHECK_OK(vf_order_step(&o, VF_SIDE_RECEIVER, &bytes, &err), &err);
+            CHECK_OK(vf_order_step(&o, VF_SIDE_SOURCE, &bytes, &err), &err);
+            CHECK_FAIL(vf_order_step(&o, VF_SIDE_SOURCE, &ask, &err), &err, VF_ERR_PROTOCOL);
+        } else {
+            CHECK_OK(vf_order_step(&o, VF_SIDE_SOURCE, &ask, &err), &err);
+            CHECK_FAIL(vf_order_step(&o, VF_SIDE_SOURCE, &bytes, &err), &err, VF_ERR_PROTOCOL);
+        }
+    }
+}
+
 TESTS(conversations, phases, check_only, batches_cover_the_image, results, open_batches,
-      questions_and_answers, empty_receiver, counts, repairs, pings)
+      questions_and_answers, empty_receiver, counts, repairs, guests_and_tunnels, pings)
