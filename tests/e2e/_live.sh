@@ -138,6 +138,17 @@ live_runs_at() {
     guest_stands "$(live_log $vf_other)"
 }
 
+# live_tell: what the hypervisors say of the guest, when it is not where it should be.
+live_tell() {
+    [ "$live_kind" = libvirt ] || return 0
+    for vf_s in A B; do
+        echo "$vf_s: $(virsh_at $vf_s domstate g --reason 2>&1)"
+        tail -n 4 "$(site_file $vf_s /var/log/libvirt/qemu/g.log)" 2>/dev/null
+        virsh_at $vf_s qemu-monitor-command g '{"execute":"query-block-jobs"}' 2>&1
+        tail -n 2 "$(live_log $vf_s)"
+    done >&2
+}
+
 # live_clean SITE: no overlay, socket or tunnel of a move is left there.
 live_clean() {
     vf_left=$(at "$1" find /srv/vm -name '*.vmferry-*' -o -name '*.delta' -o -name '*.part' -o \
