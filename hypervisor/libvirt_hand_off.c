@@ -25,12 +25,10 @@
 #include "core/fdio.h"
 #include "hypervisor/libvirt_impl.h"
 
-#define LOOK_MS           10
-#define STATS_EVERY       20 /* looks */
-#define DOWNTIME_MS       300
-#define FIRST_DOWNTIME_MS 50
-#define PATIENCE_SECONDS  10 /* with one length of downtime, before the next */
-#define BROKEN_SECONDS    10 /* for QEMU and libvirt to see by themselves that a tunnel has ended */
+#define LOOK_MS        20
+#define STATS_EVERY    10 /* looks */
+#define DOWNTIME_MS    300
+#define BROKEN_SECONDS 10 /* for QEMU and libvirt to see by themselves that a tunnel has ended */
 
 struct hand_off {
     struct vf_lv_guest *g;
@@ -48,9 +46,7 @@ struct hand_off {
     virConnectPtr far_conn;
     double start, stopped, broke;
     bool still; /* the guest was seen to stand still, at stopped */
-    bool told, give_up;
-    unsigned long long limit; /* of downtime, ms; 0: not set yet */
-    double limit_at;
+    bool told, tuned, give_up;
     /* of the thread that waits for libvirt */
     pthread_mutex_t lock;
     bool done;
@@ -237,38 +233,21 @@ static unsigned long long stat_of(virTypedParameterPtr p, int n, const char *nam
     return value;
 }
 
-/* QEMU stops the guest as soon as what is left fits into the time that is allowed, and so uses it
- * all.  A short time first, and more when that does not do, gives the shortest stop.  libvirt takes
- * this only while it migrates. */
-static void tune(struct hand_off *h, bool memory_travels)
-{
-    unsigned long long most = h->opts->max_downtime_ms ? h->opts->max_downtime_ms : DOWNTIME_MS;
-    unsigned long long next = h->limit ? h->limit * 2 : FIRST_DOWNTIME_MS;
-
-    if (!memory_travels)
-        h->limit_at = now();
-    if (h->limit && (!memory_travels || now() - h->limit_at < PATIENCE_SECONDS))
-        return;
-    if (next > most)
-        next = most;
-    if (next != h->limit && virDomainMigrateSetMaxDowntime(h->g->dom, next, 0) == 0) {
-        h->limit = next;
-        h->limit_at = now();
-    }
-}
-
 static void look_at_stats(struct hand_off *h)
 {
+    unsigned long long downtime = h->opts->max_downtime_ms ? h->opts->max_downtime_ms : DOWNTIME_MS;
     virTypedParameterPtr p = NULL;
     int n = 0, type = 0;
 
+    /* libvirt takes this only while it migrates */
+    if (!h->tuned && virDomainMigrateSetMaxDowntime(h->g->dom, downtime, 0) == 0)
+        h->tuned = true;
     if (virDomainGetJobStats(h->g->dom, &type, &p, &n, 0) < 0)
         return;
     if (type != VIR_DOMAIN_JOB_NONE) {
         unsigned long long mem = stat_of(p, n, VIR_DOMAIN_JOB_MEMORY_PROCESSED);
         unsigned long long disk = stat_of(p, n, VIR_DOMAIN_JOB_DISK_PROCESSED);
 
-        tune(h, mem > 0);
         if (mem > h->ret->memory_bytes)
             h->ret->memory_bytes = mem;
         if (disk > h->ret->disk_bytes)
