@@ -9,6 +9,9 @@
 #include "cmd/report.h"
 #include "core/checked.h"
 
+/* Counts at the same time: each holds some 20 MB of digests, and two or three fill a link. */
+#define COUNT_PARALLEL 8u
+
 static int add(struct vf_candidates *c, const char *label, const struct vf_inventory *nodes,
                struct vf_error *err)
 {
@@ -54,12 +57,14 @@ int vf_candidates_find(const struct vf_storedir *store, const struct vf_opt_list
     return rc;
 }
 
-void vf_candidate_free(struct vf_candidate *node)
+static void free_one(struct vf_candidate *node)
 {
     struct vf_msg m = {.type = VF_MSG_COUNTS, .counts = node->counts};
 
     free(node->label);
     free(node->dir);
+    free(node->reason);
+    vf_summary_free(&node->summary);
     vf_target_free(&node->target);
     vf_msg_free(&m);
     memset(node, 0, sizeof *node);
@@ -68,7 +73,7 @@ void vf_candidate_free(struct vf_candidate *node)
 void vf_candidates_free(struct vf_candidates *c)
 {
     for (size_t i = 0; i < c->n; i++)
-        vf_candidate_free(&c->node[i]);
+        free_one(&c->node[i]);
     free(c->node);
     *c = (struct vf_candidates){NULL, 0};
 }
@@ -80,17 +85,25 @@ static bool ends_all(const struct vf_error *why)
            why->code == VF_ERR_NOMEM;
 }
 
-static int count_over(const struct vf_count *count, struct vf_peer *peer, struct vf_candidate *node,
-                      struct vf_map_info *ret_info, struct vf_error *err)
+/* What the jobs of a count share; all of it is read only for them. */
+struct counting {
+    const struct vf_count *count;
+    struct vf_candidate *const *node;
+    size_t n;
+};
+
+static int count_over(const struct counting *c, struct vf_peer *peer, struct vf_candidate *node,
+                      struct vf_error *err)
 {
-    struct vf_progress *progress = vf_progress_new(count->cli, count->title);
+    const struct vf_count *count = c->count;
+    struct vf_progress *progress = c->n == 1 ? vf_progress_new(peer->cli, count->title) : NULL;
     struct vf_send_opts opts = {.name = count->name ? count->name : "image",
                                 .format = count->format ? count->format : "raw",
                                 .replace = count->replace || !count->name,
                                 .count_only = true,
                                 .progress = progress ? vf_progress_tick : NULL,
                                 .progress_ctx = progress,
-                                .stop = count->cli->stop};
+                                .stop = peer->cli->stop};
     struct vf_send_result result = {0};
     int rc;
 
@@ -103,67 +116,55 @@ static int count_over(const struct vf_count *count, struct vf_peer *peer, struct
     }
     node->counts = result.counts;
     memset(&result.counts, 0, sizeof result.counts); /* handed over */
-    node->probes = result.probes_sent;
     node->counted = true;
-    *ret_info = result.info;
-    /* A node without images has nothing to compare with, and does not count. */
-    if (!node->counts.n)
-        node->counts.distinct = result.info.distinct_blocks - (result.info.zero_blocks > 0);
     vf_send_result_free(&result);
     return 0;
 }
 
-int vf_candidate_count(const struct vf_count *count, struct vf_candidate *node,
-                       struct vf_map_info *ret_info, struct vf_error *err)
+static int count_one(void *ctx, size_t i, struct vf_ask_job *job, struct vf_error *err)
 {
+    const struct counting *c = ctx;
+    struct vf_candidate *node = c->node[i];
     struct vf_error why = VF_ERROR_INIT;
     struct vf_peer peer = {0};
-    int rc = vf_peer_open(count->cli, &node->target, count->reach, VF_FOR_COUNT, count->group, NULL,
-                          &peer, &why);
+    int rc = vf_peer_open(vf_ask_cli(job), &node->target, c->count->reach, VF_FOR_COUNT,
+                          c->count->group, NULL, &peer, &why);
 
     if (rc == 0) {
+        vf_ask_met(job);
+        node->reached = true;
         node->free_bytes = peer.welcome.free_bytes;
         node->writable = peer.welcome.writable;
         free(node->dir);
         node->dir = peer.welcome.dir;
         peer.welcome.dir = NULL; /* handed over */
-        rc = count_over(count, &peer, node, ret_info, &why);
+        rc = count_over(c, &peer, node, &why);
         vf_peer_close(&peer, rc == 0 ? NULL : &why);
     }
     if (rc == 0)
         return 0;
+    vf_ask_explain(job, &why);
     if (ends_all(&why))
         return vf_error_set(err, why.code, 0, "%s", why.msg);
     node->why = why;
     return 0;
 }
 
-struct vf_measures vf_measures_of(const struct vf_map_info *image, const struct vf_shared *shared,
-                                  bool has_zero)
+int vf_candidates_count(const struct vf_count *count, struct vf_candidate *const *node, size_t n,
+                        struct vf_error *err)
 {
-    bool zero = has_zero && image->zero_blocks;
+    struct counting c = {count, node, n};
+    struct vf_ask ask = {.cli = count->cli,
+                         .n = n,
+                         .parallel = COUNT_PARALLEL,
+                         .deadline = count->deadline,
+                         .fn = count_one,
+                         .ctx = &c};
 
-    return (struct vf_measures){shared->blocks + (zero ? image->zero_blocks : 0),
-                                shared->distinct + zero};
-}
-
-uint64_t vf_literals_of(const struct vf_msg_counts *counts)
-{
-    return counts->distinct > counts->all.distinct ? counts->distinct - counts->all.distinct : 0;
-}
-
-const struct vf_candidate *vf_candidates_best(const struct vf_candidates *c)
-{
-    const struct vf_candidate *best = NULL;
-
-    for (size_t i = 0; i < c->n; i++) {
-        const struct vf_candidate *x = &c->node[i];
-
-        if (!x->counted || !x->writable)
-            continue;
-        if (!best || (best->own && !x->own) ||
-            (best->own == x->own && vf_literals_of(&x->counts) < vf_literals_of(&best->counts)))
-            best = x;
-    }
-    return best;
+    if (vf_ask_all(&ask, err) < 0)
+        return -1;
+    for (size_t i = 0; i < n && n > 1; i++)
+        if (!node[i]->counted)
+            vf_say(count->cli, "%s: %s", node[i]->label, node[i]->why.msg);
+    return 0;
 }

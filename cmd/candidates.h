@@ -4,25 +4,43 @@
 #ifndef VF_CMD_CANDIDATES_H
 #define VF_CMD_CANDIDATES_H
 
+#include "cmd/ask.h"
 #include "cmd/inventory.h"
 #include "cmd/peer.h"
 #include "cmd/storedir.h"
 #include "core/engine.h"
+#include "core/rank.h"
+#include "core/summary.h"
 
 struct vf_candidate {
     char *label; /* what the user calls it */
     bool own;    /* this very store, which nobody named */
     struct vf_target target;
-    bool counted; /* counts and what follows are valid; else why is */
-    struct vf_error why;
-    struct vf_msg_counts counts; /* owned */
-    uint64_t probes;             /* block digests that the count asked with */
-    char *dir;                   /* where its images go; owned */
+    struct vf_error why; /* it could not be asked; else VF_ERR_NONE */
+    /* What it says of itself, once it was reached. */
+    bool reached;
+    char *dir; /* where its images go; owned */
     uint64_t free_bytes;
-    bool writable;
+    bool writable, resident; /* resident: it holds images of the group */
+    /* What it told (cmd/survey.h). */
+    bool told;
+    enum vf_answer told_how;
+    uint64_t told_bytes;                 /* that this took */
+    struct vf_summary summary;           /* owned */
+    const struct vf_summary_group *held; /* inside it, of the group that was asked */
+    char *reason; /* in its words: why it would not take the image; owned, or NULL */
+    /* An exact count. */
+    bool counted;
+    struct vf_msg_counts counts; /* owned */
+    /* The outcome. */
+    bool exact; /* likeness is the count's */
+    struct vf_likeness likeness;
+    double ratio;             /* of its literals, compressed; 0: not known */
+    enum vf_rank_why why_not; /* from what it said */
+    enum vf_rank_why verdict; /* of the ranking */
+    struct vf_prediction prediction;
+    size_t place;
 };
-/* Releases all that node owns. */
-void vf_candidate_free(struct vf_candidate *node);
 
 struct vf_candidates {
     struct vf_candidate *node;
@@ -48,25 +66,13 @@ struct vf_count {
      * meant. */
     const char *name, *format;
     bool replace;
+    double deadline; /* seconds for a node's first answer; 0: none */
 };
 
-/* Counts the image at one node.  An unreachable or refusing node is not an error: node->why says
- * it. ret_info: of the image.  -1 only for what ends the whole (interrupted, image unreadable). */
-int vf_candidate_count(const struct vf_count *count, struct vf_candidate *node,
-                       struct vf_map_info *ret_info, struct vf_error *err) VF_MUST_CHECK;
-
-/* The counts of the contract, out of those of the protocol: zero blocks are ordinary content here.
- */
-struct vf_measures {
-    uint64_t shared, shared_distinct; /* blocks */
-};
-struct vf_measures vf_measures_of(const struct vf_map_info *image, const struct vf_shared *shared,
-                                  bool has_zero);
-/* Blocks that would have to travel. */
-uint64_t vf_literals_of(const struct vf_msg_counts *counts);
-
-/* The counted, writable candidate that needs the fewest literals, the own store only if there is no
- * other; NULL if there is none. */
-const struct vf_candidate *vf_candidates_best(const struct vf_candidates *c);
+/* Counts the image at n nodes at the same time.  An unreachable or refusing node is not an error:
+ * its `why` says it, and with several nodes a message does. -1 only for
+ * what ends the whole (interrupted, image unreadable). */
+int vf_candidates_count(const struct vf_count *count, struct vf_candidate *const *node, size_t n,
+                        struct vf_error *err) VF_MUST_CHECK;
 
 #endif

@@ -28,13 +28,16 @@ enum vf_exit {
     VF_EXIT_INTERRUPTED = 130 /* SIGINT, SIGTERM */
 };
 
+/* A value of the stop flag that says: do not even wait for the far end to end. */
+#define VF_STOP_NOW 2
+
 /* The options that hold for every verb, and where results go. */
 struct vf_cli {
     const char *store;    /* --store; NULL: default */
     const char *config;   /* --config; NULL: STORE/vmferry.conf */
     const char *progress; /* --progress; NULL: auto */
     bool json, quiet, verbose, help, version;
-    const volatile int *stop; /* non-zero after SIGINT or SIGTERM */
+    const volatile int *stop; /* non-zero after SIGINT or SIGTERM; VF_STOP_NOW: time is over */
     json_t *report;           /* the verb's result (owned); printed only with --json */
     bool found_difference;    /* the verb worked, but its answer is "no": exit 1 with the report */
 };

@@ -3,13 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/candidates.h"
+#include "cmd/aside.h"
 #include "cmd/clock.h"
 #include "cmd/cmd.h"
 #include "cmd/dest.h"
-#include "cmd/estimate.h"
-#include "cmd/origin.h"
 #include "cmd/marker.h"
+#include "cmd/origin.h"
+#include "cmd/plan.h"
 #include "cmd/progress.h"
 #include "cmd/ratefile.h"
 #include "cmd/report.h"
@@ -30,6 +30,7 @@ struct migrate_opts {
     struct vf_opt_list nodes;
     uint64_t limit_rate; /* bytes per second, 0: none */
     uint64_t memory;     /* bytes, 0: as the settings say */
+    uint64_t deadline;   /* seconds */
     bool dry_run, replace;
 };
 
@@ -39,6 +40,8 @@ static const struct vf_opt migrate_table[] = {
      "where to; 'auto' chooses the node that needs the least", 0, 0, NULL},
     {"node", 0, VF_OPT_LIST, FIELD(nodes), "NODE", "with --to auto: consider this node", 0, 0,
      NULL},
+    {"deadline", 0, VF_OPT_NUMBER, FIELD(deadline), "SECONDS",
+     "with --to auto: do without a node that has not answered by then (10)", 1, 3600, NULL},
     {"as", 0, VF_OPT_TEXT, FIELD(as), "NAME", "its name there", 0, 0, NULL},
     {"replace", 0, VF_OPT_FLAG, FIELD(replace), NULL, "replace an image of that name", 0, 0, NULL},
     {"dry-run", 0, VF_OPT_FLAG, FIELD(dry_run), NULL, "only say what would be sent", 0, 0, NULL},
@@ -62,6 +65,8 @@ static const struct vf_opt migrate_table[] = {
 };
 #undef FIELD
 
+static const struct migrate_opts migrate_defaults = {.deadline = VF_ASK_DEADLINE};
+
 struct migrate {
     struct vf_cli *cli;
     const struct migrate_opts *opts;
@@ -72,9 +77,10 @@ struct migrate {
     const char *format; /* at the destination */
     const char *group;
     int level;
-    unsigned streams;           /* 0: auto */
-    struct vf_candidates nodes; /* with --to auto */
-    const char *label;          /* of the node that it goes to */
+    unsigned streams;      /* 0: auto */
+    struct vf_plan plan;   /* with --to auto and --dry-run */
+    struct vf_aside aside; /* the map of a dry run */
+    const char *label;     /* of the node that it goes to */
     const struct vf_target *target;
     struct vf_target named; /* without --to auto */
     double start;
@@ -156,9 +162,10 @@ static int choose_name(struct migrate *m, const char *operand, struct vf_error *
     return 0;
 }
 
-/* ---- counting: --dry-run and --to auto ---- */
+/* ---- planning: --dry-run and --to auto ---- */
 
-/* Counting needs a map; it is kept, so that the migration that follows need not read again. */
+/* Comparing needs a map.  It is kept, so that the migration that follows need not read again; a dry
+ * run keeps nothing. */
 static int ensure_map(struct migrate *m, struct vf_error *err)
 {
     struct vf_progress *progress;
@@ -168,6 +175,8 @@ static int ensure_map(struct migrate *m, struct vf_error *err)
 
     if (m->image.map)
         return 0;
+    if (m->opts->dry_run)
+        return vf_aside_open(m->cli, m->store, &m->image, &m->aside, err);
     sink = vf_index_begin(m->index, &m->image.rec, err);
     if (!sink)
         return -1;
@@ -182,52 +191,35 @@ static int ensure_map(struct migrate *m, struct vf_error *err)
     return m->image.map ? 0 : -1;
 }
 
-static int count_at(struct migrate *m, struct vf_candidate *node, struct vf_map_info *info,
-                    struct vf_error *err)
+/* Asks the nodes in question, and takes the best of them. */
+static int plan(struct migrate *m, struct vf_error *err)
 {
-    struct vf_count count = {.cli = m->cli,
-                             .reach = &m->opts->reach,
-                             .group = m->group,
-                             .title = m->image.path,
-                             .image = m->image.image,
-                             .map = m->image.map,
-                             .name = m->name,
-                             .format = m->format,
-                             .replace = m->opts->replace};
+    const char *to = m->opts->to;
+    struct vf_opt_list one = {&to, 1};
+    struct vf_plan_opts opts = {.store = m->store,
+                                .named = m->label ? &one : &m->opts->nodes,
+                                .rate = (double)m->opts->limit_rate,
+                                .count_best = m->opts->dry_run};
 
-    return vf_candidate_count(&count, node, info, err);
-}
-
-static int choose_node(struct migrate *m, struct vf_error *err)
-{
-    const struct vf_candidate *best;
-    struct vf_map_info info;
-
-    if (vf_candidates_find(m->store, &m->opts->nodes, false, &m->nodes, err) < 0)
-        return -1;
-    if (!m->nodes.n)
-        return vf_error_set(err, VF_ERR_USAGE, 0,
-                            "--to auto has no nodes to choose from: give --node, or `vmferry node "
-                            "add`");
     if (ensure_map(m, err) < 0)
         return -1;
-    for (size_t i = 0; i < m->nodes.n; i++) {
-        if (count_at(m, &m->nodes.node[i], &info, err) < 0)
-            return -1;
-        if (!m->nodes.node[i].counted && m->nodes.n > 1)
-            vf_say(m->cli, "%s: %s", m->nodes.node[i].label, m->nodes.node[i].why.msg);
-    }
-    best = vf_candidates_best(&m->nodes);
-    if (!best) {
-        *err = m->nodes.node[0].why;
-        if (err->code == VF_ERR_NONE)
-            return vf_error_set(err, VF_ERR_DENIED, 0, "far end: no node takes images");
-        return vf_error_prefix(err, "no node can take it: %s", m->nodes.node[0].label);
-    }
-    m->label = best->label;
-    vf_say(m->cli, "%s needs the fewest: %" PRIu64 " blocks", m->label,
-           vf_literals_of(&best->counts));
-    m->target = &best->target;
+    opts.count = (struct vf_count){.cli = m->cli,
+                                   .reach = &m->opts->reach,
+                                   .group = m->group,
+                                   .title = m->image.path,
+                                   .image = m->image.image,
+                                   .map = m->image.map ? m->image.map : m->aside.map,
+                                   .name = m->name,
+                                   .format = m->format,
+                                   .replace = m->opts->replace,
+                                   .deadline = (double)m->opts->deadline};
+    if (vf_plan_make(&opts, &m->plan, err) < 0)
+        return -1;
+    if (!m->label)
+        vf_say(m->cli, "%s needs the fewest: %" PRIu64 " blocks", m->plan.best->label,
+               m->plan.best->likeness.literals.value);
+    m->label = m->plan.best->label;
+    m->target = &m->plan.best->target;
     return 0;
 }
 
@@ -240,25 +232,31 @@ static uint64_t extra_of(const struct vf_send_result *r)
 
 static json_t *report_json(const struct migrate *m)
 {
+    json_t *o;
     const struct vf_map_info *i = &m->result.info;
     const struct vf_msg_result *p = &m->result.peer;
     char digest[VF_DIGEST_TEXT];
 
     vf_digest_text(i->root, digest);
-    return json_pack(
-        "{s:o, s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-        "s:f, s:s, s:b, s:I, s:I, s:I, s:b}",
-        "image", vf_json_text(m->image.path), "node", vf_json_text(m->label), "path",
-        vf_json_text(p->path ? p->path : ""), "format", m->format, "group", vf_json_text(m->group),
-        "virtual_size", (json_int_t)i->size, "block_size", (json_int_t)VF_BLOCK, "blocks",
-        (json_int_t)i->blocks, "zero_blocks", (json_int_t)i->zero_blocks, "shared_blocks",
-        (json_int_t)p->shared_blocks, "duplicate_blocks", (json_int_t)p->duplicate_blocks,
-        "literal_blocks", (json_int_t)p->literal_blocks, "extra_blocks",
-        (json_int_t)extra_of(&m->result), "wire_bytes_sent", (json_int_t)m->wire.sent,
-        "wire_bytes_received", (json_int_t)m->wire.received, "seconds", m->seconds, "digest",
-        digest, "verified", (int)p->verified, "copied_blocks", (json_int_t)p->copied_blocks,
-        "repaired_blocks", (json_int_t)p->repaired_blocks, "quoted_bytes",
-        (json_int_t)m->result.quoted_bytes, "dry_run", (int)m->opts->dry_run);
+    o = json_pack("{s:o, s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+                  "s:f, s:s, s:b, s:I, s:I, s:I, s:b}",
+                  "image", vf_json_text(m->image.path), "node", vf_json_text(m->label), "path",
+                  vf_json_text(p->path ? p->path : ""), "format", m->format, "group",
+                  vf_json_text(m->group), "virtual_size", (json_int_t)i->size, "block_size",
+                  (json_int_t)VF_BLOCK, "blocks", (json_int_t)i->blocks, "zero_blocks",
+                  (json_int_t)i->zero_blocks, "shared_blocks", (json_int_t)p->shared_blocks,
+                  "duplicate_blocks", (json_int_t)p->duplicate_blocks, "literal_blocks",
+                  (json_int_t)p->literal_blocks, "extra_blocks", (json_int_t)extra_of(&m->result),
+                  "wire_bytes_sent", (json_int_t)m->wire.sent, "wire_bytes_received",
+                  (json_int_t)m->wire.received, "seconds", m->seconds, "digest", digest, "verified",
+                  (int)p->verified, "copied_blocks", (json_int_t)p->copied_blocks,
+                  "repaired_blocks", (json_int_t)p->repaired_blocks, "quoted_bytes",
+                  (json_int_t)m->result.quoted_bytes, "dry_run", (int)m->opts->dry_run);
+    if (o && !vf_plan_put(&m->plan, o)) {
+        json_decref(o);
+        return NULL;
+    }
+    return o;
 }
 
 static void print_row(const char *what, uint64_t blocks, uint64_t all)
@@ -274,7 +272,8 @@ static void print_report(const struct migrate *m)
 {
     const struct vf_map_info *i = &m->result.info;
     const struct vf_msg_result *p = &m->result.peer;
-    char sent[VF_BYTES_TEXT], received[VF_BYTES_TEXT], took[VF_BYTES_TEXT], digest[VF_DIGEST_TEXT];
+    char sent[VF_BYTES_TEXT], received[VF_BYTES_TEXT], took[VF_BYTES_TEXT], digest[VF_DIGEST_TEXT],
+        predicted[VF_BYTES_TEXT] = "";
 
     vf_put_clean(stdout, m->image.path);
     fputs(m->opts->dry_run ? " -> (dry run) " : " -> ", stdout);
@@ -293,10 +292,13 @@ static void print_report(const struct migrate *m)
     vf_bytes_text(m->wire.received, received);
     vf_seconds_text(m->seconds, took);
     vf_digest_text(i->root, digest);
+    if (m->plan.made)
+        vf_bytes_text(m->plan.best->prediction.wire.value, predicted);
     if (m->opts->dry_run)
-        printf("  would send about %s\n  digest %s\n", sent, digest);
+        printf("  would send about %s\n  digest %s\n", predicted, digest);
     else
-        printf("  sent %s, received %s, in %s\n  verified %s\n", sent, received, took, digest);
+        printf("  sent %s, received %s, in %s%s%s\n  verified %s\n", sent, received, took,
+               m->plan.made ? "; predicted: " : "", predicted, digest);
 }
 
 static int report(struct migrate *m, struct vf_error *err)
@@ -304,54 +306,37 @@ static int report(struct migrate *m, struct vf_error *err)
     m->seconds = vf_clock_now() - m->start;
     if (vf_report_set(m->cli, report_json(m), err) < 0)
         return -1;
-    if (!m->cli->json)
-        print_report(m);
-    return 0;
+    if (m->cli->json)
+        return 0;
+    print_report(m);
+    if (!m->opts->dry_run || m->plan.nodes.n < 2)
+        return 0;
+    fputc('\n', stdout);
+    return vf_plan_print(&m->plan, err);
 }
 
 /* ---- the work ---- */
 
-/* The counts of a dry run in the words of a migration's result. */
-static int take_counts(struct migrate *m, const struct vf_candidate *node, struct vf_error *err)
-{
-    const struct vf_map_info *info = &m->result.info;
-    struct vf_msg_result *p = &m->result.peer;
-    uint64_t data = info->blocks - info->zero_blocks, literals = vf_literals_of(&node->counts);
-    uint64_t shared = node->counts.all.blocks;
-
-    if (shared > data || literals > data - shared)
-        return vf_error_set(err, VF_ERR_PROTOCOL, 0, "the far end's counts do not add up");
-    p->shared_blocks = shared;
-    p->literal_blocks = literals;
-    p->duplicate_blocks = data - shared - literals;
-    p->path = vf_strf(err, "%s/%s", node->dir, m->name);
-    return p->path ? 0 : -1;
-}
-
 /* What a migration would do, in the words of its report. */
 static int dry_run(struct migrate *m, struct vf_error *err)
 {
-    const struct vf_map_info *info = &m->result.info;
-    struct vf_candidate node = {0};
-    char *text = vf_target_text(m->target, err);
-    double ratio;
-    int rc = -1;
+    const struct vf_map_info *info = &m->plan.survey.info;
+    const struct vf_likeness *l = &m->plan.best->likeness;
+    struct vf_msg_result *p = &m->result.peer;
+    uint64_t data = info->blocks - info->zero_blocks, literals = l->literals.value,
+             shared = l->shared.value;
 
-    node.label = text ? vf_strdup(m->label, err) : NULL;
-    if (!node.label || vf_target_parse(text, &node.target, err) < 0 || ensure_map(m, err) < 0 ||
-        count_at(m, &node, &m->result.info, err) < 0)
-        goto out;
-    if (!node.counted)
-        *err = node.why;
-    else if (take_counts(m, &node, err) == 0 &&
-             vf_estimate_ratio(m->image.image, m->cli->stop, &ratio, err) == 0) {
-        m->wire.sent = vf_estimate_wire(info, m->result.peer.literal_blocks, node.probes, ratio);
-        rc = report(m, err);
-    }
-out:
-    vf_candidate_free(&node);
-    free(text);
-    return rc;
+    if (!m->plan.best->exact && shared <= data && literals > data - shared)
+        literals = data - shared; /* an estimate may say a little too much */
+    if (shared > data || literals > data - shared)
+        return vf_error_set(err, VF_ERR_PROTOCOL, 0, "the far end's counts do not add up");
+    m->result.info = *info;
+    p->shared_blocks = shared;
+    p->literal_blocks = literals;
+    p->duplicate_blocks = data - shared - literals;
+    p->path = vf_strf(err, "%s/%s", m->plan.best->dir, m->name);
+    m->wire.sent = m->plan.best->prediction.wire.value;
+    return p->path ? report(m, err) : -1;
 }
 
 /* A machine that comes back finds what it left: the map of what is sent is kept, if that works. */
@@ -456,7 +441,7 @@ static int prepare(struct migrate *m, const char *operand, struct vf_error *err)
         choose_name(m, operand, err) < 0)
         return -1;
     m->group = m->opts->group ? m->opts->group : m->image.rec.group;
-    return m->label ? 0 : choose_node(m, err);
+    return m->label && !m->opts->dry_run ? 0 : plan(m, err);
 }
 
 /* ---- a guest with its disks ---- */
@@ -524,13 +509,14 @@ static int run_migrate(struct vf_cli *cli, const void *opts, char *const args[],
     if (m.opts->vm.vm) {
         rc = check_opts(&m, err) == 0 ? migrate_vm(&m, err) : -1;
     } else if (check_opts(&m, err) == 0 && prepare(&m, args[0], err) == 0) {
-        marker = vf_marker_set(m.store->fd);
+        marker = m.opts->dry_run ? -1 : vf_marker_set(m.store->fd);
         rc = m.opts->dry_run ? dry_run(&m, err) : migrate(&m, err);
     }
     vf_close_fd(&marker);
     vf_send_result_free(&m.result);
     vf_target_free(&m.named);
-    vf_candidates_free(&m.nodes);
+    vf_plan_free(&m.plan);
+    vf_aside_close(&m.aside);
     vf_origin_close(&m.image);
     free(m.name);
     vf_index_close(m.index);
@@ -551,6 +537,7 @@ const struct vf_cmd vf_cmd_migrate = {
         "      --to-format qcow2 --limit-rate 10M\n"
         "  vmferry migrate web1.qcow2 --to auto --node paris --node lyon --dry-run\n",
     .opts = migrate_table,
+    .defaults = &migrate_defaults,
     .opts_size = sizeof(struct migrate_opts),
     .min_args = 0,
     .max_args = 1,

@@ -16,6 +16,7 @@
 #include "cmd/sandbox.h"
 #include "cmd/stopper.h"
 #include "cmd/storedir.h"
+#include "cmd/tell.h"
 #include "core/budget.h"
 #include "core/checked.h"
 #include "core/engine.h"
@@ -28,8 +29,14 @@
     48 /* QEMU's servers have sockets there, whose paths have 107 bytes at most                    \
         */
 
-struct none {
-    char unused;
+struct serve_opts {
+    const char *groups;
+};
+
+static const struct vf_opt serve_table[] = {
+    {"groups", 0, VF_OPT_TEXT, offsetof(struct serve_opts, groups), "GROUP,...",
+     "grant these sharing groups only; for a forced command", 0, 0, NULL},
+    {NULL, 0, VF_OPT_FLAG, 0, NULL, NULL, 0, 0, NULL},
 };
 
 struct server {
@@ -196,10 +203,14 @@ static int receive(struct server *s, struct vf_error *err)
 
     if (!dest)
         return -1;
-    marker = vf_marker_set(s->store->fd);
-    rc = vf_receive(s->stream, s->hello.purpose, vf_budget_receiver(s->store->set.memory), dest,
-                    err);
-    vf_close_fd(&marker);
+    if (s->hello.purpose == VF_FOR_SUMMARY) {
+        rc = vf_tell_answer(s->stream, s->index, dest, s->hello.group, err);
+    } else {
+        marker = vf_marker_set(s->store->fd);
+        rc = vf_receive(s->stream, s->hello.purpose, vf_budget_receiver(s->store->set.memory), dest,
+                        err);
+        vf_close_fd(&marker);
+    }
     vf_dest_free(dest, rc < 0 ? err : NULL);
     return rc;
 }
@@ -256,15 +267,17 @@ static int converse(struct server *s, int ready, struct vf_error *err)
 
 static int run_serve(struct vf_cli *cli, const void *opts, char *const args[], struct vf_error *err)
 {
+    const char *groups = ((const struct serve_opts *)opts)->groups;
     struct server s = {.cli = cli, .in = -1, .out = -1, .images_fd = -1, .tmp_fd = -1};
     int rc;
 
-    (void)opts;
     (void)args;
     if (take_stdio(&s, err) < 0)
         return -1;
     umask(077);
     rc = open_all(&s, err);
+    if (rc == 0 && groups)
+        rc = vf_settings_narrow(&s.store->set, groups, err);
     if (rc == 0)
         rc = make_starter(&s, err);
     if (rc == 0)
@@ -293,7 +306,10 @@ const struct vf_cmd vf_cmd_serve = {
              "other side starts it through SSH, or as a child for a store on the same machine.\n"
              "It is fit for a forced command, and looks at nothing but its own command line.",
     .examples = "  In ~/.ssh/authorized_keys, for a key that can do nothing else:\n"
-                "  restrict,command=\"vmferry --store /srv/vm serve\" ssh-ed25519 AAAA... alice\n",
-    .opts_size = sizeof(struct none),
+                "  restrict,command=\"vmferry --store /srv/vm serve\" ssh-ed25519 AAAA... alice\n"
+                "  The same for a tenant, whose images share nothing with those of others:\n"
+                "  restrict,command=\"vmferry serve --groups tenant7\" ssh-ed25519 AAAA... bob\n",
+    .opts = serve_table,
+    .opts_size = sizeof(struct serve_opts),
     .run = run_serve,
 };

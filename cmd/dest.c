@@ -341,6 +341,20 @@ struct vf_dest *vf_dest_new(const struct vf_storedir *store, struct vf_index *in
     return &d->dest;
 }
 
+int vf_dest_would_take(struct vf_dest *dest, const struct vf_msg_offer *offer, struct vf_error *err)
+{
+    struct dest *d = (struct dest *)dest;
+    bool exists;
+
+    if (!d->store->set.accept)
+        return vf_error_set(err, VF_ERR_DENIED, 0, "this store takes no images");
+    if (take_names(d, offer, err) < 0 ||
+        vf_dest_check_target(d, offer->flags & VF_OFFER_REPLACE, &exists, err) < 0 ||
+        vf_dest_check_size(d, offer, err) < 0)
+        return -1;
+    return vf_dest_check_space(d, offer, err);
+}
+
 /* Is what has arrived worth keeping?  Not what filled the disk, nor what did not verify. */
 static bool keep_part(const struct dest *d, const struct vf_error *outcome)
 {

@@ -31,6 +31,10 @@ uint64_t vf_dest_free_bytes(int images_fd);
 struct vf_dest *vf_dest_new(const struct vf_storedir *store, struct vf_index *index, int images_fd,
                             const char *group, struct vf_error *err);
 
+/* Would this image be taken now?  Makes nothing.  0, or -1 with what an offer of it would get. */
+int vf_dest_would_take(struct vf_dest *dest, const struct vf_msg_offer *offer,
+                       struct vf_error *err) VF_MUST_CHECK;
+
 /* Ends it.  outcome: NULL when all went well, else the error; it decides whether a .part stays for
  * the next try.  NULL is fine. */
 void vf_dest_free(struct vf_dest *dest, const struct vf_error *outcome);

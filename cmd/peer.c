@@ -167,7 +167,7 @@ static int patience(const struct vf_error *outcome)
 
 void vf_peer_close(struct vf_peer *p, const struct vf_error *outcome)
 {
-    int ms = patience(outcome);
+    int ms = p->cli && *p->cli->stop == VF_STOP_NOW ? 0 : patience(outcome);
 
     vf_stopper_end(p->stopper);
     if (p->stream)

@@ -61,7 +61,7 @@ bool vf_settings_grants(const struct vf_settings *set, const char *group)
     for (size_t i = 0; i < set->ngroups; i++)
         if (strcmp(set->group[i], group) == 0)
             return true;
-    return set->ngroups == 0;
+    return set->ngroups == 0 && !set->narrowed;
 }
 
 static int set_text(char **field, const char *value, struct vf_error *err)
@@ -108,6 +108,37 @@ static int set_groups(struct vf_settings *set, const char *value, struct vf_erro
     rc = 0;
 out:
     free(copy);
+    return rc;
+}
+
+int vf_settings_narrow(struct vf_settings *set, const char *groups, struct vf_error *err)
+{
+    struct vf_settings asked;
+    size_t kept = 0;
+    int rc;
+
+    vf_settings_init(&asked);
+    rc = set_groups(&asked, groups, err);
+    if (rc == 0 && !asked.ngroups)
+        rc = vf_error_set(err, VF_ERR_USAGE, 0, "--groups names no group");
+    for (size_t i = 0; rc == 0 && i < asked.ngroups; i++) {
+        char *name = asked.group[i];
+
+        asked.group[i] = NULL;
+        if (vf_settings_grants(set, name))
+            asked.group[kept++] = name;
+        else
+            free(name);
+    }
+    if (rc == 0) {
+        for (size_t i = 0; i < set->ngroups; i++)
+            free(set->group[i]);
+        memcpy(set->group, asked.group, sizeof set->group);
+        set->ngroups = kept;
+        set->narrowed = true;
+        asked.ngroups = 0; /* handed over */
+    }
+    vf_settings_free(&asked);
     return rc;
 }
 

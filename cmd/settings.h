@@ -21,6 +21,7 @@ struct vf_settings {
     bool accept;                     /* [serve] accept; no: only reports, nothing is received */
     char *group[VF_SETTINGS_GROUPS]; /* [serve] groups; none: every group is granted */
     size_t ngroups;
+    bool narrowed; /* only those in group, even if there are none */
     uint64_t
         max_image_size; /* [serve] max-image-size, bytes of content; 0: no limit but the disk's */
     uint64_t memory;    /* [transfer] memory, bytes; 0: default */
@@ -41,6 +42,11 @@ int vf_settings_parse(struct vf_settings *set, const char *text, const char *nam
 
 /* May a peer use this sharing group? */
 bool vf_settings_grants(const struct vf_settings *set, const char *group);
+
+/* Only those of `groups` ("a, b"; "default" is the group without a name) are granted from now on,
+ * and of these only those that were.  An empty list, and a bad name, is VF_ERR_USAGE. */
+int vf_settings_narrow(struct vf_settings *set, const char *groups,
+                       struct vf_error *err) VF_MUST_CHECK;
 
 /* A group's name: "" (the default group), or up to VF_GROUP_MAX letters, digits, '.', '_', '-'.
  * 0, or -1 (VF_ERR_USAGE). */

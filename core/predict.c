@@ -12,6 +12,8 @@
 /* Pieces that a node's ratio should rest on: with fewer, all pieces count as so many as are short.
  */
 #define ENOUGH 32.0
+/* From here on pieces together count as hard to compress. */
+#define HARD 0.8
 
 void vf_pieces_free(struct vf_pieces *p)
 {
@@ -170,6 +172,14 @@ out:
     return rc;
 }
 
+/* What does not compress alone gains nothing from a window either. */
+static double to_stream(double alone)
+{
+    const double hard = alone <= HARD ? 0 : (alone - HARD) / (1 - HARD);
+
+    return alone * (VF_PIECE_TO_STREAM + (1 - VF_PIECE_TO_STREAM) * hard);
+}
+
 double vf_pieces_ratio(const struct vf_pieces *p, const struct vf_sketch_set *held)
 {
     const uint64_t end = held ? vf_sketch_end(held->scale) : UINT64_MAX;
@@ -197,5 +207,5 @@ double vf_pieces_ratio(const struct vf_pieces *p, const struct vf_sketch_set *he
         raw += weight * all_raw;
         packed += weight * all_packed;
     }
-    return VF_PIECE_TO_STREAM * packed / raw;
+    return to_stream(packed / raw);
 }

@@ -43,15 +43,24 @@ void vf_msg_free(struct vf_msg *m)
         free(m->probes.digest);
         break;
     case VF_MSG_DATA:
+    case VF_MSG_PART:
     case VF_MSG_GUEST:
     case VF_MSG_BYTES:
-        free(m->data.bytes);
+        free(m->data.bytes); /* the same member for all */
         break;
     case VF_MSG_PIECE:
         free(m->piece.bytes);
         break;
     case VF_MSG_LINK:
         free(m->link.token);
+        break;
+    case VF_MSG_ASK:
+        free(m->ask.signature);
+        free(m->ask.name);
+        free(m->ask.format);
+        break;
+    case VF_MSG_SUMMARY:
+        free(m->summary.why);
         break;
     case VF_MSG_SEGMENTS:
         free(m->segments.run);

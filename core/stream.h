@@ -60,6 +60,9 @@ enum vf_msg_type {
     VF_MSG_PIECE,
     VF_MSG_FENCE,
     VF_MSG_ACK,
+    VF_MSG_ASK = 40, /* what a node tells of its images: core/summary.h */
+    VF_MSG_SUMMARY,
+    VF_MSG_PART,
     VF_MSG_GUEST =
         50,       /* a question about a running guest, or its answer: JSON (cmd/guest_talk.h) */
     VF_MSG_BYTES, /* what goes through a tunnel to a socket of the far end */
@@ -67,15 +70,17 @@ enum vf_msg_type {
 };
 
 /* Ceilings, all checked by the decoder; a message beyond one is VF_ERR_PROTOCOL. */
-#define VF_MAX_NAME   255u           /* bytes of an image name */
-#define VF_MAX_TEXT   4096u          /* bytes of any other text */
-#define VF_MAX_NODES  16384u         /* nodes in NODES, HAVE, SEGMENTS */
-#define VF_MAX_PROBES (256u * 1024)  /* digests in PROBES, bits in a HAVE of level 0 */
-#define VF_MAX_RUNS   16384u         /* runs in REPAIR */
-#define VF_MAX_DATA   (256u * 1024)  /* bytes in DATA and BYTES */
-#define VF_MAX_GUEST  (1024u * 1024) /* bytes in GUEST */
-#define VF_MAX_IMAGES 65536u         /* images in COUNTS */
-#define VF_TOKEN_LEN  32u            /* characters of a token that is not empty */
+#define VF_MAX_NAME      255u           /* bytes of an image name */
+#define VF_MAX_TEXT      4096u          /* bytes of any other text */
+#define VF_MAX_NODES     16384u         /* nodes in NODES, HAVE, SEGMENTS */
+#define VF_MAX_PROBES    (256u * 1024)  /* digests in PROBES, bits in a HAVE of level 0 */
+#define VF_MAX_RUNS      16384u         /* runs in REPAIR */
+#define VF_MAX_DATA      (256u * 1024)  /* bytes in DATA, PART and BYTES */
+#define VF_MAX_SIGNATURE (2u << 20)     /* bytes of a signature in ASK */
+#define VF_MAX_SUMMARY   (64u << 20)    /* bytes in all PARTs of an answer */
+#define VF_MAX_GUEST     (1024u * 1024) /* bytes in GUEST */
+#define VF_MAX_IMAGES    65536u         /* images in COUNTS */
+#define VF_TOKEN_LEN     32u            /* characters of a token that is not empty */
 #define VF_BATCH_BLOCKS                                                                            \
     65536u /* non-zero blocks in a batch at most (32 MiB); its range may be wider */
 #define VF_BATCHES_OPEN 256u /* batches announced and not DONE at most */
@@ -89,8 +94,10 @@ enum vf_purpose {
     VF_FOR_CHECK = 0,
     VF_FOR_MIGRATE = 1,
     VF_FOR_COUNT = 2,
+    VF_FOR_SUMMARY = 3,
     VF_FOR_GUEST = 4,
-    VF_FOR_TUNNEL = 5
+    VF_FOR_TUNNEL = 5,
+    VF_FOR_PURPOSES_
 };
 
 struct vf_msg_hello {                  /* source -> receiver, first of all */
@@ -215,6 +222,31 @@ struct vf_msg_fence { /* FENCE: what follows was sent after so many PIECEs; ACK:
     uint64_t pieces;
 };
 
+enum {
+    VF_ASK_KNOWN = 1,   /* generation and signature are those of an older summary */
+    VF_ASK_OFFER = 2,   /* would you take this image? */
+    VF_ASK_REPLACE = 4, /* with VF_ASK_OFFER: in place of one of that name */
+    VF_ASK_ALL = 7
+};
+struct vf_msg_ask { /* a summary is asked for */
+    uint8_t detail; /* enum vf_summary_size */
+    uint8_t flags;
+    uint64_t generation; /* 0 without VF_ASK_KNOWN, as the signature is empty */
+    size_t signature_len;
+    uint8_t *signature;
+    uint64_t size, data_blocks; /* with VF_ASK_OFFER, as in OFFER; else 0 and "" */
+    char *name, *format;
+};
+enum vf_answer { VF_ANSWER_SAME = 0, VF_ANSWER_DELTA = 1, VF_ANSWER_WHOLE = 2 };
+struct vf_msg_summary {
+    uint8_t answer; /* enum vf_answer */
+    uint8_t taken;  /* an image as in ASK would be; 0: yes, else enum vf_err */
+    char *why;      /* not */
+    uint64_t generation;
+    uint64_t len;            /* bytes in the PARTs that follow; 0: there are none */
+    uint8_t sha[VF_SHA_LEN]; /* of the whole summary */
+};
+
 struct vf_msg {
     enum vf_msg_type type;
     union {
@@ -226,8 +258,9 @@ struct vf_msg {
         struct vf_msg_nodes nodes;
         struct vf_msg_have have;
         struct vf_msg_probes probes;
-        struct vf_msg_data data, guest, bytes; /* bytes: none is the end of that direction */
-        struct vf_msg_batch done, recheck;     /* range unused */
+        struct vf_msg_data data, part;
+        struct vf_msg_data guest, bytes;   /* bytes: none is the end of that direction */
+        struct vf_msg_batch done, recheck; /* range unused */
         struct vf_msg_segments segments;
         struct vf_msg_repair repair;
         struct vf_msg_end end;
@@ -238,6 +271,8 @@ struct vf_msg {
         struct vf_msg_link link;
         struct vf_msg_piece piece;
         struct vf_msg_fence fence, ack;
+        struct vf_msg_ask ask;
+        struct vf_msg_summary summary;
     };
 };
 

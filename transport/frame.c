@@ -45,6 +45,9 @@ uint32_t vf_frame_ceiling(uint8_t type)
         [VF_MSG_PIECE] = 2 * NUM64 + VF_MAX_DATA,
         [VF_MSG_FENCE] = NUM64,
         [VF_MSG_ACK] = NUM64,
+        [VF_MSG_ASK] = 1 + 1 + 8 + NUM32 + VF_MAX_SIGNATURE + NUM64 + NUM41 + NAME + TEXT,
+        [VF_MSG_SUMMARY] = 1 + 1 + TEXT + 8 + NUM32 + VF_SHA_LEN,
+        [VF_MSG_PART] = VF_MAX_DATA,
         [VF_MSG_GUEST] = VF_MAX_GUEST,
         [VF_MSG_BYTES] = VF_MAX_DATA,
     };

@@ -6,14 +6,15 @@
 const char *vf_msg_name(uint8_t type)
 {
     static const char *const name[VF_MSG_TYPES_] = {
-        [VF_MSG_HELLO] = "HELLO",   [VF_MSG_WELCOME] = "WELCOME", [VF_MSG_OFFER] = "OFFER",
-        [VF_MSG_ACCEPT] = "ACCEPT", [VF_MSG_BATCH] = "BATCH",     [VF_MSG_NODES] = "NODES",
-        [VF_MSG_HAVE] = "HAVE",     [VF_MSG_PROBES] = "PROBES",   [VF_MSG_DATA] = "DATA",
-        [VF_MSG_DONE] = "DONE",     [VF_MSG_RECHECK] = "RECHECK", [VF_MSG_SEGMENTS] = "SEGMENTS",
-        [VF_MSG_REPAIR] = "REPAIR", [VF_MSG_END] = "END",         [VF_MSG_COUNTS] = "COUNTS",
-        [VF_MSG_RESULT] = "RESULT", [VF_MSG_FAIL] = "FAIL",       [VF_MSG_PING] = "PING",
-        [VF_MSG_PONG] = "PONG",     [VF_MSG_LINK] = "LINK",       [VF_MSG_PIECE] = "PIECE",
-        [VF_MSG_FENCE] = "FENCE",   [VF_MSG_ACK] = "ACK",         [VF_MSG_GUEST] = "GUEST",
+        [VF_MSG_HELLO] = "HELLO",     [VF_MSG_WELCOME] = "WELCOME", [VF_MSG_OFFER] = "OFFER",
+        [VF_MSG_ACCEPT] = "ACCEPT",   [VF_MSG_BATCH] = "BATCH",     [VF_MSG_NODES] = "NODES",
+        [VF_MSG_HAVE] = "HAVE",       [VF_MSG_PROBES] = "PROBES",   [VF_MSG_DATA] = "DATA",
+        [VF_MSG_DONE] = "DONE",       [VF_MSG_RECHECK] = "RECHECK", [VF_MSG_SEGMENTS] = "SEGMENTS",
+        [VF_MSG_REPAIR] = "REPAIR",   [VF_MSG_END] = "END",         [VF_MSG_COUNTS] = "COUNTS",
+        [VF_MSG_RESULT] = "RESULT",   [VF_MSG_FAIL] = "FAIL",       [VF_MSG_PING] = "PING",
+        [VF_MSG_PONG] = "PONG",       [VF_MSG_LINK] = "LINK",       [VF_MSG_PIECE] = "PIECE",
+        [VF_MSG_FENCE] = "FENCE",     [VF_MSG_ACK] = "ACK",         [VF_MSG_ASK] = "ASK",
+        [VF_MSG_SUMMARY] = "SUMMARY", [VF_MSG_PART] = "PART",       [VF_MSG_GUEST] = "GUEST",
         [VF_MSG_BYTES] = "BYTES",
     };
 
@@ -194,6 +195,29 @@ static void put_result(struct out *o, const struct vf_msg_result *m)
     put_text(o, m->path);
 }
 
+static void put_ask(struct out *o, const struct vf_msg_ask *m)
+{
+    put_u8(o, m->detail);
+    put_u8(o, m->flags);
+    put_u64(o, m->generation);
+    put_num(o, m->signature_len);
+    put_bytes(o, m->signature, m->signature_len);
+    put_num(o, m->size);
+    put_num(o, m->data_blocks);
+    put_text(o, m->name);
+    put_text(o, m->format);
+}
+
+static void put_summary(struct out *o, const struct vf_msg_summary *m)
+{
+    put_u8(o, m->answer);
+    put_u8(o, m->taken);
+    put_text(o, m->why);
+    put_u64(o, m->generation);
+    put_num(o, m->len);
+    put_bytes(o, m->sha, VF_SHA_LEN);
+}
+
 static void put(struct out *o, const struct vf_msg *m)
 {
     switch (m->type) {
@@ -223,8 +247,9 @@ static void put(struct out *o, const struct vf_msg *m)
         put_probes(o, &m->probes);
         break;
     case VF_MSG_DATA:
+    case VF_MSG_PART:
     case VF_MSG_GUEST:
-    case VF_MSG_BYTES:
+    case VF_MSG_BYTES: /* the same member for all */
         put_bytes(o, m->data.bytes, m->data.len);
         break;
     case VF_MSG_DONE:
@@ -267,6 +292,12 @@ static void put(struct out *o, const struct vf_msg *m)
     case VF_MSG_FENCE:
     case VF_MSG_ACK:
         put_num(o, m->fence.pieces); /* the same member for both */
+        break;
+    case VF_MSG_ASK:
+        put_ask(o, &m->ask);
+        break;
+    case VF_MSG_SUMMARY:
+        put_summary(o, &m->summary);
         break;
     case VF_MSG_TYPES_:
         break; /* vf_msg_wrong has refused it */

@@ -55,7 +55,7 @@ static const char *hello_wrong(const struct vf_msg_hello *m)
 
     if (m->version_min == 0 || m->version_min > m->version_max)
         return "versions";
-    if (m->purpose > VF_FOR_COUNT && m->purpose != VF_FOR_GUEST && m->purpose != VF_FOR_TUNNEL)
+    if (m->purpose >= VF_FOR_PURPOSES_)
         return "purpose";
     why = text_wrong(m->program, VF_MAX_TEXT);
     return why ? why : text_wrong(m->group, VF_MAX_TEXT);
@@ -105,6 +105,42 @@ static const char *offer_wrong(const struct vf_msg_offer *m)
     if (m->flags & ~(uint32_t)VF_OFFER_ALL)
         return "unknown flags";
     return text_wrong(m->format, VF_MAX_TEXT);
+}
+
+static const char *ask_wrong(const struct vf_msg_ask *m)
+{
+    const char *why;
+
+    if (m->detail > 1)
+        return "detail";
+    if (m->flags & ~VF_ASK_ALL || ((m->flags & VF_ASK_REPLACE) && !(m->flags & VF_ASK_OFFER)))
+        return "unknown flags";
+    if (m->signature_len > VF_MAX_SIGNATURE)
+        return "signature is too long";
+    if (!(m->flags & VF_ASK_KNOWN) && (m->generation || m->signature_len))
+        return "generation of nothing";
+    if (m->size > VF_MAX_SIZE)
+        return "size beyond the largest image";
+    if (m->data_blocks > vf_blocks_of(m->size))
+        return "more blocks with data than blocks";
+    if (m->flags & VF_ASK_OFFER) {
+        why = name_wrong(m->name);
+        return why ? why : text_wrong(m->format, VF_MAX_TEXT);
+    }
+    return m->size || (m->name && *m->name) || (m->format && *m->format)
+               ? "an image without an offer"
+               : NULL;
+}
+
+static const char *summary_wrong(const struct vf_msg_summary *m)
+{
+    if (m->answer > VF_ANSWER_WHOLE)
+        return "unknown answer";
+    if (m->len > VF_MAX_SUMMARY || (m->answer == VF_ANSWER_SAME) != (m->len == 0))
+        return "length";
+    if (!m->taken && m->why && *m->why)
+        return "reason for nothing";
+    return text_wrong(m->why, VF_MAX_TEXT);
 }
 
 static const char *have_wrong(const struct vf_msg_have *m)
@@ -224,6 +260,7 @@ const char *vf_msg_wrong(const struct vf_msg *m)
     case VF_MSG_PROBES:
         return probes_wrong(&m->probes);
     case VF_MSG_DATA:
+    case VF_MSG_PART: /* the same member for both */
         return data_wrong(m->data.len);
     case VF_MSG_GUEST:
         return m->guest.len == 0 || m->guest.len > VF_MAX_GUEST ? "length" : NULL;
@@ -233,6 +270,10 @@ const char *vf_msg_wrong(const struct vf_msg *m)
         return data_wrong(m->piece.len);
     case VF_MSG_LINK:
         return token_wrong(m->link.token);
+    case VF_MSG_ASK:
+        return ask_wrong(&m->ask);
+    case VF_MSG_SUMMARY:
+        return summary_wrong(&m->summary);
     case VF_MSG_SEGMENTS:
         return segments_wrong(&m->segments);
     case VF_MSG_REPAIR:

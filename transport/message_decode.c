@@ -311,6 +311,29 @@ static bool get_result(struct in *in, struct vf_msg_result *m)
            get_num(in, VF_MAX_BLOCKS, &m->repaired_blocks) && get_text(in, VF_MAX_TEXT, &m->path);
 }
 
+static bool get_ask(struct in *in, struct vf_msg_ask *m)
+{
+    if (!get_u8(in, &m->detail) || !get_u8(in, &m->flags))
+        return false;
+    if (!vf_reader_u64(&in->r, &m->generation))
+        return fail(in, "cut short");
+    return get_count(in, VF_MAX_SIGNATURE, 8, &m->signature_len) &&
+           (m->signature = get_bytes(in, m->signature_len, 1)) != NULL &&
+           get_num(in, VF_MAX_SIZE, &m->size) && get_num(in, VF_MAX_BLOCKS, &m->data_blocks) &&
+           get_text(in, VF_MAX_NAME, &m->name) && get_text(in, VF_MAX_TEXT, &m->format);
+}
+
+static bool get_summary(struct in *in, struct vf_msg_summary *m)
+{
+    if (!get_u8(in, &m->answer) || !get_u8(in, &m->taken) || !get_text(in, VF_MAX_TEXT, &m->why))
+        return false;
+    if (!vf_reader_u64(&in->r, &m->generation))
+        return fail(in, "cut short");
+    if (!get_num(in, VF_MAX_SUMMARY, &m->len))
+        return false;
+    return vf_reader_copy(&in->r, m->sha, VF_SHA_LEN) || fail(in, "cut short");
+}
+
 static bool get(struct in *in, struct vf_msg *m)
 {
     switch (m->type) {
@@ -331,7 +354,8 @@ static bool get(struct in *in, struct vf_msg *m)
     case VF_MSG_PROBES:
         return get_probes(in, &m->probes);
     case VF_MSG_DATA:
-    case VF_MSG_BYTES: /* the same member for both */
+    case VF_MSG_PART:
+    case VF_MSG_BYTES: /* the same member for all */
         return get_data(in, VF_MAX_DATA, &m->data.len, &m->data.bytes);
     case VF_MSG_GUEST:
         return get_data(in, VF_MAX_GUEST, &m->guest.len, &m->guest.bytes);
@@ -362,6 +386,10 @@ static bool get(struct in *in, struct vf_msg *m)
     case VF_MSG_FENCE:
     case VF_MSG_ACK:
         return get_num(in, UINT64_MAX, &m->fence.pieces); /* the same member for both */
+    case VF_MSG_ASK:
+        return get_ask(in, &m->ask);
+    case VF_MSG_SUMMARY:
+        return get_summary(in, &m->summary);
     case VF_MSG_TYPES_:
         break;
     }

@@ -14,6 +14,7 @@
 #define CHECK     (1u << VF_FOR_CHECK)
 #define TUNNEL    (1u << VF_FOR_TUNNEL)
 #define GUEST     (1u << VF_FOR_GUEST | TUNNEL)
+#define SUMMARY   (1u << VF_FOR_SUMMARY)
 #define ANY       0xffffu
 #define WORK      (IN(VF_PHASE_WORK) | IN(VF_PHASE_RESULT)) /* for the source */
 
@@ -46,6 +47,9 @@ static const struct rule rules[VF_MSG_TYPES_] = {
     [VF_MSG_PIECE] = {SOURCE, WORK, MIGRATE},
     [VF_MSG_FENCE] = {SOURCE, WORK, MIGRATE},
     [VF_MSG_ACK] = {RECEIVER, WORK, MIGRATE},
+    [VF_MSG_ASK] = {SOURCE, IN(VF_PHASE_OFFER), SUMMARY},
+    [VF_MSG_SUMMARY] = {RECEIVER, IN(VF_PHASE_SUMMARY), ANY},
+    [VF_MSG_PART] = {RECEIVER, IN(VF_PHASE_PARTS), ANY},
     [VF_MSG_GUEST] = {SOURCE | RECEIVER, IN(VF_PHASE_OFFER) | IN(VF_PHASE_GUEST), GUEST},
     [VF_MSG_BYTES] = {SOURCE | RECEIVER, IN(VF_PHASE_TUNNEL), TUNNEL},
 };
@@ -63,8 +67,9 @@ int vf_order_type(const struct vf_order *o, enum vf_side from, uint8_t type, str
         [VF_PHASE_HELLO] = "before HELLO",       [VF_PHASE_WELCOME] = "before WELCOME",
         [VF_PHASE_OFFER] = "before OFFER",       [VF_PHASE_ACCEPT] = "before ACCEPT",
         [VF_PHASE_WORK] = "during the transfer", [VF_PHASE_COUNTS] = "after END",
-        [VF_PHASE_RESULT] = "after RESULT",      [VF_PHASE_OVER] = "after COUNTS",
-        [VF_PHASE_LINK] = "after LINK",          [VF_PHASE_GUEST] = "before the answer",
+        [VF_PHASE_RESULT] = "after RESULT",      [VF_PHASE_OVER] = "after the end",
+        [VF_PHASE_LINK] = "after LINK",          [VF_PHASE_SUMMARY] = "before SUMMARY",
+        [VF_PHASE_PARTS] = "after SUMMARY",      [VF_PHASE_GUEST] = "before the answer",
         [VF_PHASE_TUNNEL] = "in a tunnel",
     };
     const struct rule *r = &rules[type < VF_MSG_TYPES_ ? type : 0];
@@ -221,6 +226,23 @@ static int step_guest(struct vf_order *o, enum vf_side from, struct vf_error *er
     return 0;
 }
 
+static int step_summary(struct vf_order *o, const struct vf_msg_summary *m)
+{
+    o->parts = m->len;
+    o->phase = m->len ? VF_PHASE_PARTS : VF_PHASE_OVER;
+    return 0;
+}
+
+static int step_part(struct vf_order *o, const struct vf_msg_data *m, struct vf_error *err)
+{
+    if (m->len > o->parts)
+        return refuse(VF_MSG_PART, "beyond the announced length", err);
+    o->parts -= m->len;
+    if (!o->parts)
+        o->phase = VF_PHASE_OVER;
+    return 0;
+}
+
 static void step_accept(struct vf_order *o, const struct vf_msg_accept *m)
 {
     o->empty = m->empty;
@@ -284,6 +306,13 @@ int vf_order_step(struct vf_order *o, enum vf_side from, const struct vf_msg *m,
     case VF_MSG_LINK:
         o->phase = VF_PHASE_LINK;
         return 0;
+    case VF_MSG_ASK:
+        o->phase = VF_PHASE_SUMMARY;
+        return 0;
+    case VF_MSG_SUMMARY:
+        return step_summary(o, &m->summary);
+    case VF_MSG_PART:
+        return step_part(o, &m->part, err);
     case VF_MSG_DATA:
     case VF_MSG_PIECE: /* their numbers are looked at where they are put in order */
     case VF_MSG_FENCE:

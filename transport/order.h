@@ -26,10 +26,12 @@ enum vf_phase {
     VF_PHASE_WORK,    /* ACCEPT was: batches */
     VF_PHASE_COUNTS,  /* END was */
     VF_PHASE_RESULT,  /* RESULT was; what the source sent before it knew is on its way */
-    VF_PHASE_OVER,    /* COUNTS was */
+    VF_PHASE_OVER,    /* COUNTS was, or the last PART */
     VF_PHASE_LINK,    /* LINK was: no conversation of its own */
     VF_PHASE_GUEST,   /* GUEST was, from the source: it waits for the answer */
     VF_PHASE_TUNNEL,  /* the answer to a tunnel's first question was: BYTES, both ways */
+    VF_PHASE_SUMMARY, /* ASK was */
+    VF_PHASE_PARTS,   /* SUMMARY was */
 };
 
 /* An announced batch that is not DONE. */
@@ -50,6 +52,7 @@ struct vf_order {
     uint64_t blocks;                 /* of the image, from OFFER on */
     uint64_t next_batch, next_block; /* what the next BATCH must say */
     unsigned n_open;
+    uint64_t parts;                               /* bytes of PARTs that are still to come */
     struct vf_order_batch batch[VF_BATCHES_OPEN]; /* in any order */
 };
 

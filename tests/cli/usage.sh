@@ -44,7 +44,7 @@ wrong "too few operands" index rm
 wrong "unknown image format" index add --format floppy "$vf_tmp/a.raw"
 wrong "a group's name" index add --group 'a b' "$vf_tmp/a.raw"
 
-wrong "too few operands" similar
+wrong "IMAGE is missing, or --all" similar
 wrong "is no node" similar --node nowhere "$vf_tmp/a.raw"
 wrong "--rate must be" similar --rate fast "$vf_tmp/a.raw"
 

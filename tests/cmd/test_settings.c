@@ -106,5 +106,33 @@ TEST(group_names)
     CHECK_FAIL(vf_group_check("a/b", &err), &err, VF_ERR_USAGE);
 }
 
+TEST(groups_of_a_key)
+{
+    struct vf_settings s;
+
+    CHECK_OK(parse(&s, ""), &err);
+    CHECK(vf_settings_grants(&s, "any"));
+    CHECK_OK(vf_settings_narrow(&s, "red, default", &err), &err);
+    CHECK(vf_settings_grants(&s, "red") && vf_settings_grants(&s, ""));
+    CHECK(!vf_settings_grants(&s, "any"));
+    vf_settings_free(&s);
+
+    /* Of what the store grants, never more. */
+    CHECK_OK(parse(&s, "[serve]\ngroups = red, blue\n"), &err);
+    CHECK_OK(vf_settings_narrow(&s, "blue,green", &err), &err);
+    CHECK(vf_settings_grants(&s, "blue"));
+    CHECK(!vf_settings_grants(&s, "red") && !vf_settings_grants(&s, "green"));
+    CHECK_OK(vf_settings_narrow(&s, "red", &err), &err);
+    CHECK(!vf_settings_grants(&s, "red") && !vf_settings_grants(&s, "blue"));
+    CHECK(!vf_settings_grants(&s, "any") && !vf_settings_grants(&s, ""));
+    vf_settings_free(&s);
+
+    CHECK_OK(parse(&s, ""), &err);
+    CHECK_FAIL(vf_settings_narrow(&s, " , ", &err), &err, VF_ERR_USAGE);
+    CHECK_FAIL(vf_settings_narrow(&s, "a/b", &err), &err, VF_ERR_USAGE);
+    CHECK(vf_settings_grants(&s, "any"));
+    vf_settings_free(&s);
+}
+
 TESTS(defaults, all_settings, the_last_of_two_counts, refuses_with_the_line, long_lines_are_not_cut,
-      too_many_groups, group_names)
+      too_many_groups, group_names, groups_of_a_key)

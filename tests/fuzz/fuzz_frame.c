@@ -70,6 +70,10 @@ static void other(struct talk *t)
         m.type = VF_MSG_WELCOME;
         break;
     case VF_PHASE_OFFER:
+        if (t->purpose == VF_FOR_SUMMARY) {
+            m.type = VF_MSG_ASK;
+            break;
+        }
         m = (struct vf_msg){.type = VF_MSG_OFFER, .offer = {.size = 1 << 20}};
         break;
     case VF_PHASE_ACCEPT:
@@ -86,6 +90,12 @@ static void other(struct talk *t)
         break;
     case VF_PHASE_TUNNEL:
         m.type = VF_MSG_BYTES;
+        break;
+    case VF_PHASE_SUMMARY:
+        m = (struct vf_msg){.type = VF_MSG_SUMMARY, .summary = {.answer = 1, .len = 300}};
+        break;
+    case VF_PHASE_PARTS:
+        m = (struct vf_msg){.type = VF_MSG_PART, .part = {.len = 150}};
         break;
     case VF_PHASE_COUNTS:
     case VF_PHASE_RESULT:
@@ -126,7 +136,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (len == 0)
         return 0;
     t.from = data[0] & 1 ? VF_SIDE_RECEIVER : VF_SIDE_SOURCE;
-    t.purpose = data[0] & 2 ? VF_FOR_COUNT : VF_FOR_MIGRATE;
+    t.purpose = data[0] & 8 ? VF_FOR_SUMMARY : data[0] & 2 ? VF_FOR_COUNT : VF_FOR_MIGRATE;
     t.empty = data[0] & 4;
     vf_order_init(&t.o);
     data++;

@@ -22,9 +22,12 @@ static size_t cost(const struct vf_msg *m)
         return m->have.n;
     case VF_MSG_PROBES:
         return m->probes.n * m->probes.width;
+    case VF_MSG_ASK:
+        return m->ask.signature_len;
     case VF_MSG_DATA:
+    case VF_MSG_PART:
     case VF_MSG_GUEST:
-    case VF_MSG_BYTES:
+    case VF_MSG_BYTES: /* the same member for all */
         return m->data.len;
     case VF_MSG_PIECE:
         return m->piece.len;

@@ -10,11 +10,11 @@
 #include "tests/transport/samples.h"
 #include "transport/frame.h"
 
-enum golden { GOLDEN_MIGRATE, GOLDEN_COUNT, GOLDEN_REFUSE };
+enum golden { GOLDEN_MIGRATE, GOLDEN_COUNT, GOLDEN_REFUSE, GOLDEN_SUMMARY };
 
 static inline const char *golden_name(enum golden g)
 {
-    static const char *const name[] = {"migrate", "count", "refuse"};
+    static const char *const name[] = {"migrate", "count", "refuse", "summary"};
 
     return name[g];
 }
@@ -37,7 +37,7 @@ static inline void *golden_bytes(size_t n, unsigned from)
 
 static inline void golden_greeting(enum golden g, struct vf_msg *m)
 {
-    static const uint8_t purpose[] = {VF_FOR_MIGRATE, VF_FOR_COUNT, VF_FOR_CHECK};
+    static const uint8_t purpose[] = {VF_FOR_MIGRATE, VF_FOR_COUNT, VF_FOR_CHECK, VF_FOR_SUMMARY};
 
     if (m->type == VF_MSG_HELLO) {
         m->hello = (struct vf_msg_hello){1, 1, purpose[g], copy("vmferry 0.1.0"), copy("web")};
@@ -140,7 +140,28 @@ static inline void golden_work(struct vf_msg *m, unsigned i, enum golden g)
     case VF_MSG_PROBES:
         golden_probes(m, g == GOLDEN_COUNT ? 8 : 2, 4);
         break;
+    case VF_MSG_ASK:
+        m->ask = (struct vf_msg_ask){1,
+                                     7,
+                                     0x1122334455667788,
+                                     5,
+                                     golden_bytes(5, 1),
+                                     1048476,
+                                     900,
+                                     copy("guest.qcow2"),
+                                     copy("qcow2")};
+        break;
+    case VF_MSG_SUMMARY:
+        m->summary = (struct vf_msg_summary){.answer = VF_ANSWER_DELTA,
+                                             .taken = VF_ERR_SPACE,
+                                             .why = copy("too little room"),
+                                             .generation = 0x8877665544332211,
+                                             .len = 32};
+        for (unsigned k = 0; k < VF_SHA_LEN; k++)
+            m->summary.sha[k] = (uint8_t)(0xc0 + k);
+        break;
     case VF_MSG_DATA:
+    case VF_MSG_PART: /* the same member for both */
         m->data.len = 16;
         m->data.bytes = golden_bytes(16, 0);
         break;
@@ -182,7 +203,7 @@ static inline void golden_work(struct vf_msg *m, unsigned i, enum golden g)
 static inline bool golden_msg(enum golden g, unsigned i, enum vf_side *ret_from, struct vf_msg *ret)
 {
     /* One letter a message: capital from the source, small from the receiver. */
-    static const char *const script[] = {"HwOaBNhNhPhDBIjdrSpDdx", "HwOaBNhPhdEc", "Hf"};
+    static const char *const script[] = {"HwOaBNhNhPhDBIjdrSpDdx", "HwOaBNhPhdEc", "Hf", "HwAsqq"};
     static const uint8_t by_letter[256] = {
         ['H'] = VF_MSG_HELLO,  ['w'] = VF_MSG_WELCOME, ['O'] = VF_MSG_OFFER,
         ['a'] = VF_MSG_ACCEPT, ['B'] = VF_MSG_BATCH,   ['N'] = VF_MSG_NODES,
@@ -190,7 +211,8 @@ static inline bool golden_msg(enum golden g, unsigned i, enum vf_side *ret_from,
         ['d'] = VF_MSG_DONE,   ['r'] = VF_MSG_RECHECK, ['S'] = VF_MSG_SEGMENTS,
         ['p'] = VF_MSG_REPAIR, ['E'] = VF_MSG_END,     ['c'] = VF_MSG_COUNTS,
         ['x'] = VF_MSG_RESULT, ['f'] = VF_MSG_FAIL,    ['I'] = VF_MSG_PING,
-        ['j'] = VF_MSG_PONG,
+        ['j'] = VF_MSG_PONG,   ['A'] = VF_MSG_ASK,     ['s'] = VF_MSG_SUMMARY,
+        ['q'] = VF_MSG_PART,
     };
     char c;
 

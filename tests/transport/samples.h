@@ -125,7 +125,7 @@ static inline void sample_greeting(struct rng *r, struct vf_msg *m)
     if (m->type == VF_MSG_HELLO) {
         m->hello.version_min = 1;
         m->hello.version_max = 1;
-        m->hello.purpose = (uint8_t)rng_below(r, 3);
+        m->hello.purpose = (uint8_t)rng_below(r, 4);
         m->hello.program = rng_text(r, 0, VF_MAX_TEXT);
         m->hello.group = rng_text(r, 0, VF_MAX_TEXT);
         return;
@@ -200,6 +200,42 @@ static inline void sample_nodes(struct rng *r, struct vf_msg *m, uint32_t batch,
     }
 }
 
+static inline void sample_accept(struct rng *r, struct vf_msg_accept *m)
+{
+    m->empty = rng_below(r, 2);
+    m->quotes = rng_below(r, 2);
+    m->reused_blocks = rng_num(r, VF_MAX_BLOCKS);
+    m->path = rng_text(r, 0, VF_MAX_TEXT);
+}
+
+static inline void sample_ask(struct rng *r, struct vf_msg_ask *m, size_t n)
+{
+    m->detail = (uint8_t)rng_below(r, 2);
+    m->flags = (uint8_t)rng_below(r, 4);
+    if (m->flags & VF_ASK_KNOWN) {
+        m->generation = rng_next(r);
+        m->signature_len = n;
+        m->signature = rng_bytes(r, n, 1);
+    }
+    if (m->flags & VF_ASK_OFFER) {
+        m->flags = (uint8_t)(m->flags | (rng_below(r, 2) ? VF_ASK_REPLACE : 0));
+        m->size = rng_num(r, VF_MAX_SIZE);
+        m->data_blocks = rng_num(r, vf_blocks_of(m->size));
+    }
+    m->name = m->flags & VF_ASK_OFFER ? rng_text(r, 3, VF_MAX_NAME) : rng_text(r, 0, 0);
+    m->format = m->flags & VF_ASK_OFFER ? rng_text(r, 0, 20) : rng_text(r, 0, 0);
+}
+
+static inline void sample_summary(struct rng *r, struct vf_msg_summary *m)
+{
+    m->answer = (uint8_t)rng_below(r, 3);
+    m->taken = (uint8_t)rng_below(r, 20);
+    m->why = rng_text(r, 0, m->taken ? VF_MAX_TEXT : 0);
+    m->generation = rng_next(r);
+    m->len = m->answer ? 1 + rng_num(r, VF_MAX_SUMMARY - 1) : 0;
+    vf_test_random(rng_next(r), m->sha, sizeof m->sha);
+}
+
 /* Is it the number of a message?  They are not without gaps. */
 static inline bool is_type(unsigned type) { return strcmp(vf_msg_name((uint8_t)type), "?") != 0; }
 
@@ -220,10 +256,7 @@ static inline struct vf_msg sample_msg(enum vf_msg_type type, uint64_t seed, siz
         sample_offer(&r, &m.offer);
         break;
     case VF_MSG_ACCEPT:
-        m.accept.empty = rng_below(&r, 2);
-        m.accept.quotes = rng_below(&r, 2);
-        m.accept.reused_blocks = rng_num(&r, VF_MAX_BLOCKS);
-        m.accept.path = rng_text(&r, 0, VF_MAX_TEXT);
+        sample_accept(&r, &m.accept);
         break;
     case VF_MSG_BATCH:
         m.batch.batch = batch;
@@ -249,9 +282,16 @@ static inline struct vf_msg sample_msg(enum vf_msg_type type, uint64_t seed, siz
         m.probes.n = n;
         m.probes.digest = rng_bytes(&r, n, m.probes.width);
         break;
+    case VF_MSG_ASK:
+        sample_ask(&r, &m.ask, n);
+        break;
+    case VF_MSG_SUMMARY:
+        sample_summary(&r, &m.summary);
+        break;
     case VF_MSG_DATA:
+    case VF_MSG_PART:
     case VF_MSG_GUEST:
-    case VF_MSG_BYTES:
+    case VF_MSG_BYTES: /* the same member for all */
         m.data.len = n ? n : 1;
         m.data.bytes = rng_bytes(&r, m.data.len, 1);
         break;
@@ -389,8 +429,9 @@ static inline void check_same_bulk(const struct vf_msg *a, const struct vf_msg *
         CHECK_MEM(a->probes.digest, b->probes.digest, a->probes.n * a->probes.width);
         break;
     case VF_MSG_DATA:
+    case VF_MSG_PART:
     case VF_MSG_GUEST:
-    case VF_MSG_BYTES:
+    case VF_MSG_BYTES: /* the same member for all */
         CHECK_EQ_U64(a->data.len, b->data.len);
         CHECK_MEM(a->data.bytes, b->data.bytes, a->data.len);
         break;
@@ -406,6 +447,28 @@ static inline void check_same_bulk(const struct vf_msg *a, const struct vf_msg *
         check_runs(a->repair.run, b->repair.run, a->repair.n);
         break;
     }
+}
+
+static inline void check_same_summary(const struct vf_msg *a, const struct vf_msg *b)
+{
+    if (a->type == VF_MSG_ASK) {
+        CHECK_EQ_U64(a->ask.detail, b->ask.detail);
+        CHECK_EQ_U64(a->ask.flags, b->ask.flags);
+        CHECK_EQ_U64(a->ask.generation, b->ask.generation);
+        CHECK_EQ_U64(a->ask.signature_len, b->ask.signature_len);
+        CHECK_MEM(a->ask.signature, b->ask.signature, a->ask.signature_len);
+        CHECK_EQ_U64(a->ask.size, b->ask.size);
+        CHECK_EQ_U64(a->ask.data_blocks, b->ask.data_blocks);
+        CHECK_STR(a->ask.name, b->ask.name);
+        CHECK_STR(a->ask.format, b->ask.format);
+        return;
+    }
+    CHECK_EQ_U64(a->summary.answer, b->summary.answer);
+    CHECK_EQ_U64(a->summary.taken, b->summary.taken);
+    CHECK_STR(a->summary.why, b->summary.why);
+    CHECK_EQ_U64(a->summary.generation, b->summary.generation);
+    CHECK_EQ_U64(a->summary.len, b->summary.len);
+    CHECK_MEM(a->summary.sha, b->summary.sha, VF_SHA_LEN);
 }
 
 /* Fails the test where the two differ. */
@@ -425,6 +488,10 @@ static inline void check_same_msg(const struct vf_msg *a, const struct vf_msg *b
         CHECK(a->accept.quotes == b->accept.quotes);
         CHECK_EQ_U64(a->accept.reused_blocks, b->accept.reused_blocks);
         CHECK_STR(a->accept.path, b->accept.path);
+        break;
+    case VF_MSG_ASK:
+    case VF_MSG_SUMMARY:
+        check_same_summary(a, b);
         break;
     case VF_MSG_BATCH:
         check_runs(&a->batch.range, &b->batch.range, 1);

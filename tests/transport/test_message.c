@@ -33,7 +33,8 @@ TEST(largest)
     } most[] = {
         {VF_MSG_NODES, VF_MAX_NODES}, {VF_MSG_SEGMENTS, VF_MAX_NODES}, {VF_MSG_REPAIR, VF_MAX_RUNS},
         {VF_MSG_DATA, VF_MAX_DATA},   {VF_MSG_PROBES, VF_MAX_PROBES},  {VF_MSG_COUNTS, 60000},
-        {VF_MSG_HAVE, VF_MAX_NODES},  {VF_MSG_GUEST, VF_MAX_GUEST},    {VF_MSG_BYTES, VF_MAX_DATA},
+        {VF_MSG_HAVE, VF_MAX_NODES},  {VF_MSG_ASK, VF_MAX_SIGNATURE},  {VF_MSG_PART, VF_MAX_DATA},
+        {VF_MSG_GUEST, VF_MAX_GUEST}, {VF_MSG_BYTES, VF_MAX_DATA},
     };
 
     for (size_t i = 0; i < sizeof most / sizeof most[0]; i++)
@@ -52,7 +53,7 @@ TEST(ceilings)
     char name[VF_MAX_NAME + 1], text[VF_MAX_TEXT + 1];
     struct vf_run *run = room(VF_MAX_RUNS, sizeof *run);
     char token[] = "0123456789abcdef0123456789abcdef";
-    uint8_t *bytes = room(VF_MAX_DATA, 1);
+    uint8_t *bytes = room(VF_MAX_DATA, 1), *signature = room(VF_MAX_SIGNATURE, 1);
 
     memset(name, 'n', sizeof name - 1);
     memset(text, 't', sizeof text - 1);
@@ -93,12 +94,20 @@ TEST(ceilings)
         run[i] = (struct vf_run){i << 26 | 0x2000000, 0x2000000};
     m = (struct vf_msg){.type = VF_MSG_REPAIR, .repair = {UINT32_MAX, VF_MAX_RUNS, run}};
     there_and_back(&m);
+    m = (struct vf_msg){.type = VF_MSG_ASK};
+    m.ask = (struct vf_msg_ask){
+        1, 7, UINT64_MAX, VF_MAX_SIGNATURE, signature, VF_MAX_SIZE, VF_MAX_BLOCKS, name, text};
+    there_and_back(&m);
+    m = (struct vf_msg){.type = VF_MSG_SUMMARY};
+    m.summary = (struct vf_msg_summary){2, 18, text, UINT64_MAX, VF_MAX_SUMMARY, {0}};
+    there_and_back(&m);
     free(run);
     free(bytes);
+    free(signature);
 }
 
-/* Cut anywhere, no message is a message any more (DATA and PIECE are: their frame says how long it
- * was). */
+/* Cut anywhere, no message is a message any more (DATA, PART and PIECE are: their frame says how
+ * long it was). */
 TEST(truncated)
 {
     for (unsigned type = 1; type <= TYPES; type++)
@@ -108,7 +117,7 @@ TEST(truncated)
             struct vf_error err;
 
             for (size_t len = 0; len < b.len; len++) {
-                if (((type == VF_MSG_DATA || type == VF_MSG_GUEST) && len) ||
+                if (((type == VF_MSG_DATA || type == VF_MSG_PART || type == VF_MSG_GUEST) && len) ||
                     type == VF_MSG_BYTES || (type == VF_MSG_PIECE && len > 2))
                     break;
                 CHECK_FAIL(decode(type, b.data, len, &back, &err), &err, VF_ERR_PROTOCOL);
@@ -130,10 +139,9 @@ TEST(too_long)
             continue;
         m = sample_msg((enum vf_msg_type)type, 1, 9);
         b = encoded(&m);
-
         CHECK_OK(vf_buf_u8(&b, 0, &err), &err);
-        if (type != VF_MSG_DATA && type != VF_MSG_PIECE && type != VF_MSG_GUEST &&
-            type != VF_MSG_BYTES)
+        if (type != VF_MSG_DATA && type != VF_MSG_PIECE && type != VF_MSG_PART &&
+            type != VF_MSG_GUEST && type != VF_MSG_BYTES)
             CHECK_FAIL(decode(type, b.data, b.len, &back, &err), &err, VF_ERR_PROTOCOL);
         vf_buf_free(&b);
         vf_msg_free(&m);
@@ -309,7 +317,7 @@ TEST(golden)
 {
     const char *mode = getenv("VF_GOLDEN");
 
-    for (enum golden g = GOLDEN_MIGRATE; g <= GOLDEN_REFUSE; g++) {
+    for (enum golden g = GOLDEN_MIGRATE; g <= GOLDEN_SUMMARY; g++) {
         struct vf_buf b[2] = {VF_BUF_INIT, VF_BUF_INIT}, now[2] = {VF_BUF_INIT, VF_BUF_INIT};
         enum vf_side from;
         struct vf_msg m;

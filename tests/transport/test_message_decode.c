@@ -38,7 +38,8 @@ TEST(limits_greeting)
     taken(VF_MSG_HELLO, "010001000000 00");
     refused(VF_MSG_HELLO, "000001000000 00", "versions");
     refused(VF_MSG_HELLO, "020001000000 00", "versions");
-    refused(VF_MSG_HELLO, "010001000300 00", "purpose");
+    taken(VF_MSG_HELLO, "010001000300 00");
+    refused(VF_MSG_HELLO, "010001000600 00", "purpose");
     refused(VF_MSG_HELLO, "01000100000107 00", "control");
     refused(VF_MSG_HELLO, "0100010000017f 00", "control");
     refused(VF_MSG_HELLO, "01000100000100 00", "control");
@@ -140,6 +141,38 @@ TEST(limits_links)
     refused(VF_MSG_ACK, "01 00", "behind");
 }
 
+#define GEN  "0102030405060708"
+#define NONE "0000000000000000"
+
+TEST(limits_summaries)
+{
+    taken(VF_MSG_ASK, "00 00" NONE "00 00 00 00 00");
+    taken(VF_MSG_ASK, "01 01" GEN "02 abcd 00 00 00 00");
+    taken(VF_MSG_ASK, "01 06" NONE "00 8020 08 0161 00");
+    refused(VF_MSG_ASK, "02 00" NONE "00 00 00 00 00", "detail");
+    refused(VF_MSG_ASK, "00 08" NONE "00 00 00 00 00", "flags");
+    refused(VF_MSG_ASK, "00 04" NONE "00 00 00 00 00", "flags");
+    refused(VF_MSG_ASK, "00 00" GEN "00 00 00 00 00", "nothing");
+    refused(VF_MSG_ASK, "00 00" NONE "01 ab 00 00 00 00", "nothing");
+    refused(VF_MSG_ASK, "00 01" GEN "07 abcd 00 00 00 00", "more announced");
+    refused(VF_MSG_ASK, "00 01" GEN "81808001", "too large");
+    refused(VF_MSG_ASK, "00 02" NONE "00 8020 09 0161 00", "more blocks");
+    refused(VF_MSG_ASK, "00 02" NONE "00 8020 08 00 00", "name is empty");
+    refused(VF_MSG_ASK, "00 02" NONE "00 8020 08 022e2e 00", "not that of a file");
+    refused(VF_MSG_ASK, "00 00" NONE "00 00 00 0161 00", "without an offer");
+    refused(VF_MSG_ASK, "00 00" NONE "00 00 00 00 00 00", "behind");
+    taken(VF_MSG_SUMMARY, "00 00 00" GEN "00" NONE NONE NONE NONE);
+    taken(VF_MSG_SUMMARY, "02 04 0161" GEN "80808020" NONE NONE NONE NONE);
+    refused(VF_MSG_SUMMARY, "02 00 00" GEN "81808020" NONE NONE NONE NONE, "too large");
+    refused(VF_MSG_SUMMARY, "00 00 00" GEN "01" NONE NONE NONE NONE, "length");
+    refused(VF_MSG_SUMMARY, "01 00 00" GEN "00" NONE NONE NONE NONE, "length");
+    refused(VF_MSG_SUMMARY, "03 00 00" GEN "01" NONE NONE NONE NONE, "unknown answer");
+    refused(VF_MSG_SUMMARY, "02 00 0161" GEN "01" NONE NONE NONE NONE, "reason");
+    refused(VF_MSG_SUMMARY, "02 00 00" GEN "01" NONE NONE NONE, "cut short");
+    refused(VF_MSG_PART, "", "length");
+    refused(VF_MSG_ASK - 1, "", "no such type");
+}
+
 TEST(limits_results)
 {
     taken(VF_MSG_COUNTS, "05 04 01 06 01 0161 03 02 03");
@@ -226,4 +259,4 @@ TEST(memory)
 }
 
 TESTS(limits_greeting, limits_offer, limits_runs, limits_answers, limits_links, limits_results,
-      hello_of_later_version, memory)
+      limits_summaries, hello_of_later_version, memory)

@@ -281,6 +281,32 @@ TEST(counts)
     CHECK_OK(of_batch(&o, VF_MSG_DONE, 0, &err), &err);
 }
 
+TEST(summaries)
+{
+    struct vf_msg hello = {.type = VF_MSG_HELLO, .hello = {1, 1, VF_FOR_SUMMARY, NULL, NULL}};
+    struct vf_msg m = {.type = VF_MSG_WELCOME};
+    struct vf_error err;
+    struct vf_order o;
+
+    vf_order_init(&o);
+    CHECK_OK(vf_order_step(&o, VF_SIDE_SOURCE, &hello, &err), &err);
+    CHECK_OK(vf_order_step(&o, VF_SIDE_RECEIVER, &m, &err), &err);
+    CHECK_FAIL(vf_order_type(&o, VF_SIDE_SOURCE, VF_MSG_OFFER, &err), &err, VF_ERR_PROTOCOL);
+    CHECK_FAIL(vf_order_type(&o, VF_SIDE_RECEIVER, VF_MSG_SUMMARY, &err), &err, VF_ERR_PROTOCOL);
+    m = (struct vf_msg){.type = VF_MSG_ASK};
+    CHECK_OK(vf_order_step(&o, VF_SIDE_SOURCE, &m, &err), &err);
+    CHECK_FAIL(vf_order_type(&o, VF_SIDE_SOURCE, VF_MSG_ASK, &err), &err, VF_ERR_PROTOCOL);
+    m = (struct vf_msg){.type = VF_MSG_SUMMARY, .summary = {.answer = 2, .len = 10}};
+    CHECK_OK(vf_order_step(&o, VF_SIDE_RECEIVER, &m, &err), &err);
+    m = (struct vf_msg){.type = VF_MSG_PART, .part = {.len = 7}};
+    CHECK_OK(vf_order_step(&o, VF_SIDE_RECEIVER, &m, &err), &err);
+    CHECK_FAIL(vf_order_step(&o, VF_SIDE_RECEIVER, &m, &err), &err, VF_ERR_PROTOCOL);
+    m.part.len = 3;
+    CHECK_OK(vf_order_step(&o, VF_SIDE_RECEIVER, &m, &err), &err);
+    CHECK(o.phase == VF_PHASE_OVER);
+    CHECK_FAIL(vf_order_type(&o, VF_SIDE_RECEIVER, VF_MSG_PART, &err), &err, VF_ERR_PROTOCOL);
+}
+
 TEST(repairs)
 {
     struct vf_run run = {50, 10};
@@ -351,4 +377,4 @@ TEST(guests_and_tunnels)
 }
 
 TESTS(conversations, phases, check_only, batches_cover_the_image, results, open_batches,
-      questions_and_answers, empty_receiver, counts, repairs, guests_and_tunnels, pings)
+      questions_and_answers, empty_receiver, counts, summaries, repairs, guests_and_tunnels, pings)

@@ -434,7 +434,9 @@ static void play(enum golden g, enum vf_side side)
     uint8_t *said;
 
     golden_read(g, b);
-    o.purpose = g == GOLDEN_MIGRATE ? VF_FOR_MIGRATE : VF_FOR_COUNT;
+    o.purpose = g == GOLDEN_MIGRATE   ? VF_FOR_MIGRATE
+                : g == GOLDEN_SUMMARY ? VF_FOR_SUMMARY
+                                      : VF_FOR_COUNT;
     say(raw[1], b[!side].data, b[!side].len);
     for (unsigned i = 0; golden_msg(g, i, &from, &m); i++) {
         if (m.type == VF_MSG_HELLO) {
@@ -480,12 +482,14 @@ TEST(golden_source)
 {
     play(GOLDEN_MIGRATE, VF_SIDE_SOURCE);
     play(GOLDEN_COUNT, VF_SIDE_SOURCE);
+    play(GOLDEN_SUMMARY, VF_SIDE_SOURCE);
 }
 
 TEST(golden_receiver)
 {
     play(GOLDEN_MIGRATE, VF_SIDE_RECEIVER);
     play(GOLDEN_COUNT, VF_SIDE_RECEIVER);
+    play(GOLDEN_SUMMARY, VF_SIDE_RECEIVER);
 }
 
 TESTS(greets_over_pipes, greets_over_a_socket, versions, version_not_offered, not_vmferry,
