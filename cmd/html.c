@@ -58,6 +58,7 @@ static const char style[] =
     ".h6{background:rgba(var(--heat),.36)}.h7{background:rgba(var(--heat),.42)}"
     ".h8{background:rgba(var(--heat),.48)}.h9{background:rgba(var(--heat),.54)}"
     "details{margin:.5rem 0}summary{cursor:pointer}"
+    "@media(min-width:60rem){table.heat th[scope=row]{min-width:17rem;max-width:24rem}}"
     "@media(max-width:40rem){main{padding:.7rem}th,td{padding:.3rem .45rem}"
     "th[scope=row]{max-width:9rem}}"
     "@media print{.scroll{overflow:visible;border:0}}";

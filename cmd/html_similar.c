@@ -228,7 +228,7 @@ static void put_svg(FILE *out, const json_t *cells)
     fprintf(
         out,
         "<svg class=\"strip\" viewBox=\"0 0 %zu 1000\" preserveAspectRatio=\"none\" "
-        "role=\"img\" aria-label=\"The disk from its begin to its end; the table below says the "
+        "shape-rendering=\"crispEdges\" role=\"img\" aria-label=\"The disk from its begin to its end; the table below says the "
         "same in numbers\"><rect class=\"zero\" width=\"%zu\" height=\"1000\"/>",
         n, n);
     for (size_t kind = 3; kind >= 1; kind--)

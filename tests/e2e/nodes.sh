@@ -66,7 +66,7 @@ vf_put all.raw 5M 4K 77
 vf_expect_exit 0 "$VMFERRY" --store n8 index add all.raw
 vf_expect_exit 0 "$VMFERRY" --store n8 index rm near8.raw
 # shellcheck disable=SC2086 # $reach is a list of words
-news() { vf_expect_exit 0 "$VMFERRY" similar web.raw --json $reach --node n7 --node n8 "$@"; }
+news() { vf_expect_exit 0 "$VMFERRY" similar web.raw --json $reach --node n7 --node n8; }
 news
 json_is "$VF_OUT" '[.nodes[] | .summary] | join(" ")' "same delta"
 json_true "$VF_OUT" '.nodes[1].summary_bytes > 0'
