@@ -199,6 +199,7 @@ const struct vf_cmd vf_cmd_similar = {
     .examples = "  vmferry similar web1.qcow2\n"
                 "  vmferry similar web1.qcow2 --node paris --rate 12M\n"
                 "  vmferry similar web1.qcow2 --estimate --html web1.html\n"
+                "  vmferry similar web1.qcow2 --exact 10 --deadline 5\n"
                 "  vmferry similar --all\n"
                 "  vmferry similar web1.qcow2 --json | jq -r .choice\n",
     .opts = similar_table,
