@@ -34,8 +34,14 @@ vf_expect_exit 0 "$VMFERRY" similar a.raw --node one --rate 1M --json
 json_is "$VF_OUT" '.nodes | length' 1
 json_true "$VF_OUT" '.nodes[0].seconds_estimate > 3 and .nodes[0].seconds_estimate < 4'
 
+# A dry run shows the ranking, and leaves nothing at any node; what is done then was predicted.
+vf_expect_exit 0 "$VMFERRY" migrate a.raw --to auto --dry-run --json
+json_is "$VF_OUT" '.ranking[0].node' two
+[ -z "$(find one two full -name '*a.raw*')" ] || fail "a dry run created something"
 vf_expect_exit 0 "$VMFERRY" migrate a.raw --to auto --json
 is_sound "$VF_OUT"
+json_is "$VF_OUT" '.ranking | map(.node) | .[0:2] | join(" ")' "two one"
+json_true "$VF_OUT" '.predicted_wire_bytes > 0 and .predicted_literal_blocks > 0'
 json_is "$VF_OUT" '[.node, .literal_blocks] | join(" ")' "two 128"
 cmp a.raw two/images/a.raw
 vf_expect_exit 0 "$VMFERRY" migrate a.raw --to auto --node one --as b.raw --json
