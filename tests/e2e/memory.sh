@@ -2,7 +2,6 @@
 # --memory and [transfer] memory: it works with little and with much, with different values on the
 # two sides, and neither side takes more than it was allowed.
 . "${VF_TESTS:-$(dirname "$0")/..}/e2e/_lib.sh"
-[ -x /usr/bin/time ] || skip "no /usr/bin/time"
 requires /usr/bin/time -f %M true
 
 cd "$vf_tmp" || exit
@@ -15,6 +14,10 @@ vf_copy noise.raw 0 48M big.raw 0
 seq 1 4000000 | head -c 16M >text
 vf_copy text 0 16M big.raw 48M
 vf_copy noise.raw 1000 24M big.raw 64M
+
+# at_most KIB: the peak of the last run.  A sanitizer's own memory is not the program's.
+sanitized=$(grep -c '__[at]san_init' "$VMFERRY" || :)
+at_most() { [ "$sanitized" -gt 0 ] || [ "$peak" -le "$1" ] || fail "$2 became $peak KiB"; }
 
 # with SOURCE RECEIVER [OPTION...]: moves big.raw; the higher peak of the two sides, KiB, is in $peak.
 with() {
@@ -36,12 +39,12 @@ with() {
 }
 
 with 128M 128M
-[ "$peak" -le 125000 ] || fail "128M became $peak KiB"
+at_most 125000 128M
 with 1G 1G --compress 9
-[ "$peak" -le 976000 ] || fail "1G became $peak KiB"
+at_most 976000 1G
 with 128M 1G
 with 1G 128M --compress 12
-[ "$peak" -le 976000 ] || fail "1G became $peak KiB"
+at_most 976000 1G
 
 # Beyond the limits.
 for m in 1M 127M 70G x; do
