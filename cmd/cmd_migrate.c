@@ -499,7 +499,8 @@ static int run_migrate(struct vf_cli *cli, const void *opts, char *const args[],
                        struct vf_error *err)
 {
     struct migrate m = {.cli = cli, .opts = opts, .named = VF_TARGET_INIT};
-    int rc = -1, marker = -1;
+    struct vf_marker marker = VF_MARKER_INIT;
+    int rc = -1;
 
     m.start = vf_clock_now();
     if (!m.opts->vm.vm != (args[0] != NULL))
@@ -509,10 +510,11 @@ static int run_migrate(struct vf_cli *cli, const void *opts, char *const args[],
     if (m.opts->vm.vm) {
         rc = check_opts(&m, err) == 0 ? migrate_vm(&m, err) : -1;
     } else if (check_opts(&m, err) == 0 && prepare(&m, args[0], err) == 0) {
-        marker = m.opts->dry_run ? -1 : vf_marker_set(m.store->fd);
+        if (!m.opts->dry_run)
+            vf_marker_set(&marker, m.store->fd);
         rc = m.opts->dry_run ? dry_run(&m, err) : migrate(&m, err);
     }
-    vf_close_fd(&marker);
+    vf_marker_clear(&marker);
     vf_send_result_free(&m.result);
     vf_target_free(&m.named);
     vf_plan_free(&m.plan);

@@ -21,6 +21,7 @@
 #include "core/checked.h"
 #include "core/engine.h"
 #include "core/fdio.h"
+#include "core/rundir.h"
 #include "transport/join.h"
 #include "transport/session.h"
 
@@ -104,13 +105,22 @@ static int set_tmpdir(struct server *s, struct vf_error *err)
     return rc;
 }
 
-/* From here on only the store and the image directory can be written. */
+/* From here on only the store, the image directory and the locks of this machine can be written. */
 static int confine(struct server *s, struct vf_error *err)
 {
-    const char *dirs[] = {s->store->path, s->store->images_dir};
+    const char *dirs[3] = {s->store->path, s->store->images_dir};
     struct vf_sandbox box;
+    char *shared = vf_rundir_path(NULL);
+    int fd = vf_rundir_open(NULL), rc; /* made now; there may be none */
 
-    if (set_tmpdir(s, err) < 0 || vf_sandbox_enter(dirs, sizeof dirs / sizeof *dirs, &box, err) < 0)
+    if (fd >= 0)
+        dirs[2] = shared;
+    vf_close_fd(&fd);
+    rc = set_tmpdir(s, err);
+    if (rc == 0)
+        rc = vf_sandbox_enter(dirs, dirs[2] ? 3 : 2, &box, err);
+    free(shared);
+    if (rc < 0)
         return -1;
     vf_say_more(s->cli, "sandbox: landlock %s, seccomp %s", box.landlock ? "on" : "off",
                 box.seccomp ? "on" : "off");
@@ -199,17 +209,18 @@ static int welcome(struct server *s, struct vf_error *err)
 static int receive(struct server *s, struct vf_error *err)
 {
     struct vf_dest *dest = vf_dest_new(s->store, s->index, s->images_fd, s->hello.group, err);
-    int rc, marker;
+    struct vf_marker marker = VF_MARKER_INIT;
+    int rc;
 
     if (!dest)
         return -1;
     if (s->hello.purpose == VF_FOR_SUMMARY) {
         rc = vf_tell_answer(s->stream, s->index, dest, s->hello.group, err);
     } else {
-        marker = vf_marker_set(s->store->fd);
+        vf_marker_set(&marker, s->store->fd);
         rc = vf_receive(s->stream, s->hello.purpose, vf_budget_receiver(s->store->set.memory), dest,
                         err);
-        vf_close_fd(&marker);
+        vf_marker_clear(&marker);
     }
     vf_dest_free(dest, rc < 0 ? err : NULL);
     return rc;
@@ -226,8 +237,14 @@ static int serve_guest(struct server *s, struct vf_error *err)
                                .stream = s->stream,
                                .stop = s->cli->stop};
 
-    return s->hello.purpose == VF_FOR_GUEST ? vf_guest_serve(&g, err)
-                                            : vf_guest_serve_tunnel(&g, err);
+    struct vf_marker marker;
+    int rc;
+
+    vf_marker_set(&marker, s->store->fd);
+    rc =
+        s->hello.purpose == VF_FOR_GUEST ? vf_guest_serve(&g, err) : vf_guest_serve_tunnel(&g, err);
+    vf_marker_clear(&marker);
+    return rc;
 }
 
 /* A guest cannot live in the sandbox, so what starts it is there before. */

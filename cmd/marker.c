@@ -1,39 +1,37 @@
 #include "cmd/marker.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
+#include <stddef.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "core/fdio.h"
+#include "core/rundir.h"
 
-#define NAME "run/transfers"
+#define HOST_NAME  "transfers"
+#define STORE_NAME "run/transfers"
 
-static int open_file(int store_fd, int flags)
+void vf_marker_set(struct vf_marker *m, int store_fd)
 {
-    return openat(store_fd, NAME, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int dir = vf_rundir_open(NULL);
+
+    (void)mkdirat(store_fd, "run", 0700); /* usually there */
+    m->store = vf_rundir_lock(store_fd, STORE_NAME, true, NULL);
+    m->host = dir < 0 ? -1 : vf_rundir_lock(dir, HOST_NAME, true, NULL);
+    vf_close_fd(&dir);
 }
 
-/* Many may hold it at the same time. */
-int vf_marker_set(int store_fd)
+void vf_marker_clear(struct vf_marker *m)
 {
-    struct flock l = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1};
-    int fd = open_file(store_fd, O_RDWR | O_CREAT);
-
-    if (fd < 0 && errno == ENOENT && mkdirat(store_fd, "run", 0700) == 0)
-        fd = open_file(store_fd, O_RDWR | O_CREAT);
-    if (fd >= 0 && fcntl(fd, F_OFD_SETLK, &l) < 0)
-        vf_close_fd(&fd);
-    return fd;
+    vf_close_fd(&m->store);
+    vf_close_fd(&m->host);
 }
 
 bool vf_marker_is_set(int store_fd)
 {
-    struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
-    int fd = open_file(store_fd, O_RDONLY);
-    bool set = fd >= 0 && fcntl(fd, F_OFD_GETLK, &l) == 0 && l.l_type != F_UNLCK;
+    bool set = vf_rundir_locked(store_fd, STORE_NAME);
+    int dir = set ? -1 : vf_rundir_open(NULL);
 
-    vf_close_fd(&fd);
+    if (dir >= 0)
+        set = vf_rundir_locked(dir, HOST_NAME);
+    vf_close_fd(&dir);
     return set;
 }

@@ -5,6 +5,7 @@
 #include "cmd/cmd.h"
 #include "cmd/guest_dir.h"
 #include "cmd/guest_far.h"
+#include "cmd/marker.h"
 #include "cmd/vm.h"
 #include "core/engine.h"
 
@@ -27,7 +28,7 @@ struct vf_vm {
     struct vf_guest_far *far;
     struct vf_ratelimit *limit;
     struct vf_ratefile *follow;
-    int marker; /* the sign for those who work in the background, -1: none */
+    struct vf_marker marker; /* the sign for those who work in the background */
     struct vf_hand_off_result result;
     struct vf_progress *progress;
     struct vf_stream_stats wire;      /* of what is closed already: bulk and rounds */

@@ -210,7 +210,7 @@ void vf_vm_close(struct vf_vm *vm, const struct vf_error *outcome)
     json_decref(vm->job);
     vf_ratefile_end(vm->follow);
     vf_ratelimit_free(vm->limit);
-    vf_close_fd(&vm->marker);
+    vf_marker_clear(&vm->marker);
     if (vm->dir.path)
         vf_guest_dir_close(&vm->dir);
 }

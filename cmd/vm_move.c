@@ -308,7 +308,7 @@ int vf_vm_migrate(const struct vf_vm_request *req, struct vf_error *err)
     vm.dir = (struct vf_guest_dir)VF_GUEST_DIR_INIT;
     vm.steady.stop = &never;
     vm.start = vf_clock_now();
-    vm.marker = vf_marker_set(req->store->fd);
+    vf_marker_set(&vm.marker, req->store->fd);
     rc = prepare(&vm, err);
     if (rc == 0 && !req->dry_run)
         rc = move(&vm, err);

@@ -21,7 +21,7 @@ static void set_up(struct vf_vm *vm, const struct vf_vm_request *req)
     vm->steady = *req->cli;
     vm->steady.stop = &never;
     vm->running_at = "source";
-    vm->marker = -1;
+    vm->marker = (struct vf_marker)VF_MARKER_INIT;
     vm->dir = (struct vf_guest_dir)VF_GUEST_DIR_INIT;
 }
 

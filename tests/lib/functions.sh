@@ -24,7 +24,8 @@ vf_tmp=$(mktemp -d "${TMPDIR:-/tmp}/t.XXXXXX")
 VF_OUT=$vf_tmp/.stdout
 VF_ERR=$vf_tmp/.stderr
 HOME=$vf_tmp
-export VF_TESTS VF_SRC VMFERRY VF_LAB PATH VF_OUT VF_ERR HOME
+VMFERRY_RUN_DIR=$vf_tmp/.run # other tests on this machine are no business of this one
+export VF_TESTS VF_SRC VMFERRY VF_LAB PATH VF_OUT VF_ERR HOME VMFERRY_RUN_DIR
 unset VMFERRY_STORE XDG_DATA_HOME XDG_CONFIG_HOME SSH_AUTH_SOCK
 
 vf_cleanup=
