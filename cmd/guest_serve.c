@@ -14,12 +14,14 @@
 #include "cmd/dest.h"
 #include "cmd/guest_apply.h"
 #include "cmd/guest_arrival.h"
+#include "cmd/guest_rehearse.h"
 #include "cmd/guest_talk.h"
 #include "cmd/tunnel.h"
 #include "core/checked.h"
 #include "core/fdio.h"
 
 #define TOKEN_BYTES 16u
+#define DISK_SLACK  (UINT64_C(4) << 20) /* bytes for tables and index, for each disk */
 
 struct serving {
     const struct vf_guest_serve *s;
@@ -46,8 +48,8 @@ static json_t *new_token(struct vf_error *err)
     return ret;
 }
 
-/* What an earlier try has left that ended without saying so. */
-static int clear_leftovers(struct serving *v, json_t *with, struct vf_error *err)
+/* What an earlier try has left that ended without saying so; a dry run only looks at it. */
+static int clear_leftovers(struct serving *v, bool dry, struct vf_error *err)
 {
     struct vf_guest_arrival old;
     struct vf_error why = VF_ERROR_INIT;
@@ -56,15 +58,16 @@ static int clear_leftovers(struct serving *v, json_t *with, struct vf_error *err
 
     if (!doc)
         return 0;
-    (void)with;
     if (vf_guest_arrival_open(&old, v->s, doc, false, &why) == 0) {
         const char *state = old.arrival->ops->state(old.arrival);
 
-        if (!vf_guest_arrival_committed(&old))
+        bool committed = vf_guest_arrival_committed(&old), here = strcmp(state, "none") != 0;
+
+        if (!committed && !dry)
             vf_guest_arrival_drop(&old);
-        else if (strcmp(state, "none") == 0)
+        else if (committed && !here && !dry)
             vf_guest_dir_remove(&old.dir, "guest.json"); /* it ran here, and has ended */
-        else
+        else if (committed && here)
             rc = vf_error_set(err, VF_ERR_EXISTS, 0, "a guest of that name is here, and is %s",
                               state);
     }
@@ -73,11 +76,53 @@ static int clear_leftovers(struct serving *v, json_t *with, struct vf_error *err
     return rc;
 }
 
-/* Names that are taken, and space for all disks together.  made: those that this move will make. */
+/* Bytes that a file there takes, 0: there is none. */
+static uint64_t taken_by(int dir_fd, const char *name)
+{
+    struct stat sb;
+
+    return name && fstatat(dir_fd, name, &sb, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(sb.st_mode)
+               ? (uint64_t)sb.st_blocks * 512
+               : 0;
+}
+
+/* Space for all disks together, one after the other: what a disk replaces is free for the next. */
+static int check_space(const struct serving *v, struct vf_error *err)
+{
+    uint64_t used = 0, freed = 0, peak = 0, have = vf_dest_free_bytes(v->s->images_fd);
+    const json_t *in;
+    size_t i;
+
+    json_array_foreach(json_object_get(v->a.doc, "disks"), i, in)
+    {
+        const char *name = vf_talk_text(in, "name");
+        uint64_t need = vf_talk_number(in, "bytes"), part;
+        char *part_name;
+
+        if (v->a.disk[i].way != VF_DISK_COPY || !need)
+            continue;
+        part_name = vf_strf(NULL, "%s.part", name);
+        part = taken_by(v->s->images_fd, part_name); /* an earlier try has written so much */
+        free(part_name);
+        need = need > part ? need - part : 0;
+        if (!vf_add_ok(used, need, &used) || !vf_add_ok(used, DISK_SLACK, &used))
+            used = UINT64_MAX;
+        if (used > freed && used - freed > peak)
+            peak = used - freed;
+        freed += taken_by(v->s->images_fd, name);
+    }
+    if (!have || peak <= have)
+        return 0;
+    return vf_error_set(err, VF_ERR_SPACE, ENOSPC,
+                        "'%s' has %" PRIu64
+                        " bytes free, and the guest's disks need up to %" PRIu64,
+                        v->s->store->images_dir, have, peak);
+}
+
+/* Names that are taken, and space.  made: those that this move will make. */
 static int check_disks(struct serving *v, json_t *made, struct vf_error *err)
 {
     bool replace = json_is_true(json_object_get(v->a.doc, "replace"));
-    uint64_t need = 0, have = vf_dest_free_bytes(v->s->images_fd);
     const json_t *in;
     size_t i;
 
@@ -94,19 +139,14 @@ static int check_disks(struct serving *v, json_t *made, struct vf_error *err)
         } else if (!replace) {
             return vf_error_set(err, VF_ERR_EXISTS, 0, "'%s' exists already", v->a.disk[i].path);
         }
-        if (!vf_add_ok(need, vf_talk_number(in, "bytes"), &need))
-            need = UINT64_MAX;
     }
-    if (have && need > have)
-        return vf_error_set(err, VF_ERR_SPACE, ENOSPC,
-                            "'%s' has %" PRIu64 " bytes free, and up to %" PRIu64 " are needed",
-                            v->s->store->images_dir, have, need);
-    return 0;
+    return check_space(v, err);
 }
 
 static int do_check(struct serving *v, json_t *with, json_t **ret, struct vf_error *err)
 {
     json_t *made = json_array(), *token = NULL, *doc = NULL;
+    bool dry = json_is_true(json_object_get(with, "dry_run"));
     int rc = -1;
 
     if (v->a.arrival)
@@ -125,12 +165,14 @@ static int do_check(struct serving *v, json_t *with, json_t **ret, struct vf_err
     }
     rc = vf_guest_arrival_open(&v->a, v->s, doc, true, err);
     if (rc == 0)
-        rc = clear_leftovers(v, with, err);
+        rc = clear_leftovers(v, dry, err);
     if (rc == 0)
         rc = check_disks(v, made, err);
     if (rc == 0)
         rc = v->a.arrival->ops->check(v->a.arrival, err);
-    if (rc == 0 && !json_is_true(json_object_get(with, "dry_run")))
+    if (rc == 0 && !dry)
+        rc = vf_guest_rehearse(&v->a, err);
+    if (rc == 0 && !dry)
         rc = vf_guest_arrival_save(&v->a, err);
     if (rc == 0) {
         *ret = json_pack("{s:s, s:O}", "run_dir", v->a.dir.path, "token", token);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cmd/dest.h"
+#include "cmd/guest_rehearse.h"
 #include "cmd/guest_talk.h"
 #include "core/checked.h"
 #include "core/fdio.h"
@@ -41,12 +42,22 @@ struct server {
     bool kept;
 };
 
-/* What a guest's command gets may only be what lies in this store. */
+/* Is it a single name in that directory? */
+static bool lies_in(const char *path, const char *dir)
+{
+    size_t len = strlen(dir);
+
+    return strncmp(path, dir, len) == 0 && path[len] == '/' &&
+           vf_dest_name_check(path + len + 1, NULL) == 0;
+}
+
+/* What a guest's command gets may only be what lies in this store: its images, or what stands in
+ * for them in the guest's own directory. */
 static int check_request(const struct server *s, const json_t *req, struct vf_error *err)
 {
     const char *name = vf_talk_text(req, "name");
     char *dir = vf_strf(err, "%s/vm-%s", s->run_dir, name), *qmp = vf_strf(err, "%s/qmp", dir);
-    size_t i, len = strlen(s->images_dir);
+    size_t i, len = strlen(VF_STAND_IN);
     const json_t *d;
     int rc = dir && qmp ? vf_guest_name_check(name, err) : -1;
 
@@ -57,9 +68,8 @@ static int check_request(const struct server *s, const json_t *req, struct vf_er
     {
         const char *path = vf_talk_text(d, "path");
 
-        if (rc == 0 && *path &&
-            (strncmp(path, s->images_dir, len) != 0 || path[len] != '/' ||
-             vf_dest_name_check(path + len + 1, err) < 0))
+        if (rc == 0 && *path && !lies_in(path, s->images_dir) &&
+            !(lies_in(path, dir) && strncmp(path + strlen(dir) + 1, VF_STAND_IN, len) == 0))
             rc = vf_error_set(err, VF_ERR_DENIED, 0, "a guest's disk is not in this store");
     }
     free(qmp);

@@ -1,4 +1,6 @@
 /* cmd/vm_disks.c - the disks of a guest that moves: which, by what names, and their bulk. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,7 +12,9 @@
 #include "cmd/report.h"
 #include "cmd/soft_sink.h"
 #include "cmd/vm_impl.h"
+#include "core/block.h"
 #include "core/checked.h"
+#include "core/fdio.h"
 #include "formats/writer.h"
 
 /* ---- which, and what they are called ---- */
@@ -82,6 +86,51 @@ const char *vf_vm_overlay_dir(const struct vf_vm *vm)
         if (vm->info.disk[i].way == VF_DISK_COPY && strncmp(vm->info.disk[i].path, "/dev/", 5) == 0)
             return vm->req->store->tmp_dir;
     return NULL;
+}
+
+/* ---- how much room they need there ---- */
+
+/* Of a raw file, what is no hole. */
+static uint64_t data_of(int fd, off_t end)
+{
+    uint64_t sum = 0;
+    off_t data, hole;
+
+    for (off_t at = 0; at < end; at = hole) {
+        data = lseek(fd, at, SEEK_DATA);
+        if (data < 0) /* nothing but a hole up to the end, or not to be told */
+            return errno == ENXIO ? sum : (uint64_t)end;
+        hole = lseek(fd, data, SEEK_HOLE);
+        hole = hole < 0 || hole > end ? end : hole;
+        sum += (uint64_t)(hole - data);
+    }
+    return sum;
+}
+
+uint64_t vf_vm_disk_bytes(const struct vf_vm *vm, size_t i)
+{
+    const struct vf_guest_disk *d = &vm->info.disk[i];
+    const struct vf_map_info *known = &vm->disk[i].info;
+    uint64_t ret = 0;
+    struct stat sb;
+    int fd;
+
+    if (d->way != VF_DISK_COPY)
+        return 0;
+    if (known->blocks)
+        return (known->blocks - known->zero_blocks) * VF_BLOCK;
+    if (d->backed)
+        return 0; /* part of it lies in other files */
+    fd = open(d->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd >= 0 && fstat(fd, &sb) == 0 && S_ISREG(sb.st_mode)) {
+        bool raw = strcmp(d->format, "raw") == 0;
+
+        ret = raw ? data_of(fd, sb.st_size) : (uint64_t)sb.st_blocks * 512;
+    } else if (fd >= 0) {
+        ret = d->size;
+    }
+    vf_close_fd(&fd);
+    return ret < d->size ? ret : d->size;
 }
 
 /* ---- bulk ---- */

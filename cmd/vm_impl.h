@@ -43,6 +43,10 @@ struct vf_vm {
 /* What becomes of each disk, and what it is called there. */
 int vf_vm_choose_disks(struct vf_vm *vm, struct vf_error *err) VF_MUST_CHECK;
 
+/* Bytes that a disk may need at the far store, as far as that can be told without reading it; 0:
+ * not known, or none. */
+uint64_t vf_vm_disk_bytes(const struct vf_vm *vm, size_t i);
+
 /* Sends what a freeze made stand still. */
 int vf_vm_send_frozen(struct vf_vm *vm, const struct vf_frozen *frozen,
                       struct vf_error *err) VF_MUST_CHECK;

@@ -38,10 +38,11 @@ static json_t *question(const struct vf_vm *vm, struct vf_error *err)
         const char *format = vm->req->to_format ? vm->req->to_format : d->format;
 
         if (json_array_append_new(disks,
-                                  json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:b}", "id", d->id,
+                                  json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:b, s:I}", "id", d->id,
                                             "name", d->name ? d->name : "", "path", d->path,
                                             "format", format, "size", (json_int_t)d->size, "way",
-                                            ways[d->way], "read_only", (int)d->read_only)) < 0) {
+                                            ways[d->way], "read_only", (int)d->read_only, "bytes",
+                                            (json_int_t)vf_vm_disk_bytes(vm, i))) < 0) {
             json_decref(q);
             q = NULL;
         }

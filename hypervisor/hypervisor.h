@@ -10,7 +10,8 @@
  *
  *   recover     source: whatever an earlier try left is undone, or found to be finished
  *   describe    source: what is the guest, which are its disks
- *   far: check  may it come?  Nothing is changed anywhere up to here
+ *   far: check  may it come?  With QMP its machine is started there once, on empty files, and
+ *               compared.  Nothing is changed anywhere up to here
  *   freeze      source: each disk that travels gets an overlay; the file below stands still
  *   (bulk)      cmd/ sends the frozen images through the engine; they are written to
  *               IMAGES/NAME of the far store in their final format, without any overlay
@@ -226,7 +227,8 @@ struct vf_arrival_disk {
  * byte of a peer was read, that only ever runs the store's own setting. */
 struct vf_starter {
     /* {"name", "dir", "qmp", "disks": [{"id", "path", "format"}]}: what fills the setting's blanks;
-     * checked again by the starter.  Returns when the program runs. */
+     * checked again by the starter: disks are in the store, or stand in for them in dir.  Returns
+     * when the program runs. */
     int (*start)(struct vf_starter *, json_t *request, struct vf_error *err);
     /* Has it ended with a failure?  Then -1, and why. */
     int (*look)(struct vf_starter *, struct vf_error *err);
@@ -274,6 +276,11 @@ struct vf_arrival_ops {
     /* Could this guest run here?  Changes nothing.  VF_ERR_EXISTS (name or UUID taken),
      * VF_ERR_UNSUPPORTED (version, machine, CPU, device), VF_ERR_DENIED, VF_ERR_SPACE (memory). */
     int (*check)(struct vf_arrival *, struct vf_error *err);
+    /* May be NULL.  Starts what prepare would start, with other files in place of the disks, sees
+     * whether that is the machine that is to come, and ends it: so a command that starts something
+     * else is found out before anything has changed.  stand_in: a path for each disk, NULL where
+     * there is none; formats and sizes are the disks'. */
+    int (*rehearse)(struct vf_arrival *, const char *const *stand_in, struct vf_error *err);
     /* Ready to take memory and last disk passes through the sockets.  *ret_answer (new reference):
      * whatever the source half needs to know. */
     int (*prepare)(struct vf_arrival *, json_t *args, json_t **ret_answer, struct vf_error *err);

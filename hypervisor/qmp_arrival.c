@@ -11,6 +11,7 @@
 #include "core/checked.h"
 #include "hypervisor/hypervisor.h"
 #include "hypervisor/qmp.h"
+#include "hypervisor/qmp_machine.h"
 
 #define START_MS   30000
 #define SLICE_MS   300
@@ -27,6 +28,8 @@ struct arrival {
 };
 
 static struct arrival *of(struct vf_arrival *a) { return (struct arrival *)a; }
+
+static void drop(struct vf_arrival *arrival);
 
 /* ---- may it come? ---- */
 
@@ -73,7 +76,16 @@ static int check(struct vf_arrival *arrival, struct vf_error *err)
 
 /* ---- taking it ---- */
 
-static json_t *start_request(const struct arrival *a, struct vf_error *err)
+/* The file of disk number i; stand_in as of rehearse, NULL: the disk itself. */
+static const char *path_of(const struct arrival *a, const char *const *stand_in, size_t i)
+{
+    const char *path = stand_in ? stand_in[i] : a->info->disk[i].path;
+
+    return path ? path : "";
+}
+
+static json_t *start_request(const struct arrival *a, const char *const *stand_in,
+                             struct vf_error *err)
 {
     json_t *disks = json_array();
     json_t *req = json_pack("{s:s, s:s, s:s, s:o}", "name", a->info->name, "dir", a->info->run_dir,
@@ -82,8 +94,9 @@ static json_t *start_request(const struct arrival *a, struct vf_error *err)
     for (size_t i = 0; i < a->info->ndisks && req; i++) {
         const struct vf_arrival_disk *d = &a->info->disk[i];
 
-        if (json_array_append_new(disks, json_pack("{s:s, s:s, s:s}", "id", d->id, "path", d->path,
-                                                   "format", d->format)) < 0) {
+        if (json_array_append_new(disks, json_pack("{s:s, s:s, s:s}", "id", d->id, "path",
+                                                   path_of(a, stand_in, i), "format", d->format)) <
+            0) {
             json_decref(req);
             req = NULL;
         }
@@ -96,33 +109,17 @@ static json_t *start_request(const struct arrival *a, struct vf_error *err)
 /* Is the machine that was started the one that is to come? */
 static int check_machine(struct arrival *a, struct vf_error *err)
 {
-    const char *want = vf_qmp_text(a->info->definition, "machine");
-    json_t *type = NULL, *mem = NULL, *status = NULL;
-    size_t len = strlen(want);
-    const char *have;
-    int rc = vf_qmp_callf(a->q, &type, err, "qom-get", "{s:s, s:s}", "path", "/machine", "property",
-                          "type");
+    json_t *here = vf_qmp_machine(a->q, err), *status = NULL;
+    int rc = here ? vf_qmp_machine_compare(a->info->definition, here, err) : -1;
 
     if (rc == 0)
-        rc = vf_qmp_call(a->q, "query-memory-size-summary", NULL, &mem, err);
-    if (rc == 0)
         rc = vf_qmp_call(a->q, "query-status", NULL, &status, err);
-    have = rc == 0 && json_is_string(type) ? json_string_value(type) : "";
-    if (rc == 0 && len && (strncmp(have, want, len) != 0 || strcmp(have + len, "-machine") != 0))
-        rc =
-            vf_error_set(err, VF_ERR_UNSUPPORTED, 0,
-                         "the guest's machine type is %s, the command here started %s", want, have);
-    if (rc == 0 &&
-        vf_qmp_number(mem, "base-memory") != vf_qmp_number(a->info->definition, "memory"))
-        rc = vf_error_set(err, VF_ERR_UNSUPPORTED, 0,
-                          "the command here started a guest with another size of memory");
     if (rc == 0 && strcmp(vf_qmp_text(status, "status"), "inmigrate") != 0)
         rc = vf_error_set(err, VF_ERR_UNSUPPORTED, 0,
                           "the command here did not start QEMU with {incoming}: it is in state "
                           "'%s'",
                           vf_qmp_text(status, "status"));
-    json_decref(type);
-    json_decref(mem);
+    json_decref(here);
     json_decref(status);
     return rc;
 }
@@ -151,31 +148,39 @@ static const char *node_of(const json_t *devs, const char *path)
     return NULL;
 }
 
+/* Has it a drive for each disk that comes? */
+static int find_disks(struct arrival *a, const char *const *stand_in, json_t *devs,
+                      struct vf_error *err)
+{
+    for (size_t i = 0; i < a->info->ndisks; i++)
+        if (a->info->disk[i].way == VF_DISK_COPY && !node_of(devs, path_of(a, stand_in, i)))
+            return vf_error_set(err, VF_ERR_UNSUPPORTED, 0,
+                                "the command here started a guest without the disk '%s'",
+                                a->info->disk[i].path);
+    return 0;
+}
+
 static int export_disks(struct arrival *a, struct vf_error *err)
 {
     json_t *devs = NULL;
     int rc = vf_qmp_call(a->q, "query-block", NULL, &devs, err);
 
     if (rc == 0)
+        rc = find_disks(a, NULL, devs, err);
+    if (rc == 0)
         rc = vf_qmp_callf(a->q, NULL, err, "nbd-server-start", "{s:{s:s, s:{s:s}}}", "addr", "type",
                           "unix", "data", "path", a->disk);
     for (size_t i = 0; i < a->info->ndisks && rc == 0; i++) {
         const struct vf_arrival_disk *d = &a->info->disk[i];
         char id[NODE_MAX], name[NODE_MAX];
-        const char *node;
 
         if (d->way != VF_DISK_COPY || d->read_only)
             continue;
-        node = node_of(devs, d->path);
         (void)snprintf(id, sizeof id, "vmferry-e%zu", i);
         (void)snprintf(name, sizeof name, "disk%zu", i);
-        if (!node)
-            rc = vf_error_set(err, VF_ERR_UNSUPPORTED, 0,
-                              "the command here started a guest without the disk '%s'", d->path);
-        else
-            rc = vf_qmp_callf(a->q, NULL, err, "block-export-add", "{s:s, s:s, s:s, s:s, s:b}",
-                              "type", "nbd", "id", id, "node-name", node, "name", name, "writable",
-                              1);
+        rc = vf_qmp_callf(a->q, NULL, err, "block-export-add", "{s:s, s:s, s:s, s:s, s:b}", "type",
+                          "nbd", "id", id, "node-name", node_of(devs, d->path), "name", name,
+                          "writable", 1);
     }
     json_decref(devs);
     return rc;
@@ -198,26 +203,66 @@ static int await_qmp(struct arrival *a, struct vf_error *err)
     return vf_error_set(err, why.code, 0, "the guest's QEMU did not start: %s", why.msg);
 }
 
-static int prepare(struct vf_arrival *arrival, json_t *args, json_t **ret_answer,
-                   struct vf_error *err)
+/* Runs the command, on the disks or what stands in for them, and looks at what it has started. */
+static int start_it(struct arrival *a, const char *const *stand_in, struct vf_error *err)
 {
-    struct arrival *a = of(arrival);
-    json_t *req;
+    json_t *req = start_request(a, stand_in, err);
     int rc;
 
-    (void)args;
-    if (a->started)
-        return vf_error_set(err, VF_ERR_PROTOCOL, 0, "the guest was prepared already");
-    (void)unlink(a->qmp); /* nobody answers there: check() has seen to that */
-    req = start_request(a, err);
     if (!req)
         return -1;
+    (void)unlink(a->qmp); /* nobody answers there: check() has seen to that */
     a->started = true;
     rc = a->info->starter->start(a->info->starter, req, err);
     json_decref(req);
     if (rc < 0 || await_qmp(a, err) < 0)
         return -1;
-    if (check_machine(a, err) < 0 || export_disks(a, err) < 0)
+    return check_machine(a, err);
+}
+
+/* Does the command name all disks that come?  One that finds them some other way can only be tried
+ * when they are there. */
+static bool names_disks(const struct arrival *a)
+{
+    char blank[NODE_MAX];
+
+    for (size_t i = 0; i < a->info->ndisks; i++) {
+        (void)snprintf(blank, sizeof blank, "{disk%zu}", i);
+        if (a->info->disk[i].way == VF_DISK_COPY && !strstr(a->info->settings->qmp_start, blank))
+            return false;
+    }
+    return true;
+}
+
+static int rehearse(struct vf_arrival *arrival, const char *const *stand_in, struct vf_error *err)
+{
+    struct arrival *a = of(arrival);
+    json_t *devs = NULL;
+    int rc;
+
+    if (a->started)
+        return vf_error_set(err, VF_ERR_PROTOCOL, 0, "the guest was prepared already");
+    if (!names_disks(a))
+        return 0;
+    rc = start_it(a, stand_in, err);
+    if (rc == 0)
+        rc = vf_qmp_call(a->q, "query-block", NULL, &devs, err);
+    if (rc == 0)
+        rc = find_disks(a, stand_in, devs, err);
+    json_decref(devs);
+    drop(arrival);
+    return rc;
+}
+
+static int prepare(struct vf_arrival *arrival, json_t *args, json_t **ret_answer,
+                   struct vf_error *err)
+{
+    struct arrival *a = of(arrival);
+
+    (void)args;
+    if (a->started)
+        return vf_error_set(err, VF_ERR_PROTOCOL, 0, "the guest was prepared already");
+    if (start_it(a, NULL, err) < 0 || export_disks(a, err) < 0)
         return -1;
     *ret_answer = json_object();
     return *ret_answer ? 0 : vf_error_nomem(err);
@@ -392,6 +437,7 @@ struct vf_arrival *vf_qmp_arrival_open(const struct vf_arrival_info *info, struc
 {
     static const struct vf_arrival_ops ops = {.kind = "qmp",
                                               .check = check,
+                                              .rehearse = rehearse,
                                               .prepare = prepare,
                                               .ask = ask,
                                               .socket = socket_of,

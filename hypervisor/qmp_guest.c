@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/checked.h"
+#include "hypervisor/qmp_machine.h"
 
 #define OPEN_MS   3000
 #define DISKS_MAX 256u
@@ -82,67 +83,28 @@ static int describe_disks(struct vf_qmp_guest *g, struct vf_guest_info *info, st
 
 /* ---- the machine ---- */
 
-/* A property of an object; owned, "" when it cannot be had. */
-static char *property(struct vf_qmp_guest *g, const char *path, const char *name,
-                      struct vf_error *err)
-{
-    json_t *value = NULL;
-    struct vf_error why;
-    char *ret;
-
-    if (vf_qmp_callf(g->q, &value, &why, "qom-get", "{s:s, s:s}", "path", path, "property", name) <
-        0)
-        return vf_strdup("", err);
-    ret = vf_strdup(json_is_string(value) ? json_string_value(value) : "", err);
-    json_decref(value);
-    return ret;
-}
-
-static char *machine_type(struct vf_qmp_guest *g, struct vf_error *err)
-{
-    static const char tail[] = "-machine";
-    char *type = property(g, "/machine", "type", err);
-    size_t len = type ? strlen(type) : 0;
-
-    if (len > sizeof tail - 1 && strcmp(type + len - (sizeof tail - 1), tail) == 0)
-        type[len - (sizeof tail - 1)] = '\0';
-    return type;
-}
-
 static int describe_machine(struct vf_qmp_guest *g, struct vf_guest_info *info,
                             struct vf_error *err)
 {
-    json_t *v = NULL, *mem = NULL, *cpus = NULL, *uuid = NULL;
+    json_t *v = NULL, *uuid = NULL;
     const json_t *n;
-    char *cpu = NULL;
     int rc = -1;
 
-    if (vf_qmp_call(g->q, "query-version", NULL, &v, err) < 0 ||
-        vf_qmp_call(g->q, "query-memory-size-summary", NULL, &mem, err) < 0 ||
-        vf_qmp_call(g->q, "query-cpus-fast", NULL, &cpus, err) < 0 ||
+    info->definition = vf_qmp_machine(g->q, err);
+    if (!info->definition || vf_qmp_call(g->q, "query-version", NULL, &v, err) < 0 ||
         vf_qmp_call(g->q, "query-uuid", NULL, &uuid, err) < 0)
         goto out;
     n = json_object_get(v, "qemu");
     info->version = vf_strf(err, "QEMU %" PRIu64 ".%" PRIu64 ".%" PRIu64, vf_qmp_number(n, "major"),
                             vf_qmp_number(n, "minor"), vf_qmp_number(n, "micro"));
-    info->memory = vf_qmp_number(mem, "base-memory");
-    info->machine = machine_type(g, err);
+    info->memory = vf_qmp_number(info->definition, "memory");
+    info->machine = vf_strdup(vf_qmp_text(info->definition, "machine"), err);
     info->uuid = vf_strdup(
         begins(vf_qmp_text(uuid, "UUID"), "00000000-0000-") ? "" : vf_qmp_text(uuid, "UUID"), err);
     info->name = vf_strdup(g->name, err);
-    cpu = property(g, vf_qmp_text(json_array_get(cpus, 0), "qom-path"), "type", err);
-    if (!info->version || !info->machine || !info->uuid || !info->name || !cpu)
-        goto out;
-    info->definition =
-        json_pack("{s:s, s:s, s:I, s:I, s:I}", "machine", info->machine, "cpu", cpu, "cpus",
-                  (json_int_t)json_array_size(cpus), "memory", (json_int_t)info->memory, "major",
-                  (json_int_t)vf_qmp_number(n, "major"));
-    rc = info->definition ? 0 : vf_error_nomem(err);
+    rc = info->version && info->machine && info->uuid && info->name ? 0 : -1;
 out:
-    free(cpu);
     json_decref(uuid);
-    json_decref(cpus);
-    json_decref(mem);
     json_decref(v);
     return rc;
 }

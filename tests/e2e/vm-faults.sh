@@ -12,6 +12,7 @@ export ASAN_OPTIONS="${ASAN_OPTIONS:-}:verify_asan_link_order=0"
 vm_sites
 # Blocks that do not compress, so that the bulk takes its time at a low rate.
 VF_GUEST_DISK=96M
+truncate -s 96M "$vf_tmp/fill.raw"
 vm_guest g1 raw:a.raw words=ballast=8
 
 move() { "$VMFERRY" migrate --vm g1 --qmp "$vf_tmp/a/qmp" --to "$vf_dst" "$@"; }
@@ -64,12 +65,42 @@ json_is "$VF_OUT" .error.code exists
 rm "$vf_dst/images/a.raw"
 back "a name that is taken"
 
-echo "== a command that does not start a guest"
+echo "== a command that starts another machine, or none: found out before anything changes"
 cp "$vf_dst/vmferry.conf" "$vf_tmp/conf"
-printf '[qmp]\nstart = /bin/false {qmp} {disk0}\n' >"$vf_dst/vmferry.conf"
-vf_expect_exit 1 move
-back "no guest there"
+refused() { # CODE TEXT LINE: of [qmp]
+    printf '[qmp]\nstart = %s\n' "$3" >"$vf_dst/vmferry.conf"
+    rm -f "$vf_tmp/hooks.log"
+    if move --hooks "$vf_tmp/hooks" --json >"$VF_OUT" 2>"$VF_ERR"; then fail "taken: $3"; fi
+    json_is "$VF_OUT" .error.code "$1"
+    json_get "$VF_OUT" .error.message | grep -q "$2" || fail "$3: $(json_get "$VF_OUT" .error.message)"
+    [ ! -e "$vf_tmp/hooks.log" ] || fail "it had begun: $3"
+    [ ! -e "$vf_dst/run/vm-g1" ] || fail "left there: $(ls "$vf_dst/run/vm-g1")"
+    vm_gone "$vf_tmp/dst.q"
+}
+start="$vf_tmp/start.dst {qmp} raw:{disk0} --"
+refused io "did not start" "/bin/false {qmp} {disk0}"
+refused unsupported "memory in KiB is 163840, the command here started 196608" "$start {incoming} -m 192"
+refused unsupported "number of processors is 1, the command here started 2" "$start {incoming} -smp 2"
+refused unsupported "processor is qemu64" "$start {incoming} -cpu qemu32"
+refused unsupported "machine type is pc-q35-7.2" "$start {incoming} -machine pc-q35-7.1"
+refused unsupported "the device '- virtio-rng-pci" "$start {incoming} -device virtio-rng-pci"
+refused unsupported "without the disk" \
+    "$vf_tmp/start.dst {qmp} raw:$vf_tmp/fill.raw -- {incoming} -name {disk0}"
+refused unsupported "did not start QEMU with {incoming}" "$start -S"
 cp "$vf_tmp/conf" "$vf_dst/vmferry.conf"
+back "another machine"
+
+echo "== no room for the disk"
+if mount -t tmpfs -o size=4M,mode=700 none "$vf_dst/images" 2>/dev/null; then
+    vf_expect_exit 5 move --hooks "$vf_tmp/hooks" --json
+    json_is "$VF_OUT" .error.code space
+    json_get "$VF_OUT" .error.message | grep -q "disks need up to" || fail "$(cat "$VF_OUT")"
+    [ ! -e "$vf_tmp/hooks.log" ] || fail "it had begun"
+    umount "$vf_dst/images"
+    back "no room"
+else
+    echo "no mounts here: not tried"
+fi
 
 echo "== SIGINT in the memory phase, and --abort from elsewhere"
 in_phase memory
