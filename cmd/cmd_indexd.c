@@ -10,6 +10,7 @@
 #include "cmd/clock.h"
 #include "cmd/indexd.h"
 #include "cmd/marker.h"
+#include "cmd/readguest.h"
 #include "cmd/report.h"
 #include "core/checked.h"
 #include "core/fdio.h"
@@ -69,18 +70,36 @@ static struct vf_daemon_opts daemon_opts(struct vf_indexd *x, struct vf_storedir
                                    .stop = &x->stop};
 }
 
-static int set_group(struct vf_indexd *x, const struct vf_indexd_settings *set,
-                     struct vf_error *err)
+static void swap(char **a, char **b)
 {
-    char *group = vf_strdup(set->group ? set->group : "", err);
+    char *t = *a;
 
-    if (!group)
-        return -1;
-    pthread_mutex_lock(&x->lock);
-    free(x->group);
-    x->group = group;
-    pthread_mutex_unlock(&x->lock);
-    return 0;
+    *a = *b;
+    *b = t;
+}
+
+/* What workers need of the settings. */
+static int share(struct vf_indexd *x, const struct vf_settings *set, struct vf_error *err)
+{
+    struct vf_view_opts views;
+    bool read = vf_readguest_opts(set, &views);
+    char *group = vf_strdup(set->indexd.group ? set->indexd.group : "", err);
+    char *uri = views.uri ? vf_strdup(views.uri, err) : NULL;
+    char *scratch = views.scratch ? vf_strdup(views.scratch, err) : NULL;
+    bool ok = group && !uri == !views.uri && !scratch == !views.scratch;
+
+    if (ok) {
+        pthread_mutex_lock(&x->lock);
+        swap(&x->group, &group);
+        swap(&x->views_uri, &uri);
+        swap(&x->views_scratch, &scratch);
+        x->read_guests = read;
+        pthread_mutex_unlock(&x->lock);
+    }
+    free(group);
+    free(uri);
+    free(scratch);
+    return ok ? 0 : -1;
 }
 
 static struct vf_storedir *read_store(struct vf_indexd *x, struct vf_error *err)
@@ -88,7 +107,7 @@ static struct vf_storedir *read_store(struct vf_indexd *x, struct vf_error *err)
     struct vf_storedir *store = vf_storedir_open(x->cli, err);
 
     if (store && vf_indexd_settings_finish(&store->set.indexd, err) == 0 &&
-        set_group(x, &store->set.indexd, err) == 0)
+        share(x, &store->set, err) == 0)
         return store;
     vf_storedir_close(store);
     return NULL;
@@ -179,11 +198,25 @@ static const struct vf_daemon_ops daemon_ops = {
     .tick = vf_indexd_tick,
 };
 
+/* What a service that was killed has left open at running guests. */
+static void end_old_views(struct vf_indexd *x)
+{
+    struct vf_error why = VF_ERROR_INIT;
+    struct vf_view_opts views;
+    unsigned ended = 0;
+
+    if (vf_readguest_opts(&x->store->set, &views) && vf_views_clean(&views, &ended, &why) < 0)
+        vf_indexd_log(x, VF_LOG_WARNING, why.msg);
+    if (ended)
+        vf_indexd_log(x, VF_LOG_INFO, "reading a running guest's disk, left over, was ended");
+}
+
 static int serve(struct vf_indexd *x, struct vf_error *err)
 {
     struct vf_daemon_opts opts = daemon_opts(x, x->store);
 
     vf_indexd_log(x, VF_LOG_INFO, "indexd begins");
+    end_old_views(x);
     if (vf_daemon_run(&opts, &daemon_ops, x, &x->daemon, err) < 0)
         return -1;
     vf_indexd_log(x, VF_LOG_INFO, "indexd ends");
@@ -223,6 +256,8 @@ static int run_indexd(struct vf_cli *cli, const void *opts, char *const args[],
         free(x.avoid[i]);
     free(x.root);
     free(x.group);
+    free(x.views_uri);
+    free(x.views_scratch);
     vf_storedir_close(x.store);
     pthread_mutex_destroy(&x.lock);
     return rc;

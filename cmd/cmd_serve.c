@@ -12,6 +12,7 @@
 #include "cmd/guest_serve.h"
 #include "cmd/guest_starter.h"
 #include "cmd/marker.h"
+#include "cmd/readguest.h"
 #include "cmd/report.h"
 #include "cmd/sandbox.h"
 #include "cmd/stopper.h"
@@ -44,6 +45,8 @@ struct server {
     struct vf_cli *cli;
     struct vf_storedir *store;
     struct vf_index *index;
+    struct vf_view_opts views;
+    struct vf_readable readable; /* which images can be read that a guest has open */
     int in, out, images_fd, tmp_fd;
     struct vf_stream *stream;
     struct vf_stopper *stopper;
@@ -74,6 +77,14 @@ static int take_stdio(struct server *s, struct vf_error *err)
     return 0;
 }
 
+static bool is_live(void *ctx, const struct vf_image_record *rec, const char *file)
+{
+    struct server *s = ctx;
+
+    (void)rec;
+    return vf_readable_is(&s->readable, file);
+}
+
 static int open_all(struct server *s, struct vf_error *err)
 {
     s->store = vf_storedir_open(s->cli, err);
@@ -83,7 +94,12 @@ static int open_all(struct server *s, struct vf_error *err)
     if (s->images_fd < 0)
         return vf_error_sys(err, errno, "image directory '%s'", s->store->images_dir);
     s->index = vf_index_open(s->store->path, VF_INDEX_CREATE, err);
-    return s->index ? 0 : -1;
+    if (!s->index)
+        return -1;
+    if (vf_readguest_opts(&s->store->set, &s->views))
+        s->readable.opts = &s->views;
+    vf_index_set_live(s->index, is_live, s);
+    return 0;
 }
 
 /* Where QEMU's servers find room for their sockets: a short name for STORE/tmp. */
@@ -306,6 +322,7 @@ static int run_serve(struct vf_cli *cli, const void *opts, char *const args[], s
     vf_hello_free(&s.hello);
     free(s.link.token);
     vf_index_close(s.index);
+    vf_readable_free(&s.readable);
     vf_guest_starter_end(s.starter);
     vf_storedir_close(s.store);
     vf_close_fd(&s.images_fd);

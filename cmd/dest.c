@@ -11,11 +11,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cmd/clock.h"
 #include "core/checked.h"
 #include "core/fdio.h"
 #include "formats/writer.h"
 
 #define GROUP_XATTR "user.vmferry.group"
+#define VIEWS_AGAIN 10.0 /* seconds until a guest is asked again that could not be read */
 
 static int take_names(struct dest *d, const struct vf_msg_offer *offer, struct vf_error *err)
 {
@@ -35,16 +37,31 @@ static int take_names(struct dest *d, const struct vf_msg_offer *offer, struct v
 
 /* ---- donors ---- */
 
-/* A resident image for reading.  What it gives is verified, so a guest may be using it; but only a
- * raw file: the tables of other formats cannot be read while a guest changes them. */
+/* A resident image for reading.  What it gives is verified, so a guest may be using it; but then
+ * only a raw file is opened: the tables of other formats cannot be read while a guest changes them,
+ * so those are read through the guest's hypervisor. */
 static struct vf_image *open_donor(void *ctx, const struct vf_image_record *rec, const char *file,
                                    struct vf_error *err)
 {
     struct vf_open_opts opts = {.trusted_format = rec->format,
                                 .allow_busy = strcmp(rec->format, "raw") == 0};
 
-    (void)ctx;
-    return vf_format_open(AT_FDCWD, file, &opts, NULL, err);
+    struct dest *d = ctx;
+    struct vf_error why = VF_ERROR_INIT;
+    struct vf_image *im = vf_format_open(AT_FDCWD, file, &opts, NULL, &why);
+
+    if (im)
+        return im;
+    if (why.code == VF_ERR_BUSY && vf_clock_now() >= d->views_again &&
+        vf_readguest_opts(&d->store->set, &d->views)) {
+        im = vf_readguest_open(&d->views, file, rec->format, &why);
+        if (im)
+            return im;
+        d->views_again = vf_clock_now() + VIEWS_AGAIN; /* the engine asks for each copy anew */
+    }
+    if (err)
+        *err = why;
+    return NULL;
 }
 
 /* Number of the part among the residents, or -1. */
@@ -189,7 +206,7 @@ static int dest_open(struct vf_dest *dest, const struct vf_msg_offer *offer, boo
         if (!sink)
             goto out;
     }
-    d->residents = vf_index_residents(d->index, d->group, NULL, open_donor, NULL, err);
+    d->residents = vf_index_residents(d->index, d->group, NULL, open_donor, d, err);
     accept->path = d->residents ? vf_strdup(d->path, err) : NULL;
     if (!accept->path)
         goto out;

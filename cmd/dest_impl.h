@@ -3,6 +3,7 @@
 #define VF_CMD_DEST_IMPL_H
 
 #include "cmd/dest.h"
+#include "cmd/readguest.h"
 
 struct dest {
     struct vf_dest dest; /* first */
@@ -19,7 +20,9 @@ struct dest {
     bool replaces, has_part, published;
     struct vf_image *part; /* NULL again once it is complete */
     struct vf_residents *residents;
-    char *replaced_path; /* what the index calls the image that was replaced; until the end */
+    struct vf_view_opts views; /* for donors that a guest has open */
+    double views_again;        /* not before */
+    char *replaced_path;       /* what the index calls the image that was replaced; until the end */
 };
 
 /* ---- checks before anything is written (cmd/dest_check.c) ---- */

@@ -27,7 +27,9 @@ struct vf_indexd {
     bool journal;
     volatile int stop;                    /* workers, too */
     char *group;                          /* of new images; workers read it between take and done */
-    pthread_mutex_t lock;                 /* guards group */
+    bool read_guests;                     /* and the two below: what vf_readguest_opts says */
+    char *views_uri, *views_scratch;      /* NULL: default */
+    pthread_mutex_t lock;                 /* guards the four above */
     struct vf_daemon *daemon;             /* while it runs */
     _Atomic uint64_t indexed, read_bytes; /* workers, too */
     double start;

@@ -9,6 +9,7 @@
 #include "cmd/indexd.h"
 #include "cmd/marker.h"
 #include "cmd/origin.h"
+#include "cmd/readguest.h"
 #include "cmd/report.h"
 #include "core/checked.h"
 #include "core/fdio.h"
@@ -187,42 +188,71 @@ const struct vf_keeper_ops vf_indexd_keeper_ops = {
 
 /* ---- reading; in a worker ---- */
 
-/* Opens the image, also while somebody writes it if it is raw: then every block lies where it
- * always lies. */
-static int open_image(struct vf_indexd *x, const struct vf_job *job, bool *moving,
-                      struct vf_origin *ret, struct vf_error *err)
-{
-    struct vf_origin_opts opts = {0};
-    struct vf_image_desc desc;
-    struct vf_error why = VF_ERROR_INIT;
+#define DEPENDS "it depends on other files, and blocks are not taken from such images"
 
-    if (vf_origin_open(x->index, job->path, &opts, ret, &why) == 0)
-        return 0;
-    if (why.code == VF_ERR_BUSY) {
-        *moving = true;
-        if (vf_format_stat(AT_FDCWD, job->path, NULL, &desc, err) < 0)
-            return -1;
-        if (strcmp(desc.format, "raw") != 0)
-            return vf_error_set(err, VF_ERR_BUSY, 0,
-                                "a running guest writes it, and %s cannot be read meanwhile",
-                                desc.format);
-        opts.allow_busy = true;
-        return vf_origin_open(x->index, job->path, &opts, ret, err);
-    }
-    if (err)
-        *err = why;
-    return -1;
+struct busy {
+    struct vf_indexd *x;
+    bool live; /* somebody writes it, and it is read all the same */
+    char *uri, *scratch;
+    struct vf_view_opts views; /* of these two */
+};
+
+/* Where views come from.  The main thread may read the settings anew meanwhile. */
+static int take_views(struct busy *b, struct vf_error *err)
+{
+    struct vf_indexd *x = b->x;
+    bool ok, allowed;
+
+    pthread_mutex_lock(&x->lock);
+    b->uri = x->views_uri ? vf_strdup(x->views_uri, err) : NULL;
+    b->scratch = x->views_scratch ? vf_strdup(x->views_scratch, err) : NULL;
+    ok = !b->uri == !x->views_uri && !b->scratch == !x->views_scratch;
+    allowed = x->read_guests;
+    pthread_mutex_unlock(&x->lock);
+    b->views = (struct vf_view_opts){.uri = b->uri, .scratch = b->scratch};
+    if (ok && !allowed)
+        return vf_error_set(err, VF_ERR_BUSY, 0,
+                            "a running guest writes it, and read-guests is not set");
+    return ok ? 0 : -1;
 }
 
-static int check_image(const struct vf_origin *o, const struct vf_job *job, bool moving,
+/* A raw image is read directly, since every block lies where it always lies; others through the
+ * guest's hypervisor. */
+static struct vf_image *open_busy(void *ctx, const char *path, const struct vf_image_desc *desc,
+                                  struct vf_error *err)
+{
+    struct vf_open_opts opts = {.format = "raw", .allow_busy = true};
+    struct busy *b = ctx;
+
+    if (desc->files > 1) {
+        (void)vf_error_set(err, VF_ERR_UNSUPPORTED, 0, DEPENDS); /* the NULL says it */
+        return NULL;
+    }
+    b->live = true;
+    if (strcmp(desc->format, "raw") == 0)
+        return vf_format_open(AT_FDCWD, path, &opts, NULL, err);
+    if (take_views(b, err) < 0)
+        return NULL;
+    return vf_readguest_open(&b->views, path, desc->format, err);
+}
+
+static int open_image(struct vf_indexd *x, const struct vf_job *job, struct busy *b,
+                      struct vf_origin *ret, struct vf_error *err)
+{
+    struct vf_origin_opts opts = {.open_busy = open_busy, .busy_ctx = b};
+
+    b->x = x;
+    return vf_origin_open(x->index, job->path, &opts, ret, err);
+}
+
+static int check_image(const struct vf_origin *o, const struct vf_job *job, bool live,
                        struct vf_error *err)
 {
     if (strcmp(o->path, job->path) != 0)
         return vf_error_set(err, VF_ERR_CHANGED, 0, "it is a symbolic link now");
     if (o->desc.files > 1)
-        return vf_error_set(err, VF_ERR_UNSUPPORTED, 0,
-                            "it depends on other files, and blocks are not taken from such images");
-    if (moving && strcmp(o->desc.format, "raw") != 0)
+        return vf_error_set(err, VF_ERR_UNSUPPORTED, 0, DEPENDS);
+    if (job->moving && !live && strcmp(o->desc.format, "raw") != 0)
         return vf_error_set(err, VF_ERR_BUSY, 0,
                             "a process writes it, and %s cannot be read meanwhile", o->desc.format);
     return 0;
@@ -267,14 +297,18 @@ void vf_indexd_work(void *ctx, const struct vf_job *job, _Atomic uint64_t *progr
 {
     struct vf_indexd *x = ctx;
     struct vf_origin o = {0};
-    struct vf_job_result r = {.rc = -1, .moving = job->moving};
+    struct busy b = {0};
+    struct vf_job_result r = {.rc = -1};
 
-    r.rc = open_image(x, job, &r.moving, &o, &r.err);
+    r.rc = open_image(x, job, &b, &o, &r.err);
+    r.moving = job->moving || b.live;
     if (r.rc == 0)
-        r.rc = check_image(&o, job, r.moving, &r.err);
+        r.rc = check_image(&o, job, b.live, &r.err);
     if (r.rc == 0 && (r.moving || !o.map)) /* else another process has indexed it */
         r.rc = read_image(x, &o, r.moving, progress, &r.err);
     r.id = ident_of(&o.rec.st);
     vf_origin_close(&o);
+    free(b.uri);
+    free(b.scratch);
     *ret = r;
 }

@@ -65,6 +65,23 @@ static int take_map(struct vf_index *index, struct vf_origin *src, struct vf_ima
     return err->code == VF_ERR_NOTFOUND ? 0 : -1;
 }
 
+/* Opens the content, by a way of the caller's when a guest has it open. */
+static int open_content(struct vf_origin *src, const struct vf_origin_opts *opts,
+                        const struct vf_open_opts *how, struct vf_error *err)
+{
+    struct vf_error why = VF_ERROR_INIT;
+
+    src->image = vf_format_open(AT_FDCWD, src->path, how, &src->desc, &why);
+    if (!src->image && why.code == VF_ERR_BUSY && opts->open_busy &&
+        vf_format_stat(AT_FDCWD, src->path, how, &src->desc, &why) == 0)
+        src->image = opts->open_busy(opts->busy_ctx, src->path, &src->desc, &why);
+    if (src->image)
+        return 0;
+    if (err)
+        *err = why;
+    return -1;
+}
+
 static int fill(struct vf_index *index, const char *path, const struct vf_origin_opts *opts,
                 struct vf_origin *src, struct vf_image_record *old, struct vf_error *err)
 {
@@ -88,8 +105,8 @@ static int fill(struct vf_index *index, const char *path, const struct vf_origin
     /* The very file that was indexed keeps the format it was indexed as. */
     if (src->known && vf_index_stat(index, src->path, &now, &own) == 0 && now.ino == old->st.ino)
         open_opts.trusted_format = old->format;
-    src->image = vf_format_open(AT_FDCWD, src->path, &open_opts, &src->desc, err);
-    if (!src->image || describe(index, src, src->known ? old->group : "", err) < 0)
+    if (open_content(src, opts, &open_opts, err) < 0 ||
+        describe(index, src, src->known ? old->group : "", err) < 0)
         return -1;
     return src->known ? take_map(index, src, old, &own) : 0;
 }

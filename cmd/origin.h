@@ -9,10 +9,17 @@
 #include "formats/format.h"
 #include "index/index.h"
 
+/* Opens the content by another way than the file; desc says what the file is.  NULL on error. */
+typedef struct vf_image *vf_origin_busy_fn(void *ctx, const char *path,
+                                           const struct vf_image_desc *desc, struct vf_error *err);
+
 struct vf_origin_opts {
     const char *format; /* --format */
     struct vf_opt_list allow_backing;
     bool allow_busy; /* open it although a running QEMU has it open for writing */
+    /* What to do instead with one that a running QEMU has open; NULL: it fails. */
+    vf_origin_busy_fn *open_busy;
+    void *busy_ctx;
 };
 
 struct vf_origin {

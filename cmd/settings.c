@@ -24,6 +24,7 @@ void vf_settings_init(struct vf_settings *set)
     memset(set, 0, sizeof *set);
     set->allow_replace = true;
     set->accept = true;
+    set->libvirt_read = true;
     vf_indexd_settings_init(&set->indexd);
 }
 
@@ -32,6 +33,7 @@ void vf_settings_free(struct vf_settings *set)
     free(set->images);
     free(set->qmp_start);
     free(set->libvirt_uri);
+    free(set->libvirt_scratch);
     for (size_t i = 0; i < set->ngroups; i++)
         free(set->group[i]);
     vf_indexd_settings_free(&set->indexd);
@@ -73,6 +75,13 @@ static int set_text(char **field, const char *value, struct vf_error *err)
     free(*field);
     *field = copy;
     return 0;
+}
+
+static int set_dir(char **field, const char *name, const char *value, struct vf_error *err)
+{
+    if (value[0] != '/')
+        return vf_error_set(err, VF_ERR_USAGE, 0, "%s: '%s' is not an absolute path", name, value);
+    return set_text(field, value, err);
 }
 
 static int set_yes_no(bool *field, const char *name, const char *value, struct vf_error *err)
@@ -171,6 +180,10 @@ static int set_one(struct vf_settings *set, const char *section, const char *nam
             return set_yes_no(&set->libvirt_accept, name, value, err);
         if (strcmp(name, "uri") == 0)
             return set_text(&set->libvirt_uri, value, err);
+        if (strcmp(name, "read-guests") == 0)
+            return set_yes_no(&set->libvirt_read, name, value, err);
+        if (strcmp(name, "scratch") == 0)
+            return set_dir(&set->libvirt_scratch, name, value, err);
     } else {
         return vf_error_set(err, VF_ERR_USAGE, 0, "unknown section [%s]", section);
     }

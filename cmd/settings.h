@@ -29,6 +29,8 @@ struct vf_settings {
     char *qmp_start;     /* [qmp] start: the command that takes a guest; NULL: none are taken */
     bool libvirt_accept; /* [libvirt] accept: domains are taken */
     char *libvirt_uri;   /* [libvirt] uri; NULL: qemu:///system */
+    bool libvirt_read;   /* [libvirt] read-guests: disks of running guests are read; default yes */
+    char *libvirt_scratch; /* [libvirt] scratch: directory; NULL: that of the image */
 };
 
 /* What holds when there is no file. */

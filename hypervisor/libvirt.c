@@ -10,6 +10,7 @@
 #include "core/checked.h"
 
 #define DISKS_MAX 256u
+#define YIELD_MS  20000 /* for those who read the guest's disks, and see that a move begins */
 
 static struct vf_lv_guest *of(struct vf_guest *g) { return (struct vf_lv_guest *)g; }
 
@@ -218,6 +219,8 @@ static int check_busy(struct vf_lv_guest *g, const struct vf_guest_info *info, s
                             "(virsh checkpoint-list)");
     if (!info->running)
         return 0;
+    if (vf_lv_view_yield(g->dom, YIELD_MS, g->stop) < 0)
+        return vf_error_set(err, VF_ERR_BUSY, 0, "the guest's disk is being indexed");
     if (virDomainGetJobInfo(g->dom, &job) == 0 && job.type != VIR_DOMAIN_JOB_NONE)
         return vf_error_set(err, VF_ERR_BUSY, 0,
                             "libvirt is at work on the guest (virsh "

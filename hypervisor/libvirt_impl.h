@@ -12,6 +12,7 @@
 #include "hypervisor/libvirt_xml.h"
 
 #define VF_LV_OVERLAY  ".vmferry-"
+#define VF_LV_VIEW     "vmferry-view-" /* what the sockets and scratch files of views begin with */
 #define VF_LV_URI      "qemu:///system"
 #define VF_LV_OVERLAYS 64u /* freezes of one disk at most */
 #define VF_LV_DISKS    "/domain/devices/disk"
@@ -59,6 +60,10 @@ struct vf_lv_xml *vf_lv_domain_xml(virDomainPtr dom, unsigned flags, struct vf_e
 
 /* libvirt.c */
 int vf_lv_describe(struct vf_guest *, struct vf_guest_info *ret, struct vf_error *err);
+
+/* libvirt_view.c: waits until no view of ours is open on the domain; one whose holder has died is
+ * ended.  0, or -1 when the time is over. */
+int vf_lv_view_yield(virDomainPtr dom, int timeout_ms, const volatile int *stop) VF_MUST_CHECK;
 
 /* libvirt_disks.c */
 int vf_lv_freeze(struct vf_guest *, const struct vf_guest_info *info, const char *dir,

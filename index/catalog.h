@@ -21,6 +21,8 @@ struct vf_index {
     char *real_dir;  /* the same, resolved */
     int store_fd;    /* STORE */
     struct vf_index_limits limits;
+    vf_index_live_fn *live; /* may be NULL */
+    void *live_ctx;
 };
 
 #define VF_INDEX_LIMITS                                                                            \

@@ -113,6 +113,12 @@ int vf_index_stat(struct vf_index *ix, const char *path, struct vf_image_stat *r
  * fresh. */
 bool vf_index_fresh(struct vf_index *ix, const struct vf_image_record *rec);
 
+/* Can the content of an image of another format than raw be read that a guest was writing when it
+ * was indexed?  file: its path. */
+typedef bool vf_index_live_fn(void *ctx, const struct vf_image_record *rec, const char *file);
+/* Who can tell; until then: no.  Before other calls and threads use ix. */
+void vf_index_set_live(struct vf_index *ix, vf_index_live_fn *fn, void *ctx);
+
 /* ---- maps ---- */
 
 /* Begins a new map of rec->path (its strings are copied; generation and info are ignored).  The map
@@ -178,10 +184,10 @@ typedef struct vf_image *vf_image_opener(void *ctx, const struct vf_image_record
  * fresh first, each part ordered by path.  exclude_path is copied; open may be NULL (then nothing
  * can be opened: VF_ERR_UNSUPPORTED).  Of images that are not fresh, places are not reported by
  * find and they do not count in ret_all of shared; but a moving image whose file is still the same
- * one, of the same size, is used like a fresh one (what is taken from it is verified), while
- * describe says that it is not fresh.  An image that is removed or replaced later
- * gives no places and counts nothing any more, its other calls VF_ERR_NOTFOUND.  Returns owned
- * (close by its ops), or NULL. */
+ * one is used like a fresh one (what is taken from it is verified), while describe says that it is
+ * not fresh: a raw one if it has the same size, another one if vf_index_set_live's function says
+ * that it can be read.  An image that is removed or replaced later gives no places and counts
+ * nothing any more, its other calls VF_ERR_NOTFOUND.  Returns owned (close by its ops), or NULL. */
 struct vf_residents *vf_index_residents(struct vf_index *ix, const char *group,
                                         const char *exclude_path, vf_image_opener *open,
                                         void *open_ctx, struct vf_error *err);

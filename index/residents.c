@@ -46,6 +46,13 @@ int vf_index_stat(struct vf_index *ix, const char *path, struct vf_image_stat *r
     return rc;
 }
 
+/* The path to open; owned. */
+static char *file_of(struct vf_index *ix, const struct vf_image_record *rec, struct vf_error *err)
+{
+    return rec->path[0] == '/' ? vf_strdup(rec->path, err)
+                               : vf_strf(err, "%s/%s", ix->store_dir, rec->path);
+}
+
 static bool same_file(const struct vf_image_stat *a, const struct vf_image_stat *b)
 {
     return a->regular && b->regular && a->ino == b->ino && a->size == b->size &&
@@ -62,18 +69,36 @@ bool vf_index_fresh(struct vf_index *ix, const struct vf_image_record *rec)
 
 /* May blocks be taken from it?  What a guest writes is not what was indexed, but most of it is
  * still there, and all that is taken gets verified. */
-static bool usable(const struct vf_image_record *rec, const struct vf_image_stat *now)
+static bool usable(struct vf_index *ix, const struct vf_image_record *rec,
+                   const struct vf_image_stat *now)
 {
+    char *file;
+    bool yes;
+
     if (rec->state != VF_IMAGE_MOVING)
         return same_file(&rec->st, now);
-    return now->regular && now->ino == rec->st.ino && now->size == rec->st.size;
+    if (!now->regular || now->ino != rec->st.ino)
+        return false;
+    if (strcmp(rec->format, "raw") == 0)
+        return now->size == rec->st.size;
+    /* The file grows while the guest writes; only whoever can read it knows more. */
+    file = ix->live ? file_of(ix, rec, NULL) : NULL;
+    yes = file && ix->live(ix->live_ctx, rec, file);
+    free(file);
+    return yes;
+}
+
+void vf_index_set_live(struct vf_index *ix, vf_index_live_fn *fn, void *ctx)
+{
+    ix->live = fn;
+    ix->live_ctx = ctx;
 }
 
 bool vf_resident_usable(struct vf_index *ix, const struct vf_image_record *rec)
 {
     struct vf_image_stat now;
 
-    return stat_file(ix, rec->path, &now, NULL) == 0 && usable(rec, &now);
+    return stat_file(ix, rec->path, &now, NULL) == 0 && usable(ix, rec, &now);
 }
 
 /* ---- the set ---- */
@@ -183,12 +208,11 @@ static struct vf_image *set_open(struct vf_residents *base, uint32_t image, stru
     vf_txn_end(&t);
     if (stat_file(set->ix, r->rec.path, &now, err) < 0)
         return NULL;
-    if (!usable(&r->rec, &now)) {
+    if (!usable(set->ix, &r->rec, &now)) {
         (void)vf_error_set(err, VF_ERR_CHANGED, 0, "'%s' is not what was indexed", r->rec.path);
         return NULL;
     }
-    file = r->rec.path[0] == '/' ? vf_strdup(r->rec.path, err)
-                                 : vf_strf(err, "%s/%s", set->ix->store_dir, r->rec.path);
+    file = file_of(set->ix, &r->rec, err);
     if (file)
         im = set->open(set->open_ctx, &r->rec, file, err);
     free(file);

@@ -1,6 +1,7 @@
 /* Resident images: find and shared against brute force, groups, donors that go away. */
 #include <unistd.h>
 
+#include "index/residents.h"
 #include "tests/index/synth.h"
 
 #define IMAGES 6u
@@ -517,6 +518,64 @@ TEST(open_content)
     world_free(&w);
 }
 
+struct asked {
+    unsigned times;
+    bool answer;
+    char file[4096];
+};
+
+static bool is_live(void *ctx, const struct vf_image_record *rec, const char *file)
+{
+    struct asked *a = ctx;
+
+    CHECK_STR(rec->format, "qcow2");
+    a->times++;
+    snprintf(a->file, sizeof a->file, "%s", file);
+    return a->answer;
+}
+
+/* What a guest was writing when it was indexed: raw images are used as long as they are the same
+ * file of the same size; others only if somebody says that they can be read, whatever their size.
+ */
+TEST(moving)
+{
+    struct world w;
+    struct vf_error err;
+    struct vf_image_record rec = {0};
+    struct asked asked = {0};
+    char file[4096];
+
+    world_make(&w, "moving");
+    snprintf(file, sizeof file, "%s/%s", vf_test_path("moving"), w.path[0]);
+    CHECK(vf_index_get(w.ix, w.path[0], &rec, &err) == VF_FOUND);
+    CHECK(vf_resident_usable(w.ix, &rec));
+    rec.state = VF_IMAGE_MOVING;
+    CHECK(vf_resident_usable(w.ix, &rec) && !vf_index_fresh(w.ix, &rec));
+    rec.st.mtime_ns--; /* it goes on writing */
+    CHECK(vf_resident_usable(w.ix, &rec));
+    rec.st.size++;
+    CHECK(!vf_resident_usable(w.ix, &rec));
+
+    free(rec.format);
+    rec.format = strdup("qcow2");
+    CHECK(rec.format && !vf_resident_usable(w.ix, &rec));
+    vf_index_set_live(w.ix, is_live, &asked);
+    CHECK(!vf_resident_usable(w.ix, &rec));
+    asked.answer = true;
+    CHECK(vf_resident_usable(w.ix, &rec) && !vf_index_fresh(w.ix, &rec));
+    CHECK_EQ_U64(asked.times, 2);
+    CHECK_STR(asked.file, file);
+    rec.st.ino++; /* another file: nobody needs to be asked */
+    CHECK(!vf_resident_usable(w.ix, &rec));
+    CHECK_EQ_U64(asked.times, 2);
+    rec.st.ino--;
+    rec.state = VF_IMAGE_COMPLETE; /* nor for one that stood still */
+    CHECK(!vf_resident_usable(w.ix, &rec));
+    CHECK_EQ_U64(asked.times, 2);
+    vf_image_record_clear(&rec);
+    world_free(&w);
+}
+
 TEST(groups)
 {
     struct world w;
@@ -568,4 +627,5 @@ TEST(prints)
     world_free(&w);
 }
 
-TESTS(find, shared, paper, digests, segments, stale, donor_goes_away, open_content, groups, prints)
+TESTS(find, shared, paper, digests, segments, stale, donor_goes_away, open_content, moving, groups,
+      prints)

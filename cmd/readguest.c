@@ -1,0 +1,280 @@
+#include "cmd/readguest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/checked.h"
+#include "core/fdio.h"
+#include "formats/format.h"
+#include "formats/nbd.h"
+
+#define LOOK_MS 100 /* between looks at what a view costs */
+#define CONNS   2
+
+struct guest_image {
+    struct vf_image base;
+    const struct vf_view_opts *opts;
+    struct vf_view_disk disk;
+    pthread_mutex_t lock; /* all below */
+    pthread_cond_t moved;
+    struct vf_view *view; /* NULL: none just now */
+    struct vf_image *nbd; /* with view */
+    unsigned users;       /* calls that are reading from nbd */
+    bool broken;          /* a read failed: the next one wants another view */
+    bool closing;
+    int64_t begun_ms, used_ms, ended_ms;
+    bool watching;
+    pthread_t watcher;
+};
+
+static struct guest_image *of(struct vf_image *im) { return (struct guest_image *)im; }
+
+static int64_t now_ms(void)
+{
+    struct timespec ts = {0, 0};
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail */
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* ---- views come and go; with the lock held ---- */
+
+static void end_view(struct guest_image *g)
+{
+    vf_image_close(g->nbd);
+    vf_view_end(g->view);
+    g->nbd = NULL;
+    g->view = NULL;
+    g->broken = false;
+    g->ended_ms = now_ms();
+}
+
+static int begin_view(struct guest_image *g, struct vf_error *err)
+{
+    int64_t rest = g->ended_ms ? g->ended_ms + VF_READGUEST_GAP_MS - now_ms() : 0;
+    const struct timespec nap = {rest / 1000, rest % 1000 * 1000000};
+
+    if (rest > 0)
+        (void)nanosleep(&nap, NULL); /* cut short: then it is shorter */
+    g->view = vf_view_begin(g->opts, &g->disk, err);
+    g->nbd =
+        g->view ? vf_nbd_connect(vf_view_socket(g->view), VF_VIEW_EXPORT, false, CONNS, err) : NULL;
+    if (!g->nbd) {
+        end_view(g);
+        return -1;
+    }
+    g->begun_ms = g->used_ms = now_ms();
+    if (!g->base.size)
+        g->base.size = g->nbd->size;
+    if (g->nbd->size == g->base.size)
+        return 0;
+    end_view(g);
+    return vf_error_set(err, VF_ERR_CHANGED, 0, "the disk has got another size");
+}
+
+static bool is_over(const struct guest_image *g)
+{
+    int64_t now = now_ms();
+
+    return now - g->begun_ms > VF_READGUEST_HOLD_MS ||
+           (g->users == 0 && now - g->used_ms > VF_READGUEST_IDLE_MS) || vf_view_costly(g->view);
+}
+
+/* Closes views in time, whatever readers do. */
+static void *watch(void *arg)
+{
+    struct guest_image *g = arg;
+
+    pthread_mutex_lock(&g->lock);
+    while (!g->closing) {
+        struct timespec until;
+
+        if (g->view && !g->broken && is_over(g))
+            g->broken = true; /* nobody else begins with it */
+        if (g->view && g->broken && g->users == 0)
+            end_view(g);
+        (void)clock_gettime(CLOCK_REALTIME, &until); /* as pthread_cond_timedwait counts */
+        until.tv_nsec += LOOK_MS * 1000000L;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        pthread_cond_timedwait(&g->moved, &g->lock, &until);
+    }
+    pthread_mutex_unlock(&g->lock);
+    return NULL;
+}
+
+/* ---- reading ---- */
+
+static int enter(struct guest_image *g, struct vf_error *err)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&g->lock);
+    while (g->broken && g->users)
+        pthread_cond_wait(&g->moved, &g->lock);
+    if (g->broken)
+        end_view(g);
+    if (!g->view)
+        rc = begin_view(g, err);
+    g->users += rc == 0;
+    pthread_mutex_unlock(&g->lock);
+    return rc;
+}
+
+static void leave(struct guest_image *g, bool failed)
+{
+    pthread_mutex_lock(&g->lock);
+    g->users--;
+    g->used_ms = now_ms();
+    g->broken |= failed;
+    pthread_cond_broadcast(&g->moved);
+    pthread_mutex_unlock(&g->lock);
+}
+
+/* Somebody may end the view (an administrator, the end of the guest): tried once more. */
+static int guest_read(struct vf_image *im, void *buf, size_t len, uint64_t off,
+                      struct vf_error *err)
+{
+    struct guest_image *g = of(im);
+    int rc = -1;
+
+    for (int i = 0; i < 2 && rc < 0; i++) {
+        if (enter(g, err) < 0)
+            return -1;
+        rc = vf_image_read(g->nbd, buf, len, off, err);
+        leave(g, rc < 0);
+    }
+    return rc;
+}
+
+static int guest_extent(struct vf_image *im, uint64_t off, struct vf_extent *ret,
+                        struct vf_error *err)
+{
+    struct guest_image *g = of(im);
+    int rc = -1;
+
+    for (int i = 0; i < 2 && rc < 0; i++) {
+        if (enter(g, err) < 0)
+            return -1;
+        rc = vf_image_next_extent(g->nbd, off, ret, err);
+        leave(g, rc < 0);
+    }
+    return rc;
+}
+
+static void guest_close(struct vf_image *im)
+{
+    struct guest_image *g = of(im);
+
+    pthread_mutex_lock(&g->lock);
+    g->closing = true;
+    pthread_cond_broadcast(&g->moved);
+    pthread_mutex_unlock(&g->lock);
+    if (g->watching)
+        pthread_join(g->watcher, NULL);
+    end_view(g);
+    vf_view_disk_free(&g->disk);
+    pthread_cond_destroy(&g->moved);
+    pthread_mutex_destroy(&g->lock);
+    free(g);
+}
+
+static const struct vf_image_ops guest_ops = {
+    .name = "guest",
+    .read = guest_read,
+    .next_extent = guest_extent,
+    .close = guest_close,
+};
+
+/* ---- opening ---- */
+
+bool vf_readguest_opts(const struct vf_settings *set, struct vf_view_opts *ret)
+{
+    *ret = (struct vf_view_opts){.uri = set->libvirt_uri, .scratch = set->libvirt_scratch};
+    return set->libvirt_read;
+}
+
+/* Takes the disk of that file out of the list. */
+static int take_disk(struct vf_view_list *l, const char *path, const char *format,
+                     struct vf_view_disk *ret, struct vf_error *err)
+{
+    const struct vf_view_disk *d = vf_view_find(l, path);
+
+    if (!d)
+        return vf_error_set(
+            err, VF_ERR_BUSY, 0,
+            "a running guest writes it, and no hypervisor that can be asked has it");
+    if (strcmp(d->format, format) != 0)
+        return vf_error_set(err, VF_ERR_UNSUPPORTED, 0,
+                            "a running guest uses it as '%.16s', which it does not look like",
+                            d->format);
+    *ret = *d;
+    l->disk[d - l->disk] = (struct vf_view_disk){0};
+    return 0;
+}
+
+/* Without signals: those are the main thread's. */
+static int start_watcher(struct guest_image *g, struct vf_error *err)
+{
+    sigset_t all, old;
+    int sys;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &old);
+    sys = pthread_create(&g->watcher, NULL, watch, g);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    g->watching = sys == 0;
+    return sys ? vf_error_sys(err, sys, "start a thread") : 0;
+}
+
+struct vf_image *vf_readguest_open(const struct vf_view_opts *opts, const char *path,
+                                   const char *format, struct vf_error *err)
+{
+    struct guest_image *g = vf_calloc(1, sizeof *g, err);
+    struct vf_view_list guests = {0};
+
+    if (!g)
+        return NULL;
+    g->base.ops = &guest_ops;
+    g->opts = opts;
+    pthread_mutex_init(&g->lock, NULL);
+    pthread_cond_init(&g->moved, NULL);
+    if (vf_view_list(opts, &guests, err) < 0 ||
+        take_disk(&guests, path, format, &g->disk, err) < 0 || begin_view(g, err) < 0 ||
+        start_watcher(g, err) < 0) {
+        guest_close(&g->base);
+        g = NULL;
+    }
+    vf_view_list_free(&guests);
+    return g ? &g->base : NULL;
+}
+
+/* ---- what can be read ---- */
+
+void vf_readable_free(struct vf_readable *r)
+{
+    vf_view_list_free(&r->guests);
+    memset(r, 0, sizeof *r);
+}
+
+bool vf_readable_is(struct vf_readable *r, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    bool busy = fd >= 0 && vf_format_busy(fd);
+
+    if (fd < 0)
+        return false;
+    vf_close_fd(&fd);
+    if (!busy || !r->opts)
+        return !busy;
+    if (!r->asked && vf_view_list(r->opts, &r->guests, NULL) < 0)
+        r->guests = (struct vf_view_list){0}; /* as if there were none */
+    r->asked = true;
+    return vf_view_find(&r->guests, path) != NULL;
+}

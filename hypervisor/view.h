@@ -1,0 +1,75 @@
+/* hypervisor/view.h - the disk of a running guest as the hypervisor shows it: at one moment, read
+ * only, for a short while.
+ *
+ * A view is a pull-mode backup of libvirt: QEMU offers the disk on a Unix socket (NBD) and, until
+ * the view ends, copies what the guest is about to overwrite to a scratch file first.  The guest
+ * runs on.  What that costs is bounded by whoever holds the view: by its time, and by the size of
+ * the scratch file.  While a view is there, libvirt lets snapshots, migrations and other backups of
+ * that guest wait (for 30 seconds at most), so views must be short.
+ *
+ * Who holds the view of a guest holds a lock in core/rundir.h, which goes with the process: a view
+ * without one is left over from a process that died, and is ended by the next process that comes
+ * by. Backups that are not ours are never touched.
+ *
+ * Thread rules: a view belongs to one thread at a time. */
+#ifndef VF_HYPERVISOR_VIEW_H
+#define VF_HYPERVISOR_VIEW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/error.h"
+
+#define VF_VIEW_EXPORT "vmferry" /* name of the NBD export */
+
+struct vf_view_opts {
+    const char *uri;     /* of libvirt; NULL: qemu:///system */
+    const char *scratch; /* directory of scratch files, which QEMU must be able to reach; NULL: the
+                            image's own */
+};
+
+/* Which disk of which guest. */
+struct vf_view_disk {
+    char *guest;       /* name, for people */
+    char *uuid;        /* of the guest */
+    char *target;      /* "vda" */
+    char *path;        /* of its file */
+    char *format;      /* as the hypervisor reads it: "qcow2" */
+    uint64_t dev, ino; /* of the file */
+};
+void vf_view_disk_free(struct vf_view_disk *d); /* zeroes it */
+
+struct vf_view_list {
+    struct vf_view_disk *disk;
+    size_t n;
+};
+/* The disks of all running guests of libvirt that are files of this host (not what lies below
+ * them). No libvirt: none.  0 and *ret owned, or -1 when libvirt does not answer as it should. */
+int vf_view_list(const struct vf_view_opts *opts, struct vf_view_list *ret,
+                 struct vf_error *err) VF_MUST_CHECK;
+void vf_view_list_free(struct vf_view_list *l); /* zeroes it */
+
+/* The disk whose file is the one at path; NULL: none has it.  Borrowed from the list. */
+const struct vf_view_disk *vf_view_find(const struct vf_view_list *l, const char *path);
+
+struct vf_view;
+/* Begins a view.  NULL: BUSY when something else is at work on the guest (another view, a backup, a
+ * migration); SPACE when the scratch file has too little room; CHANGED when the guest has the disk
+ * no more; UNREACHABLE, DENIED, UNSUPPORTED, IO. */
+struct vf_view *vf_view_begin(const struct vf_view_opts *opts, const struct vf_view_disk *disk,
+                              struct vf_error *err);
+const char *vf_view_socket(const struct vf_view *v); /* path; valid until the end */
+
+/* Has the scratch file grown too large, or its disk too full?  Then end the view soon: QEMU fails
+ * the guest's own writes when nothing is left there. */
+bool vf_view_costly(const struct vf_view *v);
+
+/* Ends it, if nobody else has; returns when the hypervisor has let go.  NULL is fine. */
+void vf_view_end(struct vf_view *v);
+
+/* Ends what dead processes have left.  *ret_ended: how many.  0, or -1. */
+int vf_views_clean(const struct vf_view_opts *opts, unsigned *ret_ended,
+                   struct vf_error *err) VF_MUST_CHECK;
+
+#endif
