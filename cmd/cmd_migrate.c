@@ -472,6 +472,7 @@ static int migrate_vm(struct migrate *m, struct vf_error *err)
                                 .limit_file = o->limit_file,
                                 .streams = m->streams,
                                 .level = m->level,
+                                .deadline = o->deadline,
                                 .replace = o->replace,
                                 .dry_run = o->dry_run};
 
@@ -484,14 +485,16 @@ static int migrate_vm(struct migrate *m, struct vf_error *err)
     req.index = m->index;
     if (o->vm.status || o->vm.abort)
         return o->vm.status ? vf_vm_status(&req, err) : vf_vm_abort(&req, err);
-    if (strcmp(o->to, "auto") == 0)
-        return vf_error_set(err, VF_ERR_UNSUPPORTED, 0,
-                            "--vm with --to auto is not possible yet: `vmferry similar` ranks the "
-                            "nodes");
+    if (strcmp(o->to, "auto") == 0) {
+        req.choose = true;
+        req.nodes = o->nodes;
+        return vf_vm_migrate(&req, err);
+    }
     if (resolve_target(m, err) < 0)
         return -1;
     req.target = m->target;
     req.label = m->label;
+    req.nodes = (struct vf_opt_list){&m->label, 1};
     return vf_vm_migrate(&req, err);
 }
 

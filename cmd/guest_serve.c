@@ -119,10 +119,31 @@ static int check_space(const struct serving *v, struct vf_error *err)
                         v->s->store->images_dir, have, peak);
 }
 
+/* What a transfer of the disk's image would be told. */
+static int would_take(const struct serving *v, const struct vf_arrival_disk *d, const char *name,
+                      struct vf_error *err)
+{
+    bool replace = json_is_true(json_object_get(v->a.doc, "replace"));
+    struct vf_msg_offer offer = {.size = d->size,
+                                 .flags = replace ? VF_OFFER_REPLACE : 0,
+                                 .name = vf_strdup(name, err),
+                                 .format = vf_strdup(d->format, err)};
+    struct vf_dest *dest = NULL;
+    int rc = -1;
+
+    if (offer.name && offer.format)
+        dest = vf_dest_new(v->s->store, v->s->index, v->s->images_fd, v->s->group, err);
+    if (dest)
+        rc = vf_dest_would_take(dest, &offer, err);
+    vf_dest_free(dest, NULL);
+    free(offer.name);
+    free(offer.format);
+    return rc;
+}
+
 /* Names that are taken, and space.  made: those that this move will make. */
 static int check_disks(struct serving *v, json_t *made, struct vf_error *err)
 {
-    bool replace = json_is_true(json_object_get(v->a.doc, "replace"));
     const json_t *in;
     size_t i;
 
@@ -133,12 +154,11 @@ static int check_disks(struct serving *v, json_t *made, struct vf_error *err)
 
         if (v->a.disk[i].way != VF_DISK_COPY)
             continue;
-        if (fstatat(v->s->images_fd, name, &sb, AT_SYMLINK_NOFOLLOW) != 0) {
-            if (json_array_append_new(made, json_string(name)) < 0)
-                return vf_error_nomem(err);
-        } else if (!replace) {
-            return vf_error_set(err, VF_ERR_EXISTS, 0, "'%s' exists already", v->a.disk[i].path);
-        }
+        if (would_take(v, &v->a.disk[i], name, err) < 0)
+            return -1;
+        if (fstatat(v->s->images_fd, name, &sb, AT_SYMLINK_NOFOLLOW) != 0 &&
+            json_array_append_new(made, json_string(name)) < 0)
+            return vf_error_nomem(err);
     }
     return check_space(v, err);
 }
@@ -177,9 +197,9 @@ static int do_check(struct serving *v, json_t *with, json_t **ret, struct vf_err
     if (rc == 0) {
         *ret = json_pack("{s:s, s:O}", "run_dir", v->a.dir.path, "token", token);
         rc = *ret ? 0 : vf_error_nomem(err);
-    } else {
-        vf_guest_arrival_close(&v->a); /* nothing of it is ours */
     }
+    if (rc < 0 || dry)
+        vf_guest_arrival_close(&v->a); /* nothing of it is ours */
 out:
     json_decref(doc);
     json_decref(token);

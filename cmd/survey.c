@@ -205,6 +205,35 @@ static int tell_of(struct vf_survey *s, struct vf_error *err)
     return rc;
 }
 
+/* What they said when another image was asked about. */
+static int tell_again(struct vf_survey *s, struct vf_error *err)
+{
+    for (size_t i = 0; i < s->nodes->n; i++) {
+        struct vf_candidate *node = &s->nodes->node[i];
+        const struct vf_candidate *old = &s->told->node[i];
+
+        node->why = old->why;
+        node->why_not = old->why_not;
+        node->reached = old->reached;
+        node->free_bytes = old->free_bytes;
+        node->writable = old->writable;
+        node->resident = old->resident;
+        node->told = old->told;
+        node->held = old->held;
+        free(node->dir);
+        node->dir = old->dir ? vf_strdup(old->dir, err) : NULL;
+        if (old->dir && !node->dir)
+            return -1;
+        if (!old->told)
+            continue;
+        if (vf_summary_same(&old->summary, s->count->group, s->info.root))
+            vf_likeness_same(&s->sketch, &node->likeness);
+        else
+            vf_sketch_compare(&s->sketch, &old->held->held, &node->likeness);
+    }
+    return 0;
+}
+
 /* ---- ranking ---- */
 
 /* What a higher level leaves: data that hardly compresses gains nothing from it. */
@@ -325,18 +354,25 @@ static void take_counts(struct vf_survey *s, struct vf_candidate *node)
                       s->info.distinct_blocks - (s->info.zero_blocks > 0), &node->likeness);
 }
 
+int vf_survey_count(struct vf_survey *s, struct vf_candidate *const *node, size_t n,
+                    struct vf_error *err)
+{
+    if (!n)
+        return 0;
+    if (vf_candidates_count(s->count, node, n, err) < 0)
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        take_counts(s, node[i]);
+    return rank(s, err);
+}
+
 static int count_best(struct vf_survey *s, struct vf_error *err)
 {
     struct vf_candidate **best = vf_calloc(s->nodes->n, sizeof(struct vf_candidate *), err);
-    size_t n = best ? choose_exact(s, best) : 0;
-    int rc = best ? 0 : -1;
+    int rc = best ? vf_survey_count(s, best, choose_exact(s, best), err) : -1;
 
-    if (n)
-        rc = vf_candidates_count(s->count, best, n, err);
-    for (size_t i = 0; i < n && rc == 0; i++)
-        take_counts(s, best[i]);
     free(best);
-    return rc == 0 && n ? rank(s, err) : rc;
+    return rc;
 }
 
 int vf_survey_run(struct vf_survey *s, struct vf_error *err)
@@ -347,7 +383,7 @@ int vf_survey_run(struct vf_survey *s, struct vf_error *err)
     if (!s->place || map->ops->info(map, &s->info, err) < 0 ||
         vf_index_sketch(map, &s->sketch, err) < 0 ||
         vf_places_take(map, s->sketch.scale, s->count->cli->stop, &s->places, err) < 0 ||
-        tell_of(s, err) < 0)
+        (s->told ? tell_again(s, err) : tell_of(s, err)) < 0)
         return -1;
     if (set_ratios(s, err) < 0 || rank(s, err) < 0)
         return -1;

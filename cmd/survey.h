@@ -21,6 +21,10 @@ struct vf_survey {
     bool contenders_only;      /* of these, only those that could be the best */
     double rate;               /* bytes per second of the link; 0: not known */
     struct vf_candidates *nodes;
+    /* Another image's nodes, the same ones in the same order, which were asked for the same group:
+     * what they told of themselves is taken from there, and they are not asked.  NULL: none.  Must
+     * outlive this survey. */
+    const struct vf_candidates *told;
     /* What is known then; released by vf_survey_free. */
     struct vf_map_info info;
     struct vf_sketch sketch;     /* of the image */
@@ -33,6 +37,10 @@ struct vf_survey {
  * be asked is not an error.  0, or -1 for what ends all. */
 int vf_survey_run(struct vf_survey *s, struct vf_error *err) VF_MUST_CHECK;
 void vf_survey_free(struct vf_survey *s); /* not what is borrowed */
+
+/* After a run: counts exactly at these nodes of it, and ranks again. */
+int vf_survey_count(struct vf_survey *s, struct vf_candidate *const *node, size_t n,
+                    struct vf_error *err) VF_MUST_CHECK;
 
 /* Asks all for full summaries, of no image in particular. */
 struct vf_survey_tell {

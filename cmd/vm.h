@@ -109,9 +109,12 @@ struct vf_vm_request {
     const struct vf_origin_opts *origin;
     struct vf_storedir *store;
     struct vf_index *index;
-    const struct vf_target *target; /* NULL with --status and --abort */
+    const struct vf_target *target; /* NULL with --status and --abort, and when it is chosen */
     const char *label;              /* of the target */
-    const char *group, *to_format;  /* may be NULL */
+    bool choose;                    /* the best of nodes; none: of the inventory */
+    struct vf_opt_list nodes;
+    uint64_t deadline;             /* seconds */
+    const char *group, *to_format; /* may be NULL */
     uint64_t limit_rate;
     const char *limit_file; /* --limit-rate-file, may be NULL */
     unsigned streams;       /* 0: auto */

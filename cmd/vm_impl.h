@@ -7,6 +7,7 @@
 #include "cmd/guest_far.h"
 #include "cmd/marker.h"
 #include "cmd/vm.h"
+#include "cmd/vm_choose.h"
 #include "core/engine.h"
 
 /* What became of one disk; summed up over bulk and rounds. */
@@ -17,7 +18,9 @@ struct vf_vm_disk {
 };
 
 struct vf_vm {
-    const struct vf_vm_request *req;
+    const struct vf_vm_request *req; /* as asked; then own, with the target that was chosen */
+    struct vf_vm_request own;
+    struct vf_vm_choice choice;
     struct vf_cli *cli;
     struct vf_cli steady; /* as cli, but nothing that the user does stops what runs with it */
     struct vf_guest_dir dir;
@@ -37,6 +40,11 @@ struct vf_vm {
     double start, bulk_seconds, round_seconds, hand_off_seconds, seconds;
     const char *running_at; /* "source", "destination", "unknown" */
 };
+
+/* ---- cmd/vm_move.c ---- */
+
+/* What the far half is asked with "check" (cmd/guest_serve.c); new reference, NULL on error. */
+json_t *vf_vm_question(const struct vf_vm *vm, bool dry_run, struct vf_error *err);
 
 /* ---- cmd/vm_disks.c ---- */
 

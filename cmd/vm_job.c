@@ -206,6 +206,7 @@ void vf_vm_close(struct vf_vm *vm, const struct vf_error *outcome)
     for (size_t i = 0; i < vm->info.ndisks && vm->disk; i++)
         free(vm->disk[i].peer.path);
     free(vm->disk);
+    vf_vm_choice_free(&vm->choice);
     vf_guest_info_free(&vm->info);
     json_decref(vm->job);
     vf_ratefile_end(vm->follow);

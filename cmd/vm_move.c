@@ -24,14 +24,14 @@ static const volatile int never; /* what runs with it is not stopped by the user
 
 /* ---- checks on both sides ---- */
 
-static json_t *question(const struct vf_vm *vm, struct vf_error *err)
+json_t *vf_vm_question(const struct vf_vm *vm, bool dry_run, struct vf_error *err)
 {
     static const char *const ways[] = {"copy", "leave", "empty"};
     json_t *disks = json_array();
     json_t *q = json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:O, s:o}", "kind", vm->guest->ops->kind,
                           "name", vm->info.name, "uuid", vm->info.uuid, "paused",
                           (int)vm->info.paused, "replace", (int)vm->req->replace, "dry_run",
-                          (int)vm->req->dry_run, "definition", vm->info.definition, "disks", disks);
+                          (int)dry_run, "definition", vm->info.definition, "disks", disks);
 
     for (size_t i = 0; i < vm->info.ndisks && q; i++) {
         const struct vf_guest_disk *d = &vm->info.disk[i];
@@ -61,7 +61,7 @@ static int check_far(struct vf_vm *vm, struct vf_error *err)
                                      .limit = vm->limit,
                                      .name = vm->info.name,
                                      .run_dir = vm->dir.path};
-    json_t *q = question(vm, err);
+    json_t *q = vf_vm_question(vm, vm->req->dry_run, err);
     int rc = -1;
 
     vm->far = q ? vf_guest_far_open(&opts, err) : NULL;
@@ -69,6 +69,37 @@ static int check_far(struct vf_vm *vm, struct vf_error *err)
         rc = vf_guest_far_check(vm->far, q, err);
     json_decref(q);
     return rc;
+}
+
+/* Of all nodes that were asked, the best that takes it; a dry run asks the one that was named, too.
+ */
+static int choose_far(struct vf_vm *vm, struct vf_error *err)
+{
+    const struct vf_vm_node *best;
+
+    if (vf_vm_choose(vm, err) < 0)
+        return -1;
+    vm->own = *vm->req;
+    for (;;) {
+        best = vf_vm_choice_best(&vm->choice, err);
+        if (!best)
+            return -1;
+        vm->own.label = best->label;
+        vm->own.target = &vm->choice.all.node[best->in_all].target;
+        vm->req = &vm->own;
+        if (check_far(vm, err) == 0)
+            break;
+        if (err->code == VF_ERR_CANCELLED || err->code == VF_ERR_NOMEM)
+            return -1;
+        if (vm->choice.n > 1)
+            vf_say(vm->cli, "%s: %s", best->label, err->msg);
+        vf_guest_far_close(vm->far, err);
+        vm->far = NULL;
+        vf_vm_choice_refuse(&vm->choice, err);
+    }
+    if (vm->req->choose)
+        vf_say(vm->cli, "%s needs the fewest: %" PRIu64 " blocks", best->label, best->literals);
+    return vf_vm_choice_settle(vm, err);
 }
 
 /* One limit for all connections of the move. */
@@ -114,7 +145,7 @@ static int prepare(struct vf_vm *vm, struct vf_error *err)
                            vm->info.running ? "the guest runs: leave --offline out"
                                             : "the guest is shut off: give --offline");
     else if (vf_vm_choose_disks(vm, err) == 0)
-        rc = check_far(vm, err);
+        rc = vm->req->choose || vm->req->dry_run ? choose_far(vm, err) : check_far(vm, err);
 out:
     json_decref(job);
     return rc;
@@ -309,7 +340,8 @@ int vf_vm_migrate(const struct vf_vm_request *req, struct vf_error *err)
     vm.dir = (struct vf_guest_dir)VF_GUEST_DIR_INIT;
     vm.steady.stop = &never;
     vm.start = vf_clock_now();
-    vf_marker_set(&vm.marker, req->store->fd);
+    if (!req->dry_run)
+        vf_marker_set(&vm.marker, req->store->fd);
     rc = prepare(&vm, err);
     if (rc == 0 && !req->dry_run)
         rc = move(&vm, err);

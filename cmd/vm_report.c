@@ -27,8 +27,24 @@ static json_t *disk_json(const struct vf_guest_disk *d, const struct vf_vm_disk 
         (json_int_t)r->peer.literal_blocks, "digest", digest, "verified", (int)r->peer.verified);
 }
 
+/* What was expected, where nodes were asked. */
+static bool put_choice(const struct vf_vm *vm, json_t *o)
+{
+    const struct vf_vm_choice *c = &vm->choice;
+
+    return !c->ranking ||
+           (json_object_set(o, "ranking", c->ranking) == 0 &&
+            json_object_set_new(o, "predicted_wire_bytes", json_integer((json_int_t)c->wire)) ==
+                0 &&
+            json_object_set_new(o, "predicted_literal_blocks",
+                                json_integer((json_int_t)c->literals)) == 0 &&
+            json_object_set_new(o, "predicted_seconds",
+                                c->seconds < 0 ? json_null() : json_real(c->seconds)) == 0);
+}
+
 static json_t *report_json(const struct vf_vm *vm)
 {
+    json_t *o;
     const struct vf_hand_off_result *r = &vm->result;
     json_t *disks = json_array();
 
@@ -37,7 +53,7 @@ static json_t *report_json(const struct vf_vm *vm)
             json_decref(disks);
             return NULL;
         }
-    return json_pack(
+    o = json_pack(
         "{s:o, s:o, s:s, s:s, s:b, s:o, s:I, s:I, s:I, s:f, s:{s:{s:f, s:I}, s:{s:f, s:I, s:I}, "
         "s:{s:f, s:f, s:I, s:I}}, s:f, s:b}",
         "vm", vf_json_text(vm->info.name), "node", vf_json_text(vm->req->label), "kind",
@@ -50,6 +66,10 @@ static json_t *report_json(const struct vf_vm *vm)
         vm->hand_off_seconds, "memory_seconds", r->memory_seconds, "memory_bytes",
         (json_int_t)r->memory_bytes, "disk_bytes", (json_int_t)r->disk_bytes, "seconds",
         vm->seconds, "dry_run", (int)vm->req->dry_run);
+    if (o && put_choice(vm, o))
+        return o;
+    json_decref(o);
+    return NULL;
 }
 
 static void print_report(const struct vf_vm *vm)
@@ -68,12 +88,15 @@ static void print_report(const struct vf_vm *vm)
         fputs("  ", stdout);
         vf_put_clean(stdout, vm->info.disk[i].path);
         fputs(" -> ", stdout);
-        vf_put_clean(stdout, vm->disk[i].peer.path ? vm->disk[i].peer.path : "(would be sent)");
+        vf_put_clean(stdout, vm->disk[i].peer.path ? vm->disk[i].peer.path : "");
         printf(": %" PRIu64 " blocks, %" PRIu64 " literal\n", vm->disk[i].info.blocks,
                vm->disk[i].peer.literal_blocks);
     }
-    if (vm->req->dry_run)
+    vf_bytes_text(vm->choice.wire, sent);
+    if (vm->req->dry_run) {
+        printf("  would send about %s, and memory\n", sent);
         return;
+    }
     vf_bytes_text(vm->wire.sent, sent);
     vf_bytes_text(vm->wire.received, received);
     vf_bytes_text(r->memory_bytes, mem);
@@ -89,9 +112,15 @@ static void print_report(const struct vf_vm *vm)
 int vf_vm_report(struct vf_vm *vm, struct vf_error *err)
 {
     vm->seconds = vf_clock_now() - vm->start;
+    if (vm->req->dry_run)
+        vm->wire.sent = vm->choice.wire; /* as in the report of an image */
     if (vf_report_set(vm->cli, report_json(vm), err) < 0)
         return -1;
-    if (!vm->cli->json)
-        print_report(vm);
-    return 0;
+    if (vm->cli->json)
+        return 0;
+    print_report(vm);
+    if (!vm->req->dry_run || vm->choice.n < 2)
+        return 0;
+    fputc('\n', stdout);
+    return vf_vm_ranking_print(vm->choice.ranking, err);
 }

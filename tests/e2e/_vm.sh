@@ -79,10 +79,11 @@ vm_sites() {
 }
 
 # vm_guest NAME FORMAT:FILE... [words=KERNEL-WORDS]; VF_GUEST_FILL: so much of each disk holds random
-# bytes, where the guest does not write.
+# bytes, where the guest does not write: the same in all, or with VF_GUEST_DISTINCT those of vf_bytes 7,
+# 8 and so on.
 vm_guest() {
     shift
-    [ -z "${VF_GUEST_FILL:-}" ] || vf_bytes 7 "$VF_GUEST_FILL" >"$vf_tmp/fill"
+    vf_seed=7
     mkdir -p "$vf_tmp/a"
     vf_words=
     vf_formats=
@@ -94,7 +95,10 @@ vm_guest() {
             vf_formats="$vf_formats ${vf_a%%:*}"
             vf_disks="$vf_disks disk=${vf_a%%:*}:$vf_tmp/a/${vf_a#*:}"
             qemu-img create -q -f "${vf_a%%:*}" "$vf_tmp/a/${vf_a#*:}" "${VF_GUEST_DISK:-96M}"
-            [ -z "${VF_GUEST_FILL:-}" ] || qemu-io -f "${vf_a%%:*}" "$vf_tmp/a/${vf_a#*:}" \
+            [ -n "${VF_GUEST_FILL:-}" ] || continue
+            vf_bytes $vf_seed "$VF_GUEST_FILL" >"$vf_tmp/fill"
+            [ -z "${VF_GUEST_DISTINCT:-}" ] || vf_seed=$((vf_seed + 1))
+            qemu-io -f "${vf_a%%:*}" "$vf_tmp/a/${vf_a#*:}" \
                 -c "write -q -s $vf_tmp/fill 32M $VF_GUEST_FILL" || fail "qemu-io"
             ;;
         esac
