@@ -147,6 +147,8 @@ static int check_disks(struct serving *v, json_t *made, struct vf_error *err)
     const json_t *in;
     size_t i;
 
+    if (check_space(v, err) < 0)
+        return -1;
     json_array_foreach(json_object_get(v->a.doc, "disks"), i, in)
     {
         const char *name = vf_talk_text(in, "name");
@@ -160,7 +162,7 @@ static int check_disks(struct serving *v, json_t *made, struct vf_error *err)
             json_array_append_new(made, json_string(name)) < 0)
             return vf_error_nomem(err);
     }
-    return check_space(v, err);
+    return 0;
 }
 
 static int do_check(struct serving *v, json_t *with, json_t **ret, struct vf_error *err)

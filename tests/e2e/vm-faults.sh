@@ -91,7 +91,8 @@ cp "$vf_tmp/conf" "$vf_dst/vmferry.conf"
 back "another machine"
 
 echo "== no room for the disk"
-if mount -t tmpfs -o size=8M,mode=700 none "$vf_dst/images" 2>/dev/null; then
+if mount -t tmpfs -o size=3M,mode=700 none "$vf_dst/images" 2>/dev/null; then
+    vf_on_exit "umount -l '$vf_dst/images' 2>/dev/null"
     vf_expect_exit 5 move --hooks "$vf_tmp/hooks" --json
     json_is "$VF_OUT" .error.code space
     json_get "$VF_OUT" .error.message | grep -q "disks need up to" || fail "$(cat "$VF_OUT")"
