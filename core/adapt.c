@@ -1,93 +1,174 @@
 #include "core/adapt.h"
 
-/* The levels in use and the time they take, level 3 being 100 (zstd 1.5.4 on the literals of disk
- * images; bench/bench_literals).  Level 1 goes without long-distance matching; 13 to 16 cost many
- * times what 12 does and save next to nothing. */
+/* The efforts in use, and what they take of the thread that packs and of the one that prepares;
+ * level 3 with quotes being 100 (zstd 1.5.4 on the literals of disk images; bench/bench_literals).
+ * Below level 3 there is no long-distance matching; 13 to 16 cost many times what 12 does and save
+ * next to nothing.  In case e of bench/ the first three send 21, 14 and 0 % more than the fourth,
+ * and take 45, 42 and 0 % less processor time of both sides. */
 static const struct {
     int level;
-    uint64_t cost;
-} levels[] = {{1, 30}, {3, 100}, {6, 220}, {9, 330}, {12, 850}, {17, 7400}, {19, 10500}};
-#define LEVELS (sizeof levels / sizeof levels[0])
+    bool quotes;
+    uint64_t pack, prepare;
+} efforts[] = {{-1, false, 22, 40},  {1, false, 32, 40},    {1, true, 30, 100},
+               {3, true, 100, 100},  {6, true, 220, 100},   {9, true, 330, 100},
+               {12, true, 850, 100}, {17, true, 7400, 100}, {19, true, 10500, 100}};
+#define EFFORTS (sizeof efforts / sizeof efforts[0])
 
-#define IDLE_LOOKS 2 /* in which a link must have been idle to be believed */
+#define FREE_CHANGES 3 /* level from which on a change costs a large window */
+#define HEAVY_LOOKS  2 /* that must agree */
 
-void vf_adapt_init(struct vf_adapt *a, int most)
+static void take(struct vf_adapt *a, unsigned rung)
 {
-    *a = (struct vf_adapt){.level = VF_LEVEL_FIRST < most ? VF_LEVEL_FIRST : most,
-                           .most = most,
+    a->rung = rung;
+    a->level = efforts[rung].level;
+    a->quotes = efforts[rung].quotes;
+}
+
+void vf_adapt_init(struct vf_adapt *a, int most, unsigned processors)
+{
+    unsigned rung = 0;
+
+    *a = (struct vf_adapt){.most = most,
+                           .processors = processors ? processors : 1,
                            .next = VF_ADAPT_FIRST,
                            .look = VF_ADAPT_LOOK};
+    while (rung + 1 < EFFORTS && efforts[rung + 1].level <= most &&
+           efforts[rung + 1].level <= VF_LEVEL_FIRST)
+        rung++;
+    take(a, rung);
 }
 
-static uint64_t cost_of(int level)
+static void add(struct vf_times *sum, const struct vf_times *t)
 {
-    uint64_t cost = levels[0].cost;
-
-    for (unsigned i = 0; i < LEVELS && levels[i].level <= level; i++)
-        cost = levels[i].cost;
-    return cost;
+    sum->link += t->link;
+    sum->compress += t->compress;
+    sum->other += t->other;
+    sum->prepare += t->prepare;
+    sum->idle += t->idle;
 }
 
-/* The strongest level whose compressing fits into the time that the link takes, with a quarter to
- * spare; the weakest when not even the present one does. */
-static int choose(const struct vf_adapt *a)
-{
-    uint64_t busy = a->compress_ns + a->other_ns, all = busy + a->link_ns, now = cost_of(a->level);
-    int best = levels[0].level;
+static uint64_t all_of(const struct vf_times *t) { return t->link + t->compress + t->other; }
 
-    if (a->link_ns >= all / 10) /* the link is what takes the time: never weaker than now */
-        best = a->level;
-    for (unsigned i = 0; i < LEVELS && levels[i].level <= a->most; i++)
-        if (levels[i].level > best &&
-            a->compress_ns * levels[i].cost / now + a->other_ns < all / 4 * 3)
-            best = levels[i].level;
+/* What would be spent at another effort. */
+static struct vf_times at_rung(const struct vf_adapt *a, const struct vf_times *t, unsigned rung)
+{
+    struct vf_times r = *t;
+
+    r.compress = t->compress * efforts[rung].pack / efforts[a->rung].pack;
+    r.prepare = t->prepare * efforts[rung].prepare / efforts[a->rung].prepare;
+    if (r.prepare > t->prepare) /* the one that packs waits for it */
+        r.other += r.prepare - t->prepare;
+    return r;
+}
+
+/* Is there time for the effort, and a processor?  The link takes a tenth of the time at least. */
+static bool affordable(const struct vf_adapt *a, const struct vf_times *t, unsigned rung)
+{
+    struct vf_times r = at_rung(a, t, rung);
+    uint64_t all = all_of(t), extra = r.compress + r.prepare - t->compress - t->prepare;
+
+    if (r.compress + r.other >= all / 4 * 3)
+        return false;
+    /* On a link so slow it matters little what else the processors do. */
+    if (t->link >= all / 8 * 7 && r.compress + r.prepare < all / 4)
+        return true;
+    return extra + all / 5 * a->processors <= t->idle;
+}
+
+static unsigned strongest(const struct vf_adapt *a, const struct vf_times *t)
+{
+    unsigned best = a->rung;
+
+    for (unsigned i = a->rung + 1; i < EFFORTS && efforts[i].level <= a->most; i++)
+        if (affordable(a, t, i))
+            best = i;
     return best;
 }
 
-/* Has the compressor taken most of the time since the last look, and the link next to nothing, for
- * some looks in a row?  The sums are then of this stretch only: what was before was another link.
- */
-static bool starves_link(struct vf_adapt *a, uint64_t link_ns, uint64_t compress_ns,
-                         uint64_t other_ns)
+/* The source keeps the link waiting. */
+static bool starves_link(const struct vf_times *t)
 {
-    uint64_t *sum = a->look_ns, all;
-    bool idle;
+    uint64_t all = all_of(t);
 
-    sum[0] += link_ns;
-    sum[1] += compress_ns;
-    sum[2] += other_ns;
-    all = sum[0] + sum[1] + sum[2];
-    if (a->seen < a->look && all < VF_ADAPT_LOOK_NS)
-        return false;
-    idle = a->level > levels[0].level && sum[0] < all / 10 && sum[1] > all / 2;
-    a->idle = idle ? a->idle + 1 : 0;
-    a->look = a->seen + VF_ADAPT_LOOK;
-    if (a->idle == IDLE_LOOKS) {
-        a->link_ns = sum[0];
-        a->compress_ns = sum[1];
-        a->other_ns = sum[2];
-        a->idle = 0;
-        idle = true;
-    } else {
-        idle = false;
-    }
-    sum[0] = sum[1] = sum[2] = 0;
-    return idle;
+    return t->link < all / 10 && (t->compress > all / 2 || t->prepare > all / 2);
 }
 
-bool vf_adapt_step(struct vf_adapt *a, uint64_t len, uint64_t link_ns, uint64_t compress_ns,
-                   uint64_t other_ns)
+/* No processor has time left, and the link would take more. */
+static bool crowded(const struct vf_adapt *a, const struct vf_times *t)
 {
-    int level = a->level;
+    uint64_t all = all_of(t);
+
+    return t->idle < all / 5 * a->processors && t->link < all / 5 * 3 &&
+           t->compress + t->prepare > all / 4;
+}
+
+static unsigned weaker(const struct vf_adapt *a, const struct vf_times *t)
+{
+    unsigned rung = a->rung;
+
+    if (rung > 0)
+        rung--;
+    while (starves_link(t) && rung > 0 && efforts[rung].level >= FREE_CHANGES &&
+           at_rung(a, t, rung).compress + t->other >= all_of(t) / 4 * 3)
+        rung--;
+    return rung;
+}
+
+bool vf_adapt_due(const struct vf_adapt *a, uint64_t len, const struct vf_times *t)
+{
+    return a->seen + len >= a->look || a->seen + len >= a->next ||
+           all_of(&a->recent) + all_of(t) >= VF_ADAPT_LOOK_NS;
+}
+
+/* The next effort, if it costs no large window and there is time for it. */
+static unsigned stronger(const struct vf_adapt *a)
+{
+    unsigned next = a->rung + 1;
+
+    return efforts[next].level < FREE_CHANGES && a->seen >= a->hold &&
+                   a->recent.link >= all_of(&a->recent) / 10 && affordable(a, &a->recent, next)
+               ? next
+               : a->rung;
+}
+
+/* Looks at what was since the last time, and gives the effort that suits. */
+static unsigned look(struct vf_adapt *a)
+{
+    unsigned rung = a->rung;
+    bool heavy = rung > 0 && (starves_link(&a->recent) || crowded(a, &a->recent));
+
+    a->heavy = heavy ? a->heavy + 1 : 0;
+    a->look = a->seen + VF_ADAPT_LOOK;
+    if (a->heavy >= HEAVY_LOOKS || (heavy && a->seen < VF_ADAPT_FIRST + VF_ADAPT_LOOK)) {
+        rung = weaker(a, &a->recent);
+        a->heavy = HEAVY_LOOKS - 1; /* one more look is enough for the next step */
+        a->hold = a->seen * 2;
+    } else if (!heavy) {
+        rung = stronger(a);
+    }
+    a->recent = (struct vf_times){0};
+    return rung;
+}
+
+bool vf_adapt_step(struct vf_adapt *a, uint64_t len, const struct vf_times *t)
+{
+    unsigned rung;
+    bool due = vf_adapt_due(a, len, t);
 
     a->seen += len;
-    a->link_ns += link_ns;
-    a->compress_ns += compress_ns;
-    a->other_ns += other_ns;
-    if (!starves_link(a, link_ns, compress_ns, other_ns) && a->seen < a->next)
+    add(&a->past, t);
+    add(&a->recent, t);
+    if (!due)
         return false;
+    rung = look(a);
+    if (rung == a->rung && a->seen < a->next)
+        return false;
+    if (rung == a->rung && a->seen >= a->hold && a->past.link >= all_of(&a->past) / 10)
+        rung = strongest(a, &a->past);
     a->next = a->seen * 2;
-    a->level = choose(a);
-    a->link_ns = a->compress_ns = a->other_ns = 0;
-    return a->level != level;
+    a->past = (struct vf_times){0};
+    if (rung == a->rung)
+        return false;
+    take(a, rung);
+    return true;
 }

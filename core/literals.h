@@ -62,6 +62,7 @@ struct vf_pack_runs {
                                       VF_QUOTE_LEAST bytes that end before the first run */
     const uint8_t *data;           /* the bytes of the literal runs that are not quoted */
     size_t len;
+    uint64_t prepare_ns; /* processor time that it took to get here */
 };
 /* base: first block of the batch's range.  Borrows *r. */
 int vf_packer_runs(struct vf_packer *p, uint64_t base, const struct vf_pack_runs *r,
@@ -75,6 +76,8 @@ int vf_packer_flush(struct vf_packer *p, struct vf_error *err) VF_MUST_CHECK;
 
 /* It packs weakly, because the link is fast or because it was told to: time is what counts. */
 bool vf_packer_hurries(const struct vf_packer *p);
+/* Are quotes worth their time?  Always, unless it may choose for itself. */
+bool vf_packer_quotes(const struct vf_packer *p);
 
 /* ---- receiver side ---- */
 struct vf_unpacker;

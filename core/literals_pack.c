@@ -9,6 +9,7 @@
 #include "core/buf.h"
 #include "core/checked.h"
 #include "core/literals_impl.h"
+#include "core/load.h"
 
 #define OUT_LEN       (128u * 1024)
 #define LONG_LEVEL    3  /* from here on with the whole window and long-distance matching */
@@ -25,8 +26,9 @@ struct vf_packer {
     int level; /* 0: plain */
     bool adapts;
     struct vf_adapt adapt;
-    uint64_t mark;                 /* when this call, or the last one, ended */
-    uint64_t link_ns, compress_ns; /* of the current call */
+    struct vf_load load;
+    uint64_t mark;         /* when this call, or the last one, ended */
+    struct vf_times times; /* of the current call */
     struct vf_buf header;
     size_t used; /* bytes waiting in out */
     uint8_t out[OUT_LEN];
@@ -68,6 +70,8 @@ static int set_level(struct vf_packer *p, int level, struct vf_error *err)
 
 bool vf_packer_hurries(const struct vf_packer *p) { return p->level < LONG_LEVEL; }
 
+bool vf_packer_quotes(const struct vf_packer *p) { return !p->adapts || p->adapt.quotes; }
+
 /* One thread: with workers of its own zstd would cut the input into jobs that do not see each
  * other's matches, which costs 2 to 6 % on disk images (bench/BENCHMARKING.md). */
 static int set_up(struct vf_packer *p, const struct vf_pack_opts *o, struct vf_error *err)
@@ -91,7 +95,8 @@ struct vf_packer *vf_packer_new(const struct vf_pack_opts *opts, vf_pack_fn *fn,
     p->fn = fn;
     p->ctx = ctx;
     p->adapts = opts->level == VF_LEVEL_AUTO;
-    vf_adapt_init(&p->adapt, opts->most);
+    vf_load_open(&p->load);
+    vf_adapt_init(&p->adapt, opts->most, p->load.processors);
     p->mark = now_ns();
     if (opts->level != 0 && set_up(p, opts, err) < 0) {
         vf_packer_free(p);
@@ -105,6 +110,7 @@ void vf_packer_free(struct vf_packer *p)
 {
     if (!p)
         return;
+    vf_load_close(&p->load);
     ZSTD_freeCCtx(p->cctx);
     vf_buf_free(&p->header);
     free(p);
@@ -118,7 +124,7 @@ static int hand_on(struct vf_packer *p, struct vf_error *err)
 
     p->used = 0;
     rc = n ? p->fn(p->ctx, p->out, n, err) : 0;
-    p->link_ns += now_ns() - before;
+    p->times.link += now_ns() - before;
     return rc;
 }
 
@@ -131,7 +137,7 @@ static int compress(struct vf_packer *p, ZSTD_inBuffer *in, ZSTD_EndDirective en
 
     *ret_left = ZSTD_compressStream2(p->cctx, &out, in, end);
     if (end == ZSTD_e_continue) /* flushing waits for the compressor by nature: that says nothing */
-        p->compress_ns += now_ns() - before;
+        p->times.compress += now_ns() - before;
     p->used = out.pos;
     return ZSTD_isError(*ret_left) ? vf_zstd_failed(*ret_left, err) : 0;
 }
@@ -165,15 +171,17 @@ static int code(struct vf_packer *p, const void *data, size_t len, ZSTD_EndDirec
 /* Tells the controller how the time of the last call went.  A new level begins a new frame. */
 static int adapt(struct vf_packer *p, size_t len, struct vf_error *err)
 {
-    uint64_t now = now_ns(), all = now - p->mark, known = p->link_ns + p->compress_ns;
+    uint64_t now = now_ns(), all = now - p->mark, known = p->times.link + p->times.compress;
     bool change;
 
     p->mark = now;
     if (!p->adapts)
         return 0;
-    change =
-        vf_adapt_step(&p->adapt, len, p->link_ns, p->compress_ns, all > known ? all - known : 0);
-    p->link_ns = p->compress_ns = 0;
+    p->times.other = all > known ? all - known : 0;
+    if (vf_adapt_due(&p->adapt, len, &p->times))
+        p->times.idle = vf_load_idle(&p->load);
+    change = vf_adapt_step(&p->adapt, len, &p->times);
+    p->times = (struct vf_times){0};
     if (!change)
         return 0;
     if (code(p, NULL, 0, ZSTD_e_end, err) < 0)
@@ -230,6 +238,7 @@ int vf_packer_runs(struct vf_packer *p, uint64_t base, const struct vf_pack_runs
     if (code(p, h->data, h->len, ZSTD_e_continue, err) < 0 ||
         (r->len && code(p, r->data, r->len, ZSTD_e_continue, err) < 0))
         return -1;
+    p->times.prepare = r->prepare_ns;
     return adapt(p, r->len, err);
 }
 

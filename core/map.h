@@ -22,8 +22,8 @@
 #include "core/block.h"
 #include "core/error.h"
 
-#define VF_ID_LEN   6u  /* bytes of a node's SHA-256 that travel and are looked up */
-#define VF_LEVELS   16u /* 0..15: groups hold 8 nodes or more, so more than VF_MAX_BLOCKS needs */
+#define VF_ID_LEN   6u   /* bytes of a node's SHA-256 that travel and are looked up */
+#define VF_LEVELS   16u  /* 0..15: groups hold 8 nodes or more, so more than VF_MAX_BLOCKS needs */
 #define VF_SEG_MAX  256u /* blocks in a segment at most */
 #define VF_KIDS_MAX 256u /* children of a node at most */
 #define VF_PLACES   4u   /* places reported for one id at most */

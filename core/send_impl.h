@@ -43,6 +43,7 @@ struct send_record {
     uint64_t base;  /* SEND_RUNS: first block of the batch's range */
     uint8_t sha[VF_SHA_LEN];
     size_t nruns, nblocks; /* literal blocks among the runs */
+    uint64_t prepare_ns;   /* processor time of the literals thread */
     struct vf_lit_run runs[VF_RUNS_MAX];
     struct vf_buf quotes; /* struct vf_quote */
     size_t len;           /* bytes of data, without those that are quoted */
@@ -80,6 +81,7 @@ struct sender {
     struct send_record *idle[SEND_RECORDS];
     size_t nidle, nrecords; /* there are at all */
     bool hurry;             /* the packer is in a hurry */
+    bool no_quotes;         /* it has no time for quotes */
     struct vf_progress_now now;
     struct timespec reported;
 };

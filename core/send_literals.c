@@ -20,7 +20,30 @@ struct piece {
     uint64_t base;              /* first block of its range */
     uint8_t (*md5)[VF_MD5_LEN]; /* VF_PIECE_BLOCKS, as read */
     uint8_t *known;             /* VF_SEG_MAX blocks */
+    uint64_t cpu_ns;            /* of this thread, when the last record was handed over */
 };
+
+static uint64_t cpu_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* Is there time for quotes?  *ret_hurry: but for few only. */
+static bool quoting(const struct piece *p, bool *ret_hurry)
+{
+    bool no;
+
+    if (!p->quoter)
+        return false;
+    pthread_mutex_lock(&p->s->lock);
+    no = p->s->no_quotes;
+    *ret_hurry = p->s->hurry;
+    pthread_mutex_unlock(&p->s->lock);
+    return !no;
+}
 
 /* Finds what the record's literals quote, and takes it out of its data. */
 static int quote(struct piece *p, struct vf_error *err)
@@ -29,8 +52,9 @@ static int quote(struct piece *p, struct vf_error *err)
     const struct vf_quote *q;
     uint64_t at = 0;
     size_t n, len = 0;
+    bool hurry, look = quoting(p, &hurry) && !p->repair;
 
-    for (size_t i = 0; p->quoter && !p->repair && i < r->nruns; i++) {
+    for (size_t i = 0; look && i < r->nruns; i++) {
         const struct vf_run *run = &r->runs[i].run;
 
         if (r->runs[i].back)
@@ -40,7 +64,7 @@ static int quote(struct piece *p, struct vf_error *err)
             return -1;
         at += run->n * VF_BLOCK;
     }
-    if (p->quoter)
+    if (look)
         vf_quoter_commit(p->quoter);
     q = (const void *)r->quotes.data;
     n = r->quotes.len / sizeof *q;
@@ -61,6 +85,8 @@ static int quote(struct piece *p, struct vf_error *err)
 /* Hands the record over that is being filled. */
 static int flush_piece(struct piece *p, struct vf_error *err)
 {
+    uint64_t now;
+
     if (!p->r || p->r->nruns == 0)
         return 0;
     if (quote(p, err) < 0)
@@ -68,6 +94,9 @@ static int flush_piece(struct piece *p, struct vf_error *err)
     p->r->what = SEND_RUNS;
     p->r->batch = p->batch;
     p->r->base = p->base;
+    now = cpu_ns();
+    p->r->prepare_ns = now - p->cpu_ns;
+    p->cpu_ns = now;
     vf_sender_submit(p->s, p->r);
     p->r = NULL;
     return 0;
@@ -140,12 +169,7 @@ static int note_run(struct piece *p, uint64_t first, size_t n, const uint8_t (*m
     bool hurry;
 
     vf_repeats_add(p->repeats, md5, first, n);
-    if (!p->quoter)
-        return 0;
-    pthread_mutex_lock(&p->s->lock);
-    hurry = p->s->hurry;
-    pthread_mutex_unlock(&p->s->lock);
-    if (!vf_quoter_wants(p->quoter, n, hurry))
+    if (!quoting(p, &hurry) || !vf_quoter_wants(p->quoter, n, hurry))
         return 0;
     if (read_padded(p->s->image, first, n, p->known, err) < 0)
         return -1;

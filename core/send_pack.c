@@ -104,7 +104,8 @@ static int pack_runs(struct sender *s, struct vf_packer *p, const struct send_re
                                   .nquotes = r->quotes.len / sizeof(struct vf_quote),
                                   .quotes = (const void *)r->quotes.data,
                                   .data = r->data,
-                                  .len = r->len};
+                                  .len = r->len,
+                                  .prepare_ns = r->prepare_ns};
 
     if (vf_packer_runs(p, r->base, &record, err) < 0)
         return -1;
@@ -113,6 +114,7 @@ static int pack_runs(struct sender *s, struct vf_packer *p, const struct send_re
     s->slot[r->batch % VF_BATCHES_OPEN].literals += r->nblocks;
     s->now.literal_blocks += r->nblocks;
     s->hurry = vf_packer_hurries(p);
+    s->no_quotes = !vf_packer_quotes(p);
     pthread_mutex_unlock(&s->lock);
     vf_sender_progress(s, false);
     return 0;

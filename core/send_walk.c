@@ -75,8 +75,7 @@ int vf_sender_announce(void *sender, struct vf_batch *b, struct vf_error *err)
     pthread_mutex_lock(&s->lock);
     while (!s->failed && s->announced > s->done &&
            (s->announced - s->done >= VF_BATCHES_OPEN || slot->b ||
-            s->open_blocks + b->ndata > most ||
-            s->open_segs + b->nsegs > SEND_OPEN_SEGS))
+            s->open_blocks + b->ndata > most || s->open_segs + b->nsegs > SEND_OPEN_SEGS))
         pthread_cond_wait(&s->moved, &s->lock);
     failed = s->failed;
     if (!failed) {

@@ -103,8 +103,8 @@ int vf_residents_shared(struct vf_residents *base, vf_print_next *next, void *ct
     while ((n = fill(b, next, ctx, err)) > 0) {
         memset(b->any, 0, (size_t)n);
         for (uint32_t i = 0; i < set->n; i++) {
-            const struct vf_questions q = {b->fp, b->count,
-                                           set->image[i].usable ? b->any : b->hit, (size_t)n};
+            const struct vf_questions q = {b->fp, b->count, set->image[i].usable ? b->any : b->hit,
+                                           (size_t)n};
 
             if (count_image(set, i, &q, &ret_each[i], err) < 0)
                 goto out;

@@ -28,7 +28,8 @@ TEST(durations)
     CHECK_FAIL(vf_parse_duration("s", "t", 0, 1000, &ms, &err), &err, VF_ERR_USAGE);
     CHECK_FAIL(vf_parse_duration("1 s", "t", 0, 1000, &ms, &err), &err, VF_ERR_USAGE);
     CHECK_FAIL(vf_parse_duration("-1s", "t", 0, 1000, &ms, &err), &err, VF_ERR_USAGE);
-    CHECK_FAIL(vf_parse_duration("999999999999d", "t", 0, INT64_MAX, &ms, &err), &err, VF_ERR_USAGE);
+    CHECK_FAIL(vf_parse_duration("999999999999d", "t", 0, INT64_MAX, &ms, &err), &err,
+               VF_ERR_USAGE);
 }
 
 TEST(all_settings)

@@ -104,7 +104,8 @@ static void pack(int level, struct vf_buf *out, uint8_t *want)
             {{b * 1000u + 5, 400}, 0}, {{b * 1000u + 405, 3}, 7}, {{b * 1000u + 500, 500}, 0}};
 
         struct vf_quote q[] = {{300, 1000, 1005 * VF_BLOCK + 77}, {400 * VF_BLOCK, 90000, 17}};
-        struct vf_pack_runs record = {b, 3, r, 0, NULL, data, sizeof data};
+        struct vf_pack_runs record = {
+            .batch = b, .n = 3, .runs = r, .data = data, .len = sizeof data};
 
         vf_test_random(b, data, sizeof data);
         memset(data + 100 * VF_BLOCK, (int)b + 1, 300 * VF_BLOCK);

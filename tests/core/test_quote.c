@@ -27,7 +27,8 @@ static struct vf_quoter *after_half(struct vf_image **ret_image, bool noted)
         if (noted) {
             vf_quoter_note(q, at, 1024, data + at * VF_BLOCK);
         } else {
-            CHECK_OK(vf_quoter_find(q, at, at, 1024, data + at * VF_BLOCK, 0, &ignored, &err), &err);
+            CHECK_OK(vf_quoter_find(q, at, at, 1024, data + at * VF_BLOCK, 0, &ignored, &err),
+                     &err);
             vf_quoter_commit(q);
         }
     vf_buf_free(&ignored);
