@@ -94,6 +94,7 @@ static int share(struct vf_indexd *x, const struct vf_settings *set, struct vf_e
         swap(&x->views_uri, &uri);
         swap(&x->views_scratch, &scratch);
         x->read_guests = read;
+        x->checkpoints = set->libvirt_checkpoints;
         pthread_mutex_unlock(&x->lock);
     }
     free(group);

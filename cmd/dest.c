@@ -54,7 +54,7 @@ static struct vf_image *open_donor(void *ctx, const struct vf_image_record *rec,
         return im;
     if (why.code == VF_ERR_BUSY && vf_clock_now() >= d->views_again &&
         vf_readguest_opts(&d->store->set, &d->views)) {
-        im = vf_readguest_open(&d->views, file, rec->format, &why);
+        im = vf_readguest_open(&d->views, file, rec->format, NULL, &why);
         if (im)
             return im;
         d->views_again = vf_clock_now() + VIEWS_AGAIN; /* the engine asks for each copy anew */

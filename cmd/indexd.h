@@ -25,9 +25,10 @@ struct vf_indexd {
     int store_fd;              /* workers, too */
     int run_fd, lock_fd;
     bool journal;
-    volatile int stop;                    /* workers, too */
-    char *group;                          /* of new images; workers read it between take and done */
-    bool read_guests;                     /* and the two below: what vf_readguest_opts says */
+    volatile int stop; /* workers, too */
+    char *group;       /* of new images; workers read it between take and done */
+    bool read_guests;  /* and the two below: what vf_readguest_opts says */
+    bool checkpoints;
     char *views_uri, *views_scratch;      /* NULL: default */
     pthread_mutex_t lock;                 /* guards the four above */
     struct vf_daemon *daemon;             /* while it runs */

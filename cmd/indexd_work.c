@@ -1,6 +1,7 @@
 /* cmd/indexd_work.c - the service's hands: index, files, libvirt, log. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -13,6 +14,7 @@
 #include "cmd/report.h"
 #include "core/checked.h"
 #include "core/fdio.h"
+#include "core/rescan.h"
 #include "formats/format.h"
 #include "hypervisor/pools.h"
 #include "service/paced.h"
@@ -195,6 +197,11 @@ struct busy {
     bool live; /* somebody writes it, and it is read all the same */
     char *uri, *scratch;
     struct vf_view_opts views; /* of these two */
+    bool tracked;              /* by checkpoints: */
+    int64_t time; /* of this reading; its mark is named after that, and so is the map */
+    char *prefix, *since, *mark;
+    struct vf_readguest_track track; /* of these three */
+    struct vf_image *image;          /* borrowed: the guest's */
 };
 
 /* Where views come from.  The main thread may read the settings anew meanwhile. */
@@ -208,12 +215,42 @@ static int take_views(struct busy *b, struct vf_error *err)
     b->scratch = x->views_scratch ? vf_strdup(x->views_scratch, err) : NULL;
     ok = !b->uri == !x->views_uri && !b->scratch == !x->views_scratch;
     allowed = x->read_guests;
+    b->tracked = x->checkpoints;
     pthread_mutex_unlock(&x->lock);
     b->views = (struct vf_view_opts){.uri = b->uri, .scratch = b->scratch};
     if (ok && !allowed)
         return vf_error_set(err, VF_ERR_BUSY, 0,
                             "a running guest writes it, and read-guests is not set");
     return ok ? 0 : -1;
+}
+
+/* The mark of a reading is named after the store, the file and the time that its map will carry: so
+ * the map that the index has says which mark is its own. */
+static int name_marks(struct busy *b, const char *path, const struct vf_image_desc *desc,
+                      struct vf_error *err)
+{
+    uint8_t id[VF_STORE_ID_LEN];
+    struct vf_image_record rec = {0};
+    int found = vf_index_get(b->x->index, path, &rec, err);
+
+    if (found < 0 || vf_index_id(b->x->index, id, err) < 0) {
+        vf_image_record_clear(&rec);
+        return -1;
+    }
+    b->time = (int64_t)time(NULL);
+    if (found == VF_FOUND && b->time <= rec.indexed_at)
+        b->time = rec.indexed_at + 1; /* twice in a second, or the clock was set */
+    b->prefix = vf_strf(err, VF_VIEW_MARK "%02x%02x%02x%02x-%" PRIx64 "-", id[0], id[1], id[2],
+                        id[3], desc->file.ino);
+    if (b->prefix)
+        b->mark = vf_strf(err, "%s%" PRId64, b->prefix, b->time);
+    if (b->mark && found == VF_FOUND && rec.state == VF_IMAGE_MOVING &&
+        strcmp(rec.format, desc->format) == 0 && rec.st.ino == desc->file.ino &&
+        rec.info.size == desc->virtual_size)
+        b->since = vf_strf(err, "%s%" PRId64, b->prefix, rec.indexed_at);
+    vf_image_record_clear(&rec);
+    b->track = (struct vf_readguest_track){.prefix = b->prefix, .since = b->since, .mark = b->mark};
+    return b->mark ? 0 : -1;
 }
 
 /* A raw image is read directly, since every block lies where it always lies; others through the
@@ -231,9 +268,10 @@ static struct vf_image *open_busy(void *ctx, const char *path, const struct vf_i
     b->live = true;
     if (strcmp(desc->format, "raw") == 0)
         return vf_format_open(AT_FDCWD, path, &opts, NULL, err);
-    if (take_views(b, err) < 0)
+    if (take_views(b, err) < 0 || (b->tracked && name_marks(b, path, desc, err) < 0))
         return NULL;
-    return vf_readguest_open(&b->views, path, desc->format, err);
+    b->image = vf_readguest_open(&b->views, path, desc->format, b->tracked ? &b->track : NULL, err);
+    return b->image;
 }
 
 static int open_image(struct vf_indexd *x, const struct vf_job *job, struct busy *b,
@@ -275,17 +313,38 @@ static int set_group(struct vf_indexd *x, struct vf_origin *o, struct vf_error *
     return 0;
 }
 
-static int read_image(struct vf_indexd *x, struct vf_origin *o, bool moving,
+/* The new map from the old one and what changed. */
+static int read_changed(struct vf_indexd *x, struct vf_origin *o, const struct busy *b,
+                        const struct vf_send_opts *opts, struct vf_error *err)
+{
+    struct vf_map *old = vf_index_map(x->index, o->path, err);
+    struct vf_map_sink *sink = old ? vf_origin_sink(x->index, o, err) : NULL;
+    int rc = -1;
+
+    if (sink)
+        rc = vf_index_changed(o->image, old, b->track.changed, b->track.n, sink, opts, NULL, NULL,
+                              err);
+    if (old)
+        old->ops->close(old);
+    return rc;
+}
+
+static int read_image(struct vf_indexd *x, struct vf_origin *o, const struct busy *b, bool moving,
                       _Atomic uint64_t *progress, struct vf_error *err)
 {
     struct vf_send_opts opts = {.workers = 1, .stop = &x->stop};
     int rc;
 
     o->rec.state = moving ? VF_IMAGE_MOVING : VF_IMAGE_COMPLETE;
+    if (b->tracked)
+        o->rec.indexed_at = b->time;
     o->image = vf_paced_new(o->image, x->pace, o->path, progress, err); /* NULL: it is closed */
     if (!o->image || set_group(x, o, err) < 0)
         return -1;
-    rc = vf_origin_scan(x->index, o, &opts, err);
+    rc = b->track.known ? read_changed(x, o, b, &opts, err)
+                        : vf_origin_scan(x->index, o, &opts, err);
+    if (b->tracked && b->image)
+        vf_readguest_settle(b->image, &b->track, rc == 0);
     atomic_fetch_add(&x->read_bytes, atomic_load(progress));
     if (rc == 0)
         atomic_fetch_add(&x->indexed, 1);
@@ -305,9 +364,13 @@ void vf_indexd_work(void *ctx, const struct vf_job *job, _Atomic uint64_t *progr
     if (r.rc == 0)
         r.rc = check_image(&o, job, b.live, &r.err);
     if (r.rc == 0 && (r.moving || !o.map)) /* else another process has indexed it */
-        r.rc = read_image(x, &o, r.moving, progress, &r.err);
+        r.rc = read_image(x, &o, &b, r.moving, progress, &r.err);
     r.id = ident_of(&o.rec.st);
     vf_origin_close(&o);
+    vf_readguest_track_free(&b.track);
+    free(b.prefix);
+    free(b.since);
+    free(b.mark);
     free(b.uri);
     free(b.scratch);
     *ret = r;

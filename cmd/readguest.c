@@ -55,16 +55,12 @@ static void end_view(struct guest_image *g)
     g->ended_ms = now_ms();
 }
 
-static int begin_view(struct guest_image *g, struct vf_error *err)
+/* Another view, with or without marks. */
+static int try_view(struct guest_image *g, const struct vf_view_track *track, struct vf_error *err)
 {
-    int64_t rest = g->ended_ms ? g->ended_ms + VF_READGUEST_GAP_MS - now_ms() : 0;
-    const struct timespec nap = {rest / 1000, rest % 1000 * 1000000};
-
-    if (rest > 0)
-        (void)nanosleep(&nap, NULL); /* cut short: then it is shorter */
-    g->view = vf_view_begin(g->opts, &g->disk, err);
-    g->nbd =
-        g->view ? vf_nbd_connect(vf_view_socket(g->view), VF_VIEW_EXPORT, false, CONNS, err) : NULL;
+    g->view = vf_view_begin(g->opts, &g->disk, track, err);
+    if (g->view)
+        g->nbd = vf_nbd_connect(vf_view_socket(g->view), VF_VIEW_EXPORT, false, CONNS, err);
     if (!g->nbd) {
         end_view(g);
         return -1;
@@ -76,6 +72,16 @@ static int begin_view(struct guest_image *g, struct vf_error *err)
         return 0;
     end_view(g);
     return vf_error_set(err, VF_ERR_CHANGED, 0, "the disk has got another size");
+}
+
+static int begin_view(struct guest_image *g, struct vf_error *err)
+{
+    int64_t rest = g->ended_ms ? g->ended_ms + VF_READGUEST_GAP_MS - now_ms() : 0;
+    const struct timespec nap = {rest / 1000, rest % 1000 * 1000000};
+
+    if (rest > 0)
+        (void)nanosleep(&nap, NULL); /* cut short: then it is shorter */
+    return try_view(g, NULL, err);
 }
 
 static bool is_over(const struct guest_image *g)
@@ -233,8 +239,81 @@ static int start_watcher(struct guest_image *g, struct vf_error *err)
     return sys ? vf_error_sys(err, sys, "start a thread") : 0;
 }
 
+/* ---- what has changed ---- */
+
+void vf_readguest_track_free(struct vf_readguest_track *t)
+{
+    free(t->changed);
+    t->changed = NULL;
+    t->n = 0;
+}
+
+/* One more piece; pieces that touch become one. */
+static int note_change(void *ctx, uint64_t off, uint64_t len, struct vf_error *err)
+{
+    struct vf_readguest_track *t = ctx;
+    struct vf_run r = {off / VF_BLOCK, vf_blocks_of(off + len) - off / VF_BLOCK};
+    struct vf_run *last = t->n ? &t->changed[t->n - 1] : NULL;
+
+    if (last && last->first + last->n >= r.first) {
+        last->n = r.first + r.n - last->first;
+        return 0;
+    }
+    if (t->n == VF_READGUEST_RUNS)
+        return vf_error_set(err, VF_ERR_RANGE, 0, "too many changes");
+    if ((t->n & (t->n - 1)) == 0) { /* full at the powers of two */
+        last = realloc(t->changed, (t->n ? 2 * t->n : 1) * sizeof(struct vf_run));
+        if (!last)
+            return vf_error_nomem(err);
+        t->changed = last;
+    }
+    t->changed[t->n++] = r;
+    return 0;
+}
+
+/* The first view of a reading: with what changed, if that can be had, and with a new mark. */
+static int begin_first(struct guest_image *g, struct vf_readguest_track *t, struct vf_error *err)
+{
+    struct vf_view_track both = {t->since, t->mark}, mark = {NULL, t->mark};
+    struct vf_error why = VF_ERROR_INIT;
+    int rc = t->since ? try_view(g, &both, &why) : -1;
+
+    t->marked = rc == 0;
+    if (rc == 0) {
+        t->known = vf_nbd_dirty(vf_view_socket(g->view), VF_VIEW_EXPORT, VF_VIEW_BITMAP,
+                                note_change, t, &why) == 0;
+        if (!t->known)
+            vf_readguest_track_free(t);
+        return 0;
+    }
+    if (why.code != VF_ERR_BUSY) /* the old mark is gone, or damaged: then everything is read */
+        rc = try_view(g, &mark, &why);
+    t->marked = rc == 0;
+    if (rc < 0 && why.code != VF_ERR_BUSY && why.code != VF_ERR_CHANGED)
+        rc = try_view(g, NULL, &why); /* no marks in this format */
+    if (rc < 0 && err)
+        *err = why;
+    return rc;
+}
+
+void vf_readguest_settle(struct vf_image *im, const struct vf_readguest_track *t, bool done)
+{
+    struct guest_image *g = of(im);
+
+    if (!t->marked)
+        return;
+    pthread_mutex_lock(&g->lock);
+    while (g->users)
+        pthread_cond_wait(&g->moved, &g->lock);
+    end_view(g); /* libvirt removes none while one is used */
+    pthread_mutex_unlock(&g->lock);
+    (void)vf_view_forget(g->opts, &g->disk, done ? t->prefix : t->mark, done ? t->mark : NULL,
+                         NULL); /* what is left goes next time */
+}
+
 struct vf_image *vf_readguest_open(const struct vf_view_opts *opts, const char *path,
-                                   const char *format, struct vf_error *err)
+                                   const char *format, struct vf_readguest_track *track,
+                                   struct vf_error *err)
 {
     struct guest_image *g = vf_calloc(1, sizeof *g, err);
     struct vf_view_list guests = {0};
@@ -246,7 +325,8 @@ struct vf_image *vf_readguest_open(const struct vf_view_opts *opts, const char *
     pthread_mutex_init(&g->lock, NULL);
     pthread_cond_init(&g->moved, NULL);
     if (vf_view_list(opts, &guests, err) < 0 ||
-        take_disk(&guests, path, format, &g->disk, err) < 0 || begin_view(g, err) < 0 ||
+        take_disk(&guests, path, format, &g->disk, err) < 0 ||
+        (track ? begin_first(g, track, err) : begin_view(g, err)) < 0 ||
         start_watcher(g, err) < 0) {
         guest_close(&g->base);
         g = NULL;

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "cmd/settings.h"
+#include "core/block.h"
 #include "core/image.h"
 #include "hypervisor/view.h"
 
@@ -23,11 +24,30 @@
 /* What the settings say.  false: guests are not to be read. */
 bool vf_readguest_opts(const struct vf_settings *set, struct vf_view_opts *ret);
 
-/* Opens the disk whose file is at path, of that format; opts is borrowed for the life of the image.
- * NULL: BUSY when no guest that can be read has it, or just now not; UNSUPPORTED when it uses it as
- * another format; what vf_view_begin says. */
+#define VF_READGUEST_RUNS 65536u /* more changes than that: everything is read */
+
+/* What has changed since the last reading, by marks (hypervisor/view.h). */
+struct vf_readguest_track {
+    const char *prefix;     /* of all marks of this store and disk */
+    const char *since;      /* of the last reading; NULL: there was none */
+    const char *mark;       /* is set when this reading begins */
+    bool marked;            /* result: it was */
+    bool known;             /* result: what changed is known */
+    struct vf_run *changed; /* owned */
+    size_t n;
+};
+void vf_readguest_track_free(struct vf_readguest_track *t); /* only what it owns */
+
+/* Opens the disk whose file is at path, of that format; opts is borrowed for the life of the image,
+ * *track (may be NULL) until this returns.  NULL: BUSY when no guest that can be read has it, or
+ * just now not; UNSUPPORTED when it uses it as another format; what vf_view_begin says. */
 struct vf_image *vf_readguest_open(const struct vf_view_opts *opts, const char *path,
-                                   const char *format, struct vf_error *err);
+                                   const char *format, struct vf_readguest_track *track,
+                                   struct vf_error *err);
+
+/* After the reading, of an image that was opened with track: removes the marks that are of no more
+ * use: its own when that failed, else all others.  What cannot be removed is removed next time. */
+void vf_readguest_settle(struct vf_image *im, const struct vf_readguest_track *track, bool done);
 
 /* Which files can be read, asked once and kept; for many questions one after the other. */
 struct vf_readable {

@@ -182,6 +182,8 @@ static int set_one(struct vf_settings *set, const char *section, const char *nam
             return set_text(&set->libvirt_uri, value, err);
         if (strcmp(name, "read-guests") == 0)
             return set_yes_no(&set->libvirt_read, name, value, err);
+        if (strcmp(name, "checkpoints") == 0)
+            return set_yes_no(&set->libvirt_checkpoints, name, value, err);
         if (strcmp(name, "scratch") == 0)
             return set_dir(&set->libvirt_scratch, name, value, err);
     } else {

@@ -30,7 +30,8 @@ struct vf_settings {
     bool libvirt_accept; /* [libvirt] accept: domains are taken */
     char *libvirt_uri;   /* [libvirt] uri; NULL: qemu:///system */
     bool libvirt_read;   /* [libvirt] read-guests: disks of running guests are read; default yes */
-    char *libvirt_scratch; /* [libvirt] scratch: directory; NULL: that of the image */
+    bool libvirt_checkpoints; /* [libvirt] checkpoints: of them, only what changed; default no */
+    char *libvirt_scratch;    /* [libvirt] scratch: directory; NULL: that of the image */
 };
 
 /* What holds when there is no file. */

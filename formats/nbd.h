@@ -21,4 +21,11 @@ struct vf_image *vf_nbd_open(const char *image, bool writable, unsigned conns,
 struct vf_image *vf_nbd_connect(const char *socket, const char *export_name, bool writable,
                                 unsigned conns, struct vf_error *err);
 
+/* Told of a piece of content that a bitmap marks; pieces come in order.  -1 ends it. */
+typedef int vf_nbd_dirty_fn(void *ctx, uint64_t off, uint64_t len, struct vf_error *err);
+/* Calls fn for all that the export's bitmap (qemu:dirty-bitmap:NAME) marks.  0, or -1: UNSUPPORTED
+ * when it has none of that name. */
+int vf_nbd_dirty(const char *socket, const char *export_name, const char *bitmap,
+                 vf_nbd_dirty_fn *fn, void *ctx, struct vf_error *err) VF_MUST_CHECK;
+
 #endif

@@ -8,6 +8,7 @@
 #include <libvirt/virterror.h>
 
 #include "core/checked.h"
+#include "hypervisor/view.h"
 
 #define DISKS_MAX 256u
 #define YIELD_MS  20000 /* for those who read the guest's disks, and see that a move begins */
@@ -213,14 +214,16 @@ static int check_busy(struct vf_lv_guest *g, const struct vf_guest_info *info, s
         return vf_error_set(err, VF_ERR_UNSUPPORTED, 0,
                             "the guest has snapshots, which libvirt does not move "
                             "(virsh snapshot-list)");
-    if (virDomainListAllCheckpoints(g->dom, NULL, 0) > 0)
+    if (vf_lv_view_yield(g->dom, YIELD_MS, g->stop) < 0)
+        return vf_error_set(err, VF_ERR_BUSY, 0, "the guest's disk is being indexed");
+    if (virDomainListAllCheckpoints(g->dom, NULL, 0) > 0 &&
+        (vf_lv_marks_remove(g->dom, VF_VIEW_MARK, NULL) < 0 ||
+         virDomainListAllCheckpoints(g->dom, NULL, 0) > 0))
         return vf_error_set(err, VF_ERR_UNSUPPORTED, 0,
                             "the guest has checkpoints, which forbid overlays "
                             "(virsh checkpoint-list)");
     if (!info->running)
         return 0;
-    if (vf_lv_view_yield(g->dom, YIELD_MS, g->stop) < 0)
-        return vf_error_set(err, VF_ERR_BUSY, 0, "the guest's disk is being indexed");
     if (virDomainGetJobInfo(g->dom, &job) == 0 && job.type != VIR_DOMAIN_JOB_NONE)
         return vf_error_set(err, VF_ERR_BUSY, 0,
                             "libvirt is at work on the guest (virsh "

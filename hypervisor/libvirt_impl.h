@@ -65,6 +65,9 @@ int vf_lv_describe(struct vf_guest *, struct vf_guest_info *ret, struct vf_error
  * ended.  0, or -1 when the time is over. */
 int vf_lv_view_yield(virDomainPtr dom, int timeout_ms, const volatile int *stop) VF_MUST_CHECK;
 
+/* Removes the checkpoints whose names begin with prefix, but `except` (NULL: none). */
+int vf_lv_marks_remove(virDomainPtr dom, const char *prefix, const char *except) VF_MUST_CHECK;
+
 /* libvirt_disks.c */
 int vf_lv_freeze(struct vf_guest *, const struct vf_guest_info *info, const char *dir,
                  struct vf_frozen **ret_frozen, struct vf_error *err);

@@ -399,21 +399,40 @@ static int name_files(struct vf_view *v, const struct vf_view_opts *o,
     return v->scratch ? 0 : -1;
 }
 
-static char *backup_xml(const struct vf_view *v, const struct vf_view_disk *disk,
+static char *backup_xml(const struct vf_view *v, const struct vf_view_disk *disk, const char *since,
                         struct vf_error *err)
 {
     char *socket = vf_lv_xml_escape(v->socket, err), *scratch = vf_lv_xml_escape(v->scratch, err);
     char *target = vf_lv_xml_escape(disk->target, err), *ret = NULL;
+    char *bitmap = since ? vf_strf(err,
+                                   " backupmode='incremental' incremental='%s' "
+                                   "exportbitmap='" VF_VIEW_BITMAP "'",
+                                   since)
+                         : vf_strdup("", err);
 
-    if (socket && scratch && target)
+    if (socket && scratch && target && bitmap)
         ret = vf_strf(err,
                       "<domainbackup mode='pull'><server transport='unix' socket=\"%s\"/><disks>"
-                      "<disk name=\"%s\" backup='yes' type='file' exportname='" VF_VIEW_EXPORT "'>"
-                      "<scratch file=\"%s\"/></disk></disks></domainbackup>",
-                      socket, target, scratch);
+                      "<disk name=\"%s\" backup='yes' type='file' exportname='" VF_VIEW_EXPORT
+                      "'%s><scratch file=\"%s\"/></disk></disks></domainbackup>",
+                      socket, target, bitmap, scratch);
+    free(bitmap);
     free(target);
     free(scratch);
     free(socket);
+    return ret;
+}
+
+static char *mark_xml(const struct vf_view_disk *disk, const char *mark, struct vf_error *err)
+{
+    char *target = vf_lv_xml_escape(disk->target, err), *ret = NULL;
+
+    if (target)
+        ret = vf_strf(err,
+                      "<domaincheckpoint><name>%s</name><disks><disk name=\"%s\" "
+                      "checkpoint='bitmap'/></disks></domaincheckpoint>",
+                      mark, target);
+    free(target);
     return ret;
 }
 
@@ -437,11 +456,32 @@ static int check_guest(struct vf_view *v, const struct vf_view_disk *disk, struc
     return 0;
 }
 
-static int begin(struct vf_view *v, const struct vf_view_opts *o, const struct vf_view_disk *disk,
-                 struct vf_error *err)
+static int start(struct vf_view *v, const struct vf_view_disk *disk,
+                 const struct vf_view_track *track, struct vf_error *err)
 {
-    char *xml;
-    int rc;
+    char *xml = backup_xml(v, disk, track ? track->since : NULL, err), *mark = NULL;
+    int rc = xml ? 0 : -1;
+
+    if (rc == 0 && track && track->mark) {
+        mark = mark_xml(disk, track->mark, err);
+        rc = mark ? 0 : -1;
+    }
+    if (rc == 0) {
+        rc = virDomainBackupBegin(v->dom, xml, mark, 0);
+        v->begun = rc == 0;
+        if (rc < 0)
+            (void)vf_lv_error(err, "reading the disk of a running guest"); /* rc says it */
+        if (rc < 0 && err && err->code == VF_ERR_TIMEOUT)
+            err->code = VF_ERR_BUSY;
+    }
+    free(mark);
+    free(xml);
+    return rc;
+}
+
+static int begin(struct vf_view *v, const struct vf_view_opts *o, const struct vf_view_disk *disk,
+                 const struct vf_view_track *track, struct vf_error *err)
+{
 
     v->lock = wait_for_guest(disk->uuid, err);
     v->conn = v->lock < 0 ? NULL : vf_lv_connect(o->uri, err);
@@ -453,29 +493,18 @@ static int begin(struct vf_view *v, const struct vf_view_opts *o, const struct v
     if (check_guest(v, disk, err) < 0 || name_files(v, o, disk, err) < 0 ||
         check_room(v, disk, err) < 0)
         return -1;
-    xml = backup_xml(v, disk, err);
-    if (!xml)
-        return -1;
-    rc = virDomainBackupBegin(v->dom, xml, NULL, 0);
-    free(xml);
-    v->begun = rc == 0;
-    if (rc == 0)
-        return 0;
-    (void)vf_lv_error(err, "reading the disk of a running guest"); /* as below */
-    if (err && err->code == VF_ERR_TIMEOUT)
-        err->code = VF_ERR_BUSY;
-    return -1;
+    return start(v, disk, track, err);
 }
 
 struct vf_view *vf_view_begin(const struct vf_view_opts *o, const struct vf_view_disk *disk,
-                              struct vf_error *err)
+                              const struct vf_view_track *track, struct vf_error *err)
 {
     struct vf_view *v = vf_calloc(1, sizeof *v, err);
 
     if (!v)
         return NULL;
     v->lock = -1;
-    if (begin(v, o, disk, err) == 0)
+    if (begin(v, o, disk, track, err) == 0)
         return v;
     vf_view_end(v);
     return NULL;
@@ -513,4 +542,41 @@ void vf_view_end(struct vf_view *v)
     free(v->scratch);
     free(v->dir);
     free(v);
+}
+
+/* ---- marks ---- */
+
+int vf_lv_marks_remove(virDomainPtr dom, const char *prefix, const char *except)
+{
+    virDomainCheckpointPtr *mark = NULL;
+    int n = virDomainListAllCheckpoints(dom, &mark, 0), rc = n < 0 ? -1 : 0;
+
+    for (int i = 0; i < n; i++) {
+        const char *name = virDomainCheckpointGetName(mark[i]);
+
+        /* Of a guest that is shut off libvirt can only forget it; the bitmap stays in the file. */
+        if (name && strncmp(name, prefix, strlen(prefix)) == 0 &&
+            (!except || strcmp(name, except) != 0) && virDomainCheckpointDelete(mark[i], 0) < 0 &&
+            virDomainCheckpointDelete(mark[i], VIR_DOMAIN_CHECKPOINT_DELETE_METADATA_ONLY) < 0)
+            rc = -1;
+        (void)virDomainCheckpointFree(mark[i]); /* ours, so it works */
+    }
+    free(mark);
+    return rc;
+}
+
+int vf_view_forget(const struct vf_view_opts *o, const struct vf_view_disk *disk,
+                   const char *prefix, const char *except, struct vf_error *err)
+{
+    virConnectPtr conn = vf_lv_connect(o->uri, err);
+    virDomainPtr dom = conn ? virDomainLookupByUUIDString(conn, disk->uuid) : NULL;
+    int rc = dom ? vf_lv_marks_remove(dom, prefix, except) : -1;
+
+    if (conn && rc < 0)
+        (void)vf_lv_error(err, "removing a checkpoint"); /* rc says it */
+    if (dom)
+        (void)virDomainFree(dom); /* as above */
+    if (conn)
+        (void)virConnectClose(conn); /* as above */
+    return rc;
 }

@@ -53,12 +53,27 @@ void vf_view_list_free(struct vf_view_list *l); /* zeroes it */
 /* The disk whose file is the one at path; NULL: none has it.  Borrowed from the list. */
 const struct vf_view_disk *vf_view_find(const struct vf_view_list *l, const char *path);
 
+/* Marks: libvirt's checkpoints, by which a later view can tell what has changed.  They are kept in
+ * the disk's qcow2 file over the end of the guest.  While a domain has any, libvirt makes no
+ * external snapshots of it. */
+#define VF_VIEW_MARK   "vmferry-" /* what all our names begin with */
+#define VF_VIEW_BITMAP "vmferry"  /* the export's context is then qemu:dirty-bitmap:vmferry */
+struct vf_view_track {
+    const char *since; /* an earlier mark; NULL: no bitmap */
+    const char *mark;  /* set in the moment that the view shows; NULL: none */
+};
+
+/* Removes all marks of the disk's guest whose names begin with prefix, but `except` (NULL: none).
+ */
+int vf_view_forget(const struct vf_view_opts *opts, const struct vf_view_disk *disk,
+                   const char *prefix, const char *except, struct vf_error *err);
+
 struct vf_view;
-/* Begins a view.  NULL: BUSY when something else is at work on the guest (another view, a backup, a
- * migration); SPACE when the scratch file has too little room; CHANGED when the guest has the disk
- * no more; UNREACHABLE, DENIED, UNSUPPORTED, IO. */
+/* Begins a view; track may be NULL.  NULL: BUSY when something else is at work on the guest
+ * (another view, a backup, a migration); SPACE when the scratch file has too little room; CHANGED
+ * when the guest has the disk no more; UNREACHABLE, DENIED, UNSUPPORTED, IO. */
 struct vf_view *vf_view_begin(const struct vf_view_opts *opts, const struct vf_view_disk *disk,
-                              struct vf_error *err);
+                              const struct vf_view_track *track, struct vf_error *err);
 const char *vf_view_socket(const struct vf_view *v); /* path; valid until the end */
 
 /* Has the scratch file grown too large, or its disk too full?  Then end the view soon: QEMU fails

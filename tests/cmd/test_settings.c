@@ -20,7 +20,8 @@ TEST(defaults)
     CHECK_OK(parse(&s, ""), &err);
     CHECK(!s.images && s.allow_replace && s.accept && !s.max_image_size && !s.memory);
     CHECK(vf_settings_grants(&s, "") && vf_settings_grants(&s, "any"));
-    CHECK(s.libvirt_read && !s.libvirt_scratch && !s.libvirt_uri && !s.libvirt_accept);
+    CHECK(s.libvirt_read && !s.libvirt_checkpoints && !s.libvirt_scratch && !s.libvirt_uri &&
+          !s.libvirt_accept);
     vf_settings_free(&s);
 }
 
@@ -28,12 +29,13 @@ TEST(all_settings)
 {
     struct vf_settings s;
 
-    CHECK_OK(parse(&s, "# comment\n[store]\nimages = /srv/vm\n[serve]\nallow-replace = no\n"
-                       "accept = no\ngroups = a, b,default\nmax-image-size = 200G\n"
-                       "[transfer]\nmemory = 640Mi\n[libvirt]\nread-guests = no\n"
-                       "scratch = /srv/scratch\n"),
+    CHECK_OK(parse(&s,
+                   "# comment\n[store]\nimages = /srv/vm\n[serve]\nallow-replace = no\n"
+                   "accept = no\ngroups = a, b,default\nmax-image-size = 200G\n"
+                   "[transfer]\nmemory = 640Mi\n[libvirt]\nread-guests = no\ncheckpoints = yes\n"
+                   "scratch = /srv/scratch\n"),
              &err);
-    CHECK(!s.libvirt_read);
+    CHECK(!s.libvirt_read && s.libvirt_checkpoints);
     CHECK_STR(s.libvirt_scratch, "/srv/scratch");
     CHECK_STR(s.images, "/srv/vm");
     CHECK(!s.allow_replace && !s.accept);
