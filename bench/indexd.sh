@@ -6,8 +6,8 @@
 #           reading a large image that is not cached, in turns (-n pairs of -s seconds each; the
 #           service is stopped by a signal meanwhile, so that both see the same machine)
 #   idle    memory and processor time with -m images (default 1000) that do not change
-#   soon    time until a copy of IMAGE is in the index, from the end of the copy, less the settle time;
-#           beside it the time to read the file once
+#   soon    time from the end of copying IMAGE into the store until it is read (settle time: 5 s), and
+#           until it is in the index; beside it the time to read the file once
 #
 # IMAGE: a large disk image (default: corpus/deb12-dev.raw beside WORK). WORK is on the disk that is
 # measured. Needs `make all lab`, root only for nothing. Prints a table as it goes.
@@ -126,22 +126,34 @@ part_idle() {
     end
 }
 
+soon() { # NAME CACHED SETTING...
+    local name=$1 cached=$2
+    shift 2
+    fresh_store 'settle = 5s' "$@"
+    begin
+    until_status '.scan.count > 0'
+    cp "$image" "$VMFERRY_STORE/images/new.raw"
+    sync "$VMFERRY_STORE/images/new.raw"
+    [ "$cached" = yes ] || drop "$VMFERRY_STORE/images/new.raw"
+    start=$(date +%s.%N)
+    until_status '.reading != []'
+    reading=$(date +%s.%N)
+    until_status '.images.fresh == 1'
+    stop=$(date +%s.%N)
+    paused=$("$vmferry" indexd status --json | jq .paused_seconds)
+    [ "$cached" = yes ] || drop "$VMFERRY_STORE/images/new.raw"
+    once=$({ TIMEFORMAT=%R; time cat "$VMFERRY_STORE/images/new.raw" >/dev/null; } 2>&1)
+    awk -v n="$name" -v c="$cached" -v a="$start" -v r="$reading" -v b="$stop" -v p="$paused" \
+        -v o="$once" 'BEGIN { printf "| %s | %s | %.1f | %.1f | %.1f | %.1f |\n", n, c, r - a, b - r, p, o }'
+}
+
 part_soon() {
+    echo '| settings | cached | begins after, s | read and indexed in, s | of these paused, s | read once by cat, s |'
+    echo '|---|---|--:|--:|--:|--:|'
     for cached in no yes; do
-        fresh_store 'settle = 5s' 'io-pressure = 0' 'cpu-pressure = 0' 'read-rate = 0'
-        begin
-        until_status '.scan.count > 0'
-        cp "$image" "$VMFERRY_STORE/images/new.raw"
-        sync "$VMFERRY_STORE/images/new.raw"
-        start=$(date +%s.%N)
-        [ $cached = yes ] || drop "$VMFERRY_STORE/images/new.raw"
-        until_status '.images.fresh == 1'
-        stop=$(date +%s.%N)
-        [ $cached = yes ] || drop "$VMFERRY_STORE/images/new.raw"
-        once=$({ TIMEFORMAT=%R; time cat "$VMFERRY_STORE/images/new.raw" >/dev/null; } 2>&1)
-        awk -v a="$start" -v b="$stop" -v o="$once" -v c="$cached" 'BEGIN {
-            printf "new image, cached: %s: in the index %.1f s after the copy, settle time 5 s in it; read once: %.1f s\n",
-                c, b - a, o }'
+        soon 'default' $cached
+        soon 'no pauses' $cached 'io-pressure = 0' 'cpu-pressure = 0'
+        soon 'no pauses, no rate limit' $cached 'io-pressure = 0' 'cpu-pressure = 0' 'read-rate = 0'
     done
 }
 

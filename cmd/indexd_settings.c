@@ -51,7 +51,7 @@ void vf_indexd_settings_init(struct vf_indexd_settings *set)
                                        .retry_ms = 60 * SECOND,
                                        .moving_ms = 12 * HOUR,
                                        .forget_ms = 10 * 60 * SECOND,
-                                       .read_rate = 200 * 1000 * 1000,
+                                       .read_rate = 500 * 1000 * 1000,
                                        .files = 1,
                                        .io_pressure = 20,
                                        .cpu_pressure = 60};

@@ -11,9 +11,9 @@
 #include "service/pressure.h"
 
 #define NAP_MS    20  /* shorter debts are gathered */
-#define WORK_MS   500 /* of reading without a rest */
-#define REST_MS   50
-#define LOOK_MS   100   /* of rest, before pressure is judged */
+#define WORK_MS   200 /* of reading without a rest */
+#define REST_MS   20
+#define LOOK_MS   40    /* of rest, before pressure is judged: others wait half a second at most */
 #define PAUSE_MS  200   /* between looks while pausing */
 #define PAUSE_MAX 20000 /* then a little is read all the same: a tenth of the time at most */
 #define GRANT_MS  2000
