@@ -33,6 +33,9 @@ void vf_indexd_log(void *ctx, enum vf_log_level level, const char *text)
 
 /* ---- records ---- */
 
+#define AHEAD   60 /* seconds that a clock may be wrong without harm */
+#define AGE_MAX ((int64_t)100 * 365 * 24 * 3600) /* seconds */
+
 static struct vf_ident ident_of(const struct vf_image_stat *st)
 {
     return (struct vf_ident){st->dev, st->ino, st->size, st->mtime_ns, st->ctime_ns};
@@ -42,10 +45,13 @@ static struct vf_keeper_record record_of(const struct vf_image_record *rec, cons
 {
     int64_t age = (int64_t)time(NULL) - rec->indexed_at;
 
+    /* Clocks get set.  A time that is still to come says nothing: that would be young for ever. */
+    if (age < -AHEAD || age > AGE_MAX)
+        age = AGE_MAX;
     return (struct vf_keeper_record){.path = path,
                                      .id = ident_of(&rec->st),
                                      .moving = rec->state == VF_IMAGE_MOVING,
-                                     .age_ms = age > 0 ? age * 1000 : 0}; /* clocks get set */
+                                     .age_ms = age > 0 ? age * 1000 : 0};
 }
 
 struct each {
@@ -238,8 +244,8 @@ static int name_marks(struct busy *b, const char *path, const struct vf_image_de
         return -1;
     }
     b->time = (int64_t)time(NULL);
-    if (found == VF_FOUND && b->time <= rec.indexed_at)
-        b->time = rec.indexed_at + 1; /* twice in a second, or the clock was set */
+    if (found == VF_FOUND && b->time == rec.indexed_at)
+        b->time++; /* twice in a second */
     b->prefix = vf_strf(err, VF_VIEW_MARK "%02x%02x%02x%02x-%" PRIx64 "-", id[0], id[1], id[2],
                         id[3], desc->file.ino);
     if (b->prefix)

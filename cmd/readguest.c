@@ -105,11 +105,11 @@ static void *watch(void *arg)
             g->broken = true; /* nobody else begins with it */
         if (g->view && g->broken && g->users == 0)
             end_view(g);
-        (void)clock_gettime(CLOCK_REALTIME, &until); /* as pthread_cond_timedwait counts */
+        (void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
         until.tv_nsec += LOOK_MS * 1000000L;
         until.tv_sec += until.tv_nsec / 1000000000;
         until.tv_nsec %= 1000000000;
-        pthread_cond_timedwait(&g->moved, &g->lock, &until);
+        pthread_cond_clockwait(&g->moved, &g->lock, CLOCK_MONOTONIC, &until);
     }
     pthread_mutex_unlock(&g->lock);
     return NULL;
