@@ -130,7 +130,7 @@ $(OUT)/%.o: %.c $(OUT)/flags
 	@$(CC) $(ALL_CFLAGS) $(OPT_HERE) -MMD -MP -c -o $@ $<
 
 # The block hash is the hot loop of everything.
-$(OUT)/core/md5_%.o $(OUT)/core/sha_ni.o: OPT_HERE = $(OPT_HASH)
+$(OUT)/core/md5_%.o $(OUT)/core/sha_%.o: OPT_HERE = $(OPT_HASH)
 
 define archive
 @mkdir -p $(@D)

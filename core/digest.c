@@ -6,13 +6,26 @@
 #include <string.h>
 
 #include "core/checked.h"
-#include "core/sha_ni.h"
+#include "core/sha_lanes.h"
 
 struct vf_sha {
     EVP_MD *md;
     EVP_MD_CTX *ctx;
-    bool ni;
+    bool ni, avx512;
 };
+
+const uint32_t vf_sha_start[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                  0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+
+const uint32_t vf_sha_constants[64] __attribute__((aligned(64))) = {
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
 static int failed(struct vf_error *err)
 {
@@ -27,6 +40,9 @@ struct vf_sha *vf_sha_new(struct vf_error *err)
     if (!s)
         return NULL;
     s->ni = vf_sha_ni_ok() && !(forced && strcmp(forced, "openssl") == 0);
+    s->avx512 = vf_sha_avx512_ok() && !(forced && strcmp(forced, "avx512") != 0);
+    if (forced && strcmp(forced, "avx512") == 0)
+        s->ni = s->ni && !s->avx512;
     s->md = EVP_MD_fetch(NULL, "SHA256", NULL);
     s->ctx = EVP_MD_CTX_new();
     if (!s->md || !s->ctx) {
@@ -80,8 +96,12 @@ int vf_sha_of(struct vf_sha *s, const void *p, size_t len, uint8_t ret[VF_SHA_LE
 
 int vf_sha_many(struct vf_sha *s, const struct vf_sha_job *jobs, size_t n, struct vf_error *err)
 {
+    if (s->avx512 && n >= (s->ni ? VF_SHA_AVX512_LEAST : 2)) {
+        vf_sha_avx512(jobs, n, s->ni);
+        return 0;
+    }
     if (s->ni) {
-        vf_sha_ni(jobs, n);
+        vf_sha_ni(NULL, 0, jobs, n);
         return 0;
     }
     for (size_t i = 0; i < n; i++)
@@ -90,7 +110,12 @@ int vf_sha_many(struct vf_sha *s, const struct vf_sha_job *jobs, size_t n, struc
     return 0;
 }
 
-const char *vf_sha_way(const struct vf_sha *s) { return s->ni ? "ni" : "openssl"; }
+const char *vf_sha_way(const struct vf_sha *s)
+{
+    if (s->avx512)
+        return s->ni ? "avx512 and ni" : "avx512";
+    return s->ni ? "ni" : "openssl";
+}
 
 void vf_hex(const uint8_t *p, size_t len, char *ret)
 {

@@ -1,5 +1,5 @@
 /* core/digest.h - SHA-256 (FIPS 180-4) through OpenSSL, without an implicit algorithm fetch for
- * every call; many messages at once through core/sha_ni.h where the processor has the means.
+ * every call; many messages at once through core/sha_lanes.h where the processor has the means.
  *
  * Thread rules: an object belongs to one thread at a time. */
 #ifndef VF_CORE_DIGEST_H
@@ -34,12 +34,13 @@ struct vf_sha_job {
     uint8_t *ret; /* VF_SHA_LEN bytes */
 };
 
-/* The digests of n messages; a third faster than one after the other where vf_sha_way says "ni",
- * most so when long ones come first. */
+/* The digests of n messages; faster than one after the other unless vf_sha_way says "openssl", most
+ * so when there are many and long ones come first. */
 int vf_sha_many(struct vf_sha *s, const struct vf_sha_job *jobs, size_t n,
                 struct vf_error *err) VF_MUST_CHECK;
 
-/* "ni" or "openssl"; VF_SHA_WAY=openssl in the environment forces the latter. */
+/* "avx512 and ni", "avx512", "ni" or "openssl".  VF_SHA_WAY in the environment forces one of the
+ * last three, where the processor has it. */
 const char *vf_sha_way(const struct vf_sha *s);
 
 /* len bytes as lower-case hex, NUL-terminated: ret holds 2 * len + 1. */

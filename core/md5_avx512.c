@@ -6,6 +6,8 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "core/lanes_avx512.h"
+
 enum { LANES = 16, SETS = 4, GROUP = LANES * SETS };
 
 #define TARGET __attribute__((target("avx512f")))
@@ -78,36 +80,6 @@ INLINE void compress_pad(struct state *state, const unsigned sets)
     add_states(state, s, sets);
 }
 
-/* r[i] = words 0 to 15 of lane i  becomes  m[w] = word w of lanes 0 to 15.  Three times in powers
- * of two: words within 128 bits, pairs of words within 128 bits, then whole 128-bit quarters. */
-INLINE void transpose(const __m512i r[16], __m512i m[16])
-{
-    __m512i t[16], u[16];
-
-    for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-    }
-    for (int i = 0; i < 16; i += 4) {
-        u[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-        u[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-        u[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-        u[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-    }
-    /* Quarter q of u[4 * j + w] has word 4 * q + w of lanes 4 * j to 4 * j + 3. */
-    for (int w = 0; w < 4; w++) {
-        __m512i lo01 = _mm512_shuffle_i32x4(u[w], u[4 + w], 0x44),
-                hi01 = _mm512_shuffle_i32x4(u[w], u[4 + w], 0xee),
-                lo23 = _mm512_shuffle_i32x4(u[8 + w], u[12 + w], 0x44),
-                hi23 = _mm512_shuffle_i32x4(u[8 + w], u[12 + w], 0xee);
-
-        m[w] = _mm512_shuffle_i32x4(lo01, lo23, 0x88);
-        m[4 + w] = _mm512_shuffle_i32x4(lo01, lo23, 0xdd);
-        m[8 + w] = _mm512_shuffle_i32x4(hi01, hi23, 0x88);
-        m[12 + w] = _mm512_shuffle_i32x4(hi01, hi23, 0xdd);
-    }
-}
-
 /* The chunk at `at` of the 16 blocks from number `first`, transposed.  Lanes behind the last block
  * work on that block again.  next (may be NULL): 16 lines of 64 bytes that will be asked for soon;
  * to the second-level cache, because the first is small and full of what is in work. */
@@ -123,7 +95,7 @@ INLINE void load(const uint8_t *data, size_t first, size_t last, size_t at, cons
         if (next)
             _mm_prefetch((const char *)next + i * 64, _MM_HINT_T1);
     }
-    transpose(r, m);
+    vf_lanes_transpose(r, m);
 }
 
 /* Digests of the lanes of one set: the transposition the other way. */

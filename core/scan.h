@@ -3,14 +3,15 @@
  *
  * Several workers read and hash chunks of VF_SCAN_CHUNK blocks at the same time; the cut, which
  * depends on all digests before, is made in order, and so are the calls back.  A chunk is small
- * enough to stay in a core's cache between the read, the MD5s and the SHA-256. */
+ * enough to stay in a core's second cache between the read, the MD5s and the SHA-256, and large
+ * enough to have many segments, which are hashed side by side. */
 #ifndef VF_CORE_SCAN_H
 #define VF_CORE_SCAN_H
 
 #include "core/image.h"
 #include "core/map.h"
 
-#define VF_SCAN_CHUNK 384u /* 192 KiB */
+#define VF_SCAN_CHUNK 2048u /* 1 MiB */
 
 /* n segments in order (first, span, data, sha filled in) and the MD5s of all their blocks, one
  * after the other.  Calls never overlap and come in image order, from changing threads.  Everything

@@ -1,11 +1,13 @@
 #include "core/sort.h"
 
+#include <endian.h>
 #include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/checked.h"
 #include "core/fdio.h"
+#include "core/sort_words.h"
 
 #define LEAST_MEMORY 65536u
 #define SMALL        32u /* records up to which an insertion sort is faster */
@@ -16,6 +18,8 @@ struct run {
     uint64_t at, end; /* bytes of the file not read yet */
     uint8_t *buf;
     size_t pos, len; /* bytes of buf */
+    uint64_t front;  /* the first eight bytes of the front record's key, as a number */
+    bool empty;      /* used up */
 };
 
 struct vf_sorter {
@@ -26,9 +30,9 @@ struct vf_sorter {
     int fd;                  /* the runs */
     uint64_t file_len;
     struct run *runs;
-    size_t nruns, run_cap, *heap; /* heap of runs by their front record */
-    size_t heap_n, run_room;
-    bool given; /* in memory: the one batch was handed out */
+    size_t nruns, run_cap, run_room;
+    size_t *losers; /* a tournament of the runs: [i] lost the match i, [0] won the last one */
+    bool given;     /* in memory: the one batch was handed out */
 };
 
 struct vf_sorter *vf_sorter_new(size_t record_len, size_t key_len, uint64_t memory_limit,
@@ -63,7 +67,7 @@ void vf_sorter_free(struct vf_sorter *s)
     free(s->data);
     free(s->scratch);
     free(s->runs);
-    free(s->heap);
+    free(s->losers);
     free(s);
 }
 
@@ -186,6 +190,26 @@ static void radix_sort(const struct vf_sorter *s, uint8_t *a, uint8_t *b, size_t
     }
 }
 
+static void swap_bytes(void *words, size_t n)
+{
+    uint64_t *w = words;
+
+    for (size_t i = 0; i < n; i++)
+        w[i] = be64toh(w[i]);
+}
+
+/* Sorts what is in memory. */
+static void sort_all(struct vf_sorter *s)
+{
+    if (s->record != 8 || s->key != 8) {
+        radix_sort(s, s->data, s->scratch, s->n, 0);
+        return;
+    }
+    swap_bytes(s->data, s->n);
+    vf_sort_words((void *)s->data, (void *)s->scratch, s->n);
+    swap_bytes(s->data, s->n);
+}
+
 /* Sorts what is in memory and appends it to the file as one run. */
 static int spill(struct vf_sorter *s, struct vf_error *err)
 {
@@ -204,7 +228,7 @@ static int spill(struct vf_sorter *s, struct vf_error *err)
         s->runs = more;
         s->run_cap = cap;
     }
-    radix_sort(s, s->data, s->scratch, s->n, 0);
+    sort_all(s);
     if (vf_pwrite_full(s->fd, s->data, len, s->file_len, err) < 0)
         return vf_error_prefix(err, "sorting in '%s'", s->tmpdir);
     s->runs[s->nruns++] = (struct run){.at = s->file_len, .end = s->file_len + len};
@@ -230,59 +254,93 @@ int vf_sorter_add(struct vf_sorter *s, const void *records, size_t n, struct vf_
     return 0;
 }
 
-/* Makes sure that a run's front record is in its buffer.  1: it is, 0: the run is used up, -1. */
+/* Makes sure that a run's front record is in its buffer, or that it counts as empty. */
 static int fill(struct vf_sorter *s, struct run *r, struct vf_error *err)
 {
     uint64_t left = r->end - r->at;
 
-    if (r->pos < r->len)
-        return 1;
-    if (left == 0)
-        return 0;
-    r->len = left < s->run_room ? (size_t)left : s->run_room;
-    r->pos = 0;
-    if (vf_pread_full(s->fd, r->buf, r->len, r->at, err) < 0)
-        return -1;
-    r->at += r->len;
-    return 1;
+    if (r->pos == r->len) {
+        r->len = left < s->run_room ? (size_t)left : s->run_room;
+        r->pos = 0;
+        r->empty = left == 0;
+        r->front = UINT64_MAX; /* behind all others, most often */
+        if (r->empty)
+            return 0;
+        if (vf_pread_full(s->fd, r->buf, r->len, r->at, err) < 0)
+            return -1;
+        r->at += r->len;
+    }
+    r->front = prefix(s, r->buf + r->pos, 0);
+    return 0;
 }
 
-/* Does run x come before run y?  Equal keys: the earlier run. */
-static bool before(const struct vf_sorter *s, size_t x, size_t y)
+/* The same front; 8: bytes of the key that it holds. */
+static bool before_rest(const struct vf_sorter *s, size_t x, size_t y)
 {
     const struct run *a = &s->runs[x], *b = &s->runs[y];
-    int c = memcmp(a->buf + a->pos, b->buf + b->pos, s->key);
+    int c = 0;
 
+    if (a->empty || b->empty)
+        return b->empty && (!a->empty || x < y);
+    if (s->key > 8)
+        c = memcmp(a->buf + a->pos + 8, b->buf + b->pos + 8, s->key - 8);
     return c ? c < 0 : x < y;
 }
 
-static void sift_down(struct vf_sorter *s, size_t i)
+/* Does run x come before run y?  Equal keys: the earlier run. */
+static inline bool before(const struct vf_sorter *s, size_t x, size_t y)
 {
-    for (;;) {
-        size_t least = i, l = 2 * i + 1, t;
+    const uint64_t a = s->runs[x].front, b = s->runs[y].front;
 
-        for (size_t k = l; k < l + 2 && k < s->heap_n; k++)
-            if (before(s, s->heap[k], s->heap[least]))
-                least = k;
-        if (least == i)
-            return;
-        t = s->heap[i];
-        s->heap[i] = s->heap[least];
-        s->heap[least] = t;
-        i = least;
+    return a != b ? a < b : before_rest(s, x, y);
+}
+
+/* Run w has a new front record: plays its matches again. */
+static inline void replay(struct vf_sorter *s, size_t w)
+{
+    for (size_t i = (w + s->nruns) / 2; i > 0; i /= 2) {
+        const size_t other = s->losers[i];
+
+        if (before(s, other, w)) {
+            s->losers[i] = w;
+            w = other;
+        }
     }
+    s->losers[0] = w;
+}
+
+/* Plays the first tournament: the runs are its leaves nruns to 2 * nruns - 1. */
+static int play_all(struct vf_sorter *s, struct vf_error *err)
+{
+    const size_t n = s->nruns;
+    size_t *winner = vf_calloc(2 * n, sizeof *winner, err);
+
+    if (!winner)
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        winner[n + i] = i;
+    for (size_t i = n - 1; i > 0; i--) {
+        const size_t x = winner[2 * i], y = winner[2 * i + 1];
+        const bool first = before(s, x, y);
+
+        winner[i] = first ? x : y;
+        s->losers[i] = first ? y : x;
+    }
+    s->losers[0] = winner[1];
+    free(winner);
+    return 0;
 }
 
 int vf_sorter_finish(struct vf_sorter *s, struct vf_error *err)
 {
     if (s->nruns == 0) {
-        radix_sort(s, s->data, s->scratch, s->n, 0);
+        sort_all(s);
         return 0;
     }
     if (s->n && spill(s, err) < 0)
         return -1;
-    s->heap = vf_calloc(s->nruns, sizeof *s->heap, err);
-    if (!s->heap)
+    s->losers = vf_calloc(s->nruns, sizeof *s->losers, err);
+    if (!s->losers)
         return -1;
     s->run_room =
         s->cap / s->nruns * s->record; /* data is shared out; scratch holds what is given */
@@ -292,32 +350,53 @@ int vf_sorter_finish(struct vf_sorter *s, struct vf_error *err)
         s->runs[i].buf = s->data + i * s->run_room;
         if (fill(s, &s->runs[i], err) < 0)
             return -1;
-        s->heap[s->heap_n++] = i;
     }
-    for (size_t i = s->heap_n; i-- > 0;)
-        sift_down(s, i);
-    return 0;
+    return play_all(s, err);
+}
+
+/* The front of a run of 8-byte records. */
+static inline uint64_t front_of_8(const struct vf_sorter *s, const struct run *run)
+{
+    uint64_t v;
+
+    memcpy(&v, run->buf + run->pos, sizeof v);
+    return be64toh(v) & (UINT64_MAX << (64 - 8 * s->key));
+}
+
+/* r: bytes of a record, so that the copy is a few moves where that is known. */
+static inline __attribute__((always_inline)) long merge(struct vf_sorter *s, size_t r,
+                                                        struct vf_error *err)
+{
+    size_t n = 0, most = s->cap < 8192 ? s->cap : 8192;
+
+    for (; n < most; n++) {
+        const size_t w = s->losers[0];
+        struct run *run = &s->runs[w];
+
+        if (run->empty)
+            break;
+        memcpy(s->scratch + n * r, run->buf + run->pos, r);
+        run->pos += r;
+        if (run->pos < run->len)
+            run->front = r == 8 ? front_of_8(s, run) : prefix(s, run->buf + run->pos, 0);
+        else if (fill(s, run, err) < 0)
+            return -1;
+        replay(s, w);
+    }
+    return (long)n;
 }
 
 static long next_merged(struct vf_sorter *s, const void **ret, struct vf_error *err)
 {
-    size_t n = 0, most = s->cap < 8192 ? s->cap : 8192;
-
-    while (n < most && s->heap_n) {
-        struct run *r = &s->runs[s->heap[0]];
-        int rc;
-
-        memcpy(s->scratch + n++ * s->record, r->buf + r->pos, s->record);
-        r->pos += s->record;
-        rc = fill(s, r, err);
-        if (rc < 0)
-            return -1;
-        if (rc == 0)
-            s->heap[0] = s->heap[--s->heap_n];
-        sift_down(s, 0);
-    }
     *ret = s->scratch;
-    return (long)n;
+    switch (s->record) {
+    case 8:
+        return merge(s, 8, err);
+    case 12:
+        return merge(s, 12, err);
+    default:
+        return merge(s, s->record, err);
+    }
 }
 
 long vf_sorter_next(struct vf_sorter *s, const void **ret, struct vf_error *err)

@@ -27,7 +27,7 @@ struct vf_index {
 
 #define VF_INDEX_LIMITS                                                                            \
     {                                                                                              \
-        VF_STORE_MAP_SIZE, 16u << 20                                                               \
+        VF_STORE_MAP_SIZE, 4u << 20                                                                \
     }
 struct vf_index *vf_index_open_with(const char *store_dir, unsigned flags,
                                     const struct vf_index_limits *limits, struct vf_error *err);

@@ -132,18 +132,19 @@ static void take(struct taking *t)
 int vf_lists_next_print(struct vf_lists *l, uint64_t *ret_fp, uint64_t *ret_count,
                         struct vf_error *err)
 {
-    uint64_t count = 0;
+    struct taking *t = &l->print;
+    uint64_t fp = 0, count = 0;
     int rc;
 
-    while ((rc = peek(&l->prints, &l->print, err)) > 0) {
-        uint64_t fp = vf_be_get(l->print.p, PRINT_LEN);
-
-        if (count && fp != *ret_fp)
+    while ((rc = peek(&l->prints, t, err)) > 0) {
+        if (count == 0)
+            fp = vf_be64(t->p);
+        for (; t->left && vf_be64(t->p) == fp; count++)
+            take(t);
+        if (t->left)
             break;
-        *ret_fp = fp;
-        count++;
-        take(&l->print);
     }
+    *ret_fp = fp;
     *ret_count = count;
     return rc < 0 ? -1 : count > 0;
 }

@@ -72,7 +72,8 @@ void vf_digest_builder_free(struct vf_digest_builder *b);
  * full (0: finish it first), -1 on error. */
 long vf_digest_builder_add(struct vf_digest_builder *b, uint64_t first, const uint8_t (*md5)[16],
                            size_t n, struct vf_error *err);
-/* Moves the finished page to *ret (owned) and empties the builder. */
+/* Moves the finished page to *ret (owned) and empties the builder; b->md5 may be given the memory
+ * of an empty page then. */
 int vf_digest_builder_finish(struct vf_digest_builder *b, struct vf_buf *ret,
                              struct vf_error *err) VF_MUST_CHECK;
 
@@ -182,6 +183,7 @@ static inline bool vf_prints_builder_full(const struct vf_prints_builder *b)
 {
     return b->n == VF_PRINTS_PER_PAGE;
 }
+/* As vf_digest_builder_finish; b->prints and b->counts are what may be given memory. */
 void vf_prints_builder_finish(struct vf_prints_builder *b, struct vf_buf *ret_prints,
                               struct vf_buf *ret_counts);
 

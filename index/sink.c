@@ -30,7 +30,7 @@ struct sink {
     uint64_t end;                   /* one behind the last block so far */
     uint64_t distinct;              /* fingerprints */
     struct vf_sketch_builder *sketch;
-    struct queued *queue;
+    struct queued *queue; /* from queue_n on: empty pages, whose memory is used again */
     size_t queue_n, queue_cap, queue_bytes;
 };
 
@@ -52,39 +52,40 @@ static int do_flush(struct vf_txn *t, void *ctx, struct vf_error *err)
     return 0;
 }
 
-static void queue_clear(struct sink *s)
-{
-    for (size_t i = 0; i < s->queue_n; i++)
-        vf_buf_free(&s->queue[i].value);
-    s->queue_n = s->queue_bytes = 0;
-}
-
 static int flush(struct sink *s, struct vf_error *err)
 {
     if (s->queue_n && vf_store_write(&s->ix->store, do_flush, s, err) < 0)
         return -1;
-    queue_clear(s);
+    for (size_t i = 0; i < s->queue_n; i++)
+        vf_buf_clear(&s->queue[i].value);
+    s->queue_n = s->queue_bytes = 0;
     return 0;
 }
 
-/* Takes the value. */
+/* Takes the value, and leaves an empty one there with memory for the next page. */
 static int emit(struct sink *s, const struct vf_key *key, struct vf_buf *value,
                 struct vf_error *err)
 {
+    struct queued *q;
+    struct vf_buf spare;
+
     if (s->queue_n == s->queue_cap) {
         size_t cap = s->queue_cap ? s->queue_cap * 2 : 64;
-        struct queued *q = realloc(s->queue, cap * sizeof *q);
 
+        q = realloc(s->queue, cap * sizeof *q);
         if (!q) {
             vf_buf_free(value);
             return vf_error_nomem(err);
         }
+        memset(q + s->queue_cap, 0, (cap - s->queue_cap) * sizeof *q);
         s->queue = q;
         s->queue_cap = cap;
     }
-    s->queue[s->queue_n++] = (struct queued){*key, *value};
+    q = &s->queue[s->queue_n++];
+    spare = q->value;
+    *q = (struct queued){*key, *value};
     s->queue_bytes += value->len;
-    *value = (struct vf_buf)VF_BUF_INIT;
+    *value = spare;
     return s->queue_bytes >= s->ix->limits.write_bytes ? flush(s, err) : 0;
 }
 
@@ -92,10 +93,13 @@ static int emit_digests(struct sink *s, struct vf_error *err)
 {
     const struct vf_key key = vf_key_digests(s->gen, s->digests.first);
     struct vf_buf page;
+    int rc;
 
     if (vf_digest_builder_finish(&s->digests, &page, err) < 0)
         return -1;
-    return emit(s, &key, &page, err);
+    rc = emit(s, &key, &page, err);
+    s->digests.md5 = page;
+    return rc;
 }
 
 static int emit_nodes(struct sink *s, unsigned level, struct vf_error *err)
@@ -172,7 +176,8 @@ static int write_prints(struct sink *s, struct vf_error *err)
             rc = emit(s, &prints_key, &prints, err);
             if (rc == 0)
                 rc = emit(s, &counts_key, &counts, err);
-            vf_buf_free(&counts);
+            b.prints = prints;
+            b.counts = counts;
         }
         if (rc == 0 && more) {
             rc = vf_prints_builder_add(&b, fp, count, err);
@@ -189,10 +194,13 @@ static int emit_ids(struct sink *s, struct vf_ids_builder *b, unsigned level, st
 {
     const struct vf_key key = vf_key_ids(s->gen, level, b->first);
     struct vf_buf page;
+    int rc;
 
     if (vf_ids_builder_finish(b, level, &page, err) < 0)
         return -1;
-    return emit(s, &key, &page, err);
+    rc = emit(s, &key, &page, err);
+    vf_buf_free(&page);
+    return rc;
 }
 
 static int write_ids(struct sink *s, struct vf_error *err)
@@ -228,14 +236,19 @@ static int write_sketch(struct sink *s, uint64_t zero_blocks, struct vf_error *e
         return -1;
     rc = vf_sketch_page(&sketch, &page, err);
     vf_sketch_free(&sketch);
-    return rc < 0 ? -1 : emit(s, &key, &page, err);
+    if (rc < 0)
+        return -1;
+    rc = emit(s, &key, &page, err);
+    vf_buf_free(&page);
+    return rc;
 }
 
 /* ---- the end ---- */
 
 static void sink_free(struct sink *s)
 {
-    queue_clear(s);
+    for (size_t i = 0; i < s->queue_cap; i++)
+        vf_buf_free(&s->queue[i].value);
     free(s->queue);
     vf_lists_free(s->lists);
     vf_sketch_builder_free(s->sketch);

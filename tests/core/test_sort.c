@@ -58,6 +58,8 @@ static void check(size_t record, size_t key, size_t n, uint64_t limit, enum shap
 TEST(in_memory)
 {
     check(8, 8, 100000, 64u << 20, RANDOM);
+    check(8, 8, 300000, 64u << 20, FEW);
+    check(8, 8, 300000, 64u << 20, ALIKE);
     check(12, 8, 100000, 64u << 20, RANDOM);
     check(16, 8, 100000, 64u << 20, FEW);
     check(13, 5, 50000, 64u << 20, FEW);
@@ -95,6 +97,9 @@ TEST(all_sizes)
 
 TEST(spilled)
 {
+    check(8, 8, 100000, 0, RANDOM);
+    check(8, 8, 100000, 0, FEW);
+    check(8, 8, 9 * 4096, 0, ALIKE);
     check(12, 8, 200000, 0, RANDOM);
     check(12, 8, 200000, 300000, FEW);
     check(16, 8, 32768 / 16 * 9, 0, RANDOM); /* full to the last record */
