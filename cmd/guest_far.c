@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "cmd/ahead.h"
 #include "cmd/cmd.h"
 #include "cmd/guest_talk.h"
 #include "cmd/report.h"
@@ -19,6 +21,8 @@
 
 #define TUNNELS_MAX 300u
 #define LOOK_MS     100
+#define AHEAD_MAX   6u /* an sshd refuses more logins at a time by chance (MaxStartups) */
+#define AHEAD_MS    20 /* between them, so that they are in order for those who look */
 
 /* Somebody who has connected to our socket. */
 struct visit {
@@ -52,6 +56,8 @@ struct vf_guest_far {
     char *far_run_dir, *token;
     struct tunnel *tunnel[TUNNELS_MAX];
     size_t ntunnels;
+    struct vf_ahead *ahead[AHEAD_MAX];
+    size_t nahead, taken; /* of them */
     struct vf_stream_stats past;
 };
 
@@ -244,6 +250,34 @@ static void end_tunnel(struct tunnel *t)
     free(t);
 }
 
+void vf_guest_far_ahead(struct vf_guest_far *f, size_t n)
+{
+    const struct vf_guest_far_opts *o = &f->opts;
+    const struct timespec t = {0, AHEAD_MS * 1000 * 1000};
+
+    for (size_t i = 0; i < n && f->nahead < AHEAD_MAX; i++) {
+        struct vf_ahead *a =
+            vf_ahead_start(o->cli, o->target, o->reach, VF_FOR_TUNNEL, o->group, o->limit);
+
+        if (!a)
+            return;
+        f->ahead[f->nahead++] = a;
+        (void)nanosleep(&t, NULL); /* cut short: no harm */
+    }
+}
+
+/* The first connection of a tunnel: one that was opened ahead, or a new one. */
+static int first_connection(const struct tunnel *t, struct vf_peer *ret, struct vf_error *err)
+{
+    struct vf_guest_far *f = t->far;
+    struct vf_error why;
+
+    while (f->taken < f->nahead)
+        if (vf_ahead_take(f->ahead[f->taken++], ret, &why) == 0)
+            return 0;
+    return connect_tunnel(t, ret, err);
+}
+
 static int op_tunnel(struct vf_far *half, const char *name, const char *local_path,
                      struct vf_error *err)
 {
@@ -261,7 +295,7 @@ static int op_tunnel(struct vf_far *half, const char *name, const char *local_pa
     (void)pthread_mutex_init(&t->lock, NULL); /* a default one cannot fail on Linux */
     t->name = vf_strdup(name, err);
     t->path = vf_strdup(local_path, err);
-    if (!t->name || !t->path || connect_tunnel(t, &t->spare, err) < 0)
+    if (!t->name || !t->path || first_connection(t, &t->spare, err) < 0)
         goto failed;
     t->has_spare = true;
     t->listener = vf_tunnel_listen(local_path, err);
@@ -298,6 +332,9 @@ void vf_guest_far_end_tunnels(struct vf_guest_far *f)
 {
     while (f->ntunnels > 0)
         end_tunnel(f->tunnel[--f->ntunnels]);
+    while (f->nahead > 0)
+        vf_ahead_end(f->ahead[--f->nahead]);
+    f->taken = 0;
 }
 
 /* ---- questions ---- */

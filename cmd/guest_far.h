@@ -28,6 +28,9 @@ struct vf_guest_far *vf_guest_far_open(const struct vf_guest_far_opts *opts, str
  * *ret_refused as of vf_talk_ask. */
 int vf_guest_far_check(struct vf_guest_far *f, json_t *args, struct vf_error *err) VF_MUST_CHECK;
 
+/* Opens connections for so many tunnels in the background; the next tunnels take them. */
+void vf_guest_far_ahead(struct vf_guest_far *f, size_t n);
+
 /* After the connection was lost: a new one, for "state" and "commit" of the same guest. */
 int vf_guest_far_again(struct vf_guest_far *f, const char *kind,
                        struct vf_error *err) VF_MUST_CHECK;

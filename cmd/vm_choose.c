@@ -3,14 +3,18 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/cmd.h"
 #include "cmd/report.h"
 #include "cmd/vm_impl.h"
+#include "cmd/readguest.h"
 #include "core/checked.h"
+#include "formats/nbd.h"
 
-#define TIE_PART  1000u /* within a thousandth of the best, or so many bytes: as good */
-#define TIE_BYTES 16384u
+#define VIEW_CONNS 2u
+#define TIE_PART   1000u /* within a thousandth of the best, or so many bytes: as good */
+#define TIE_BYTES  16384u
 
 /* ---- could they take it? ---- */
 
@@ -85,6 +89,60 @@ static int moving_map(struct vf_vm *vm, struct vf_vm_view *v, struct vf_error *e
     return rc < 0 ? -1 : 0;
 }
 
+static void close_view(struct vf_vm_view *v)
+{
+    vf_survey_free(&v->survey);
+    vf_candidates_free(&v->nodes);
+    vf_aside_close(&v->aside);
+    if (v->own_map)
+        v->own_map->ops->close(v->own_map);
+    vf_origin_close(&v->image);
+}
+
+/* The tables of a file that a guest writes cannot be read beside it: its hypervisor can. */
+static struct vf_image *open_through(struct vf_vm *vm, const struct vf_guest_disk *d, size_t i,
+                                     struct vf_error *err)
+{
+    struct vf_vm_choice *ch = &vm->choice;
+    struct vf_image *ret;
+    char *name;
+
+    if (!vm->guest->ops->view) {
+        ch->guests =
+            (struct vf_view_opts){.uri = vm->req->opts->connect ? vm->req->opts->connect
+                                                                : vm->req->store->set.libvirt_uri,
+                                  .scratch = vm->req->store->set.libvirt_scratch};
+        return vf_readguest_open(&ch->guests, d->path, d->format, NULL, err);
+    }
+    if (!ch->socket) {
+        char *socket = vf_strf(err, "%s/view", vm->dir.path);
+
+        if (!socket || vm->guest->ops->view(vm->guest, &vm->info, socket, err) < 0) {
+            free(socket);
+            return NULL;
+        }
+        ch->socket = socket;
+    }
+    name = vf_strf(err, "disk%zu", i);
+    ret = name ? vf_nbd_connect(ch->socket, name, false, VIEW_CONNS, err) : NULL;
+    free(name);
+    return ret;
+}
+
+static void end_views(struct vf_vm *vm)
+{
+    struct vf_vm_choice *ch = &vm->choice;
+
+    for (; ch->nviews > 0; ch->nviews--) /* the first last: the others borrow from it */
+        close_view(&ch->view[ch->nviews - 1]);
+    if (!ch->socket)
+        return;
+    vm->guest->ops->end_view(vm->guest);
+    (void)unlink(ch->socket); /* usually the hypervisor has done it */
+    free(ch->socket);
+    ch->socket = NULL;
+}
+
 static int open_view(struct vf_vm *vm, struct vf_vm_view *v, struct vf_error *err)
 {
     const struct vf_guest_disk *d = &vm->info.disk[v->disk];
@@ -94,6 +152,12 @@ static int open_view(struct vf_vm *vm, struct vf_vm_view *v, struct vf_error *er
     opts.allow_busy = vm->info.running;
     if (vf_origin_open(vm->req->index, d->path, &opts, &v->image, err) < 0)
         return -1;
+    if (vm->info.running && strcmp(d->format, "raw") != 0) {
+        vf_image_close(v->image.image);
+        v->image.image = open_through(vm, d, v->disk, err);
+        if (!v->image.image)
+            return -1;
+    }
     v->map = v->image.map;
     if (!v->map && moving_map(vm, v, err) < 0)
         return -1;
@@ -101,16 +165,6 @@ static int open_view(struct vf_vm *vm, struct vf_vm_view *v, struct vf_error *er
         return -1;
     v->map = v->map ? v->map : v->aside.map;
     return v->map->ops->info(v->map, &vm->disk[v->disk].info, err);
-}
-
-static void close_view(struct vf_vm_view *v)
-{
-    vf_survey_free(&v->survey);
-    vf_candidates_free(&v->nodes);
-    vf_aside_close(&v->aside);
-    if (v->own_map)
-        v->own_map->ops->close(v->own_map);
-    vf_origin_close(&v->image);
 }
 
 /* ---- how much they hold of each ---- */
@@ -351,16 +405,15 @@ int vf_vm_choice_settle(struct vf_vm *vm, struct vf_error *err)
     ch->ranking = vf_vm_ranking(vm);
     if (!ch->ranking)
         return vf_error_nomem(err);
-    for (size_t i = ch->nviews; i > 0; i--) /* the first last: the others borrow from it */
-        close_view(&ch->view[i - 1]);
-    ch->nviews = 0;
+    end_views(vm);
     return 0;
 }
 
-void vf_vm_choice_free(struct vf_vm_choice *c)
+void vf_vm_choice_free(struct vf_vm *vm)
 {
-    for (size_t i = c->nviews; i > 0; i--)
-        close_view(&c->view[i - 1]);
+    struct vf_vm_choice *c = &vm->choice;
+
+    end_views(vm);
     free(c->view);
     free(c->label);
     free(c->node);

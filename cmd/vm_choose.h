@@ -2,7 +2,8 @@
  *
  * First all nodes are asked whether they could take the guest; then how much of its disks those
  * hold that could.  What a running guest writes makes the numbers a little old; the disks' maps are
- * taken from the index where that is fresh or follows the guest, else they are read once.
+ * taken from the index where that is fresh or follows the guest, else they are read once: raw files
+ * as they are, others through the hypervisor while the guest runs.
  *
  * Thread rules: belongs to the main thread. */
 #ifndef VF_CMD_VM_CHOOSE_H
@@ -13,6 +14,7 @@
 #include "cmd/aside.h"
 #include "cmd/origin.h"
 #include "cmd/survey.h"
+#include "hypervisor/view.h"
 
 struct vf_vm;
 
@@ -46,6 +48,8 @@ struct vf_vm_choice {
     size_t n, can;
     struct vf_vm_view *view;
     size_t nviews;
+    char *socket; /* of the hypervisor's view of the disks; NULL: there is none */
+    struct vf_view_opts guests;
     const char **label; /* of the surveys' nodes */
     /* After vf_vm_choice_settle: */
     json_t *ranking;
@@ -56,7 +60,7 @@ struct vf_vm_choice {
 /* Asks.  Not finding a node that can take it is not an error.  -1: there is none to ask, or what
  * ends all.  vm->choice is to be released by vf_vm_choice_free in any case. */
 int vf_vm_choose(struct vf_vm *vm, struct vf_error *err) VF_MUST_CHECK;
-void vf_vm_choice_free(struct vf_vm_choice *c); /* a zeroed one is fine */
+void vf_vm_choice_free(struct vf_vm *vm);
 
 /* The best that can take it; NULL with *err: none, and why the first one cannot. */
 const struct vf_vm_node *vf_vm_choice_best(const struct vf_vm_choice *c, struct vf_error *err);

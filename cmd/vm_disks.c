@@ -192,6 +192,43 @@ static int send_over(struct vf_vm *vm, size_t i, struct vf_origin *image, struct
     return rc;
 }
 
+static const char *group_of(const struct vf_vm *vm, const struct vf_image_record *rec)
+{
+    return vm->req->group ? vm->req->group : rec->group ? rec->group : "";
+}
+
+void vf_vm_connect_ahead(struct vf_vm *vm)
+{
+    struct vf_image_record rec = {0};
+    const struct vf_vm_request *req = vm->req;
+    size_t i = 0;
+
+    while (i < vm->info.ndisks && vm->info.disk[i].way != VF_DISK_COPY)
+        i++;
+    if (i == vm->info.ndisks || vf_index_get(req->index, vm->info.disk[i].path, &rec, NULL) < 0)
+        return;
+    free(vm->ahead_group);
+    vm->ahead_group = vf_strdup(group_of(vm, &rec), NULL);
+    vf_image_record_clear(&rec);
+    if (vm->ahead_group)
+        vm->ahead = vf_ahead_start(vm->cli, req->target, req->reach, VF_FOR_MIGRATE,
+                                   vm->ahead_group, vm->limit);
+}
+
+/* The connection that was opened ahead, if it is of this group, or a new one. */
+static int connect_for(struct vf_vm *vm, const struct vf_origin *image, struct vf_peer *ret,
+                       struct vf_error *err)
+{
+    const char *group = group_of(vm, &image->rec);
+    struct vf_error why;
+
+    if (vm->ahead && strcmp(group, vm->ahead_group) == 0 &&
+        vf_ahead_take(vm->ahead, ret, &why) == 0)
+        return 0;
+    return vf_peer_open(vm->cli, vm->req->target, vm->req->reach, VF_FOR_MIGRATE, group, vm->limit,
+                        ret, err);
+}
+
 static int send_disk(struct vf_vm *vm, size_t i, const struct vf_frozen *frozen,
                      struct vf_error *err)
 {
@@ -203,8 +240,7 @@ static int send_disk(struct vf_vm *vm, size_t i, const struct vf_frozen *frozen,
     opts.format = frozen->format;
     if (vf_origin_open(vm->req->index, frozen->path, &opts, &image, err) < 0)
         return -1;
-    rc = vf_peer_open(vm->cli, vm->req->target, vm->req->reach, VF_FOR_MIGRATE,
-                      vm->req->group ? vm->req->group : image.rec.group, vm->limit, &peer, err);
+    rc = connect_for(vm, &image, &peer, err);
     if (rc == 0) {
         vf_peer_spread(&peer, vm->req->streams);
         rc = send_over(vm, i, &image, &peer, err);

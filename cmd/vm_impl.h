@@ -2,6 +2,7 @@
 #ifndef VF_CMD_VM_IMPL_H
 #define VF_CMD_VM_IMPL_H
 
+#include "cmd/ahead.h"
 #include "cmd/cmd.h"
 #include "cmd/guest_dir.h"
 #include "cmd/guest_far.h"
@@ -29,6 +30,8 @@ struct vf_vm {
     struct vf_guest_info info;
     struct vf_vm_disk *disk; /* as many as info has */
     struct vf_guest_far *far;
+    struct vf_ahead *ahead; /* the connection for the first disk */
+    char *ahead_group;
     struct vf_ratelimit *limit;
     struct vf_ratefile *follow;
     struct vf_marker marker; /* the sign for those who work in the background */
@@ -58,6 +61,9 @@ uint64_t vf_vm_disk_bytes(const struct vf_vm *vm, size_t i);
 /* Sends what a freeze made stand still. */
 int vf_vm_send_frozen(struct vf_vm *vm, const struct vf_frozen *frozen,
                       struct vf_error *err) VF_MUST_CHECK;
+
+/* Opens the connection for the first disk in the background. */
+void vf_vm_connect_ahead(struct vf_vm *vm);
 
 /* Directory for the overlays; NULL: beside the disks. */
 const char *vf_vm_overlay_dir(const struct vf_vm *vm);

@@ -201,12 +201,14 @@ int vf_vm_clear(struct vf_vm *vm, const json_t *job, bool *ret_finished, struct 
 void vf_vm_close(struct vf_vm *vm, const struct vf_error *outcome)
 {
     vf_guest_far_close(vm->far, outcome);
+    vf_ahead_end(vm->ahead);
+    free(vm->ahead_group);
+    vf_vm_choice_free(vm);
     if (vm->guest)
         vm->guest->ops->close(vm->guest);
     for (size_t i = 0; i < vm->info.ndisks && vm->disk; i++)
         free(vm->disk[i].peer.path);
     free(vm->disk);
-    vf_vm_choice_free(&vm->choice);
     vf_guest_info_free(&vm->info);
     json_decref(vm->job);
     vf_ratefile_end(vm->follow);

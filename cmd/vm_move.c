@@ -64,6 +64,8 @@ static int check_far(struct vf_vm *vm, struct vf_error *err)
     json_t *q = vf_vm_question(vm, vm->req->dry_run, err);
     int rc = -1;
 
+    if (q && !vm->req->dry_run)
+        vf_vm_connect_ahead(vm); /* while the far end is asked, and tries its machine */
     vm->far = q ? vf_guest_far_open(&opts, err) : NULL;
     if (vm->far)
         rc = vf_guest_far_check(vm->far, q, err);
@@ -95,6 +97,8 @@ static int choose_far(struct vf_vm *vm, struct vf_error *err)
             vf_say(vm->cli, "%s: %s", best->label, err->msg);
         vf_guest_far_close(vm->far, err);
         vm->far = NULL;
+        vf_ahead_end(vm->ahead);
+        vm->ahead = NULL;
         vf_vm_choice_refuse(&vm->choice, err);
     }
     if (vm->req->choose)
@@ -239,6 +243,18 @@ static int settle(struct vf_vm *vm, struct vf_error *err)
                         vm->req->label, why.msg, vm->info.name);
 }
 
+/* libvirt has one for itself, one for memory and one for all disks; QMP one for each disk. */
+static size_t tunnels_of(const struct vf_vm *vm)
+{
+    size_t n = 1;
+
+    if (strcmp(vm->guest->ops->kind, "qmp") != 0)
+        return 3;
+    for (size_t i = 0; i < vm->info.ndisks; i++)
+        n += vm->info.disk[i].way == VF_DISK_COPY && !vm->info.disk[i].read_only;
+    return n;
+}
+
 static int hand_off(struct vf_vm *vm, struct vf_error *err)
 {
     const struct vf_vm_opts *o = vm->req->opts;
@@ -251,6 +267,8 @@ static int hand_off(struct vf_vm *vm, struct vf_error *err)
     double start = vf_clock_now();
     int rc = vf_vm_note(vm, "memory", err);
 
+    if (rc == 0 && vm->info.running)
+        vf_guest_far_ahead(vm->far, tunnels_of(vm)); /* while the far machine starts */
     if (rc == 0)
         rc = vm->guest->ops->hand_off(vm->guest, &vm->info, vf_guest_far_half(vm->far), &opts,
                                       &vm->result, err);

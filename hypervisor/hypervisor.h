@@ -187,6 +187,12 @@ struct vf_guest_ops {
      * folded in), the guest's process is ended, its definition removed.  keep: the disks stay;
      * removing them otherwise is cmd/'s work. */
     int (*finish)(struct vf_guest *, const struct vf_guest_info *info, struct vf_error *err);
+    /* May be NULL, as end_view.  Shows the disks that travel, as they are from moment to moment, on
+     * the Unix socket (NBD, read only, exports "disk0" and so on), until end_view.  To be ended
+     * before anything else is asked for. */
+    int (*view)(struct vf_guest *, const struct vf_guest_info *info, const char *socket,
+                struct vf_error *err);
+    void (*end_view)(struct vf_guest *);
     /* For --status: "running", "paused", "postmigrate", ... static text. */
     int (*state)(struct vf_guest *, const char **ret_state, struct vf_error *err);
     void (*close)(struct vf_guest *); /* frees; changes nothing at the guest */

@@ -172,6 +172,15 @@ static int state(struct vf_guest *guest, const char **ret_state, struct vf_error
     return 0;
 }
 
+static void end_view(struct vf_guest *guest)
+{
+    struct vf_error why;
+
+    vf_qmp_mind_stop(of(guest)->q, false);
+    (void)vf_qmp_end_view(of(guest)->q, NULL, &why); /* what is left the next try ends */
+    vf_qmp_mind_stop(of(guest)->q, true);
+}
+
 static void close_guest(struct vf_guest *guest)
 {
     struct vf_qmp_guest *g = of(guest);
@@ -195,6 +204,8 @@ struct vf_guest *vf_qmp_guest_open(const char *name, const char *path, const vol
                                             .roll_back = vf_qmp_roll_back,
                                             .finish = vf_qmp_finish,
                                             .state = state,
+                                            .view = vf_qmp_view,
+                                            .end_view = end_view,
                                             .close = close_guest};
     struct vf_qmp_guest *g = vf_calloc(1, sizeof *g, err);
 

@@ -4,6 +4,7 @@
  * without any memory of its own:
  *   vmferry-o<disk>-<n>  overlay nodes     vmferry-t<disk>  far images (NBD)
  *   vmferry-m<disk>      mirror jobs       vmferry-c<disk>  commit jobs
+ *   vmferry-v<disk>      views of disks (exports of QEMU's NBD server)
  * Overlay files are called <disk's file>.vmferry-<n>. */
 #ifndef VF_HYPERVISOR_QMP_GUEST_H
 #define VF_HYPERVISOR_QMP_GUEST_H
@@ -55,6 +56,12 @@ int vf_qmp_finish(struct vf_guest *, const struct vf_guest_info *info,
                   struct vf_error *err) VF_MUST_CHECK;
 /* Removes mirror jobs and far nodes; *ret_found (may be NULL) becomes true if there were any. */
 int vf_qmp_drop_mirrors(struct vf_qmp *q, bool *ret_found, struct vf_error *err);
+
+/* qmp_view.c */
+int vf_qmp_view(struct vf_guest *, const struct vf_guest_info *info, const char *socket,
+                struct vf_error *err) VF_MUST_CHECK;
+/* Ends views, also those of an earlier try; ret_found as above. */
+int vf_qmp_end_view(struct vf_qmp *q, bool *ret_found, struct vf_error *err);
 
 /* qmp_hand_off.c */
 int vf_qmp_hand_off(struct vf_guest *, const struct vf_guest_info *info, struct vf_far *far,

@@ -8,6 +8,12 @@ live_format=qcow2
 . "$VF_TESTS/e2e/_live.sh"
 
 live_up libvirt -r 20 -b 1000
+# What it would take, of the disk as the guest sees it now.
+# shellcheck disable=SC2046 # a list of words
+vf_expect_exit 0 vmferry_at A $(live_args B) --dry-run
+json_true "$VF_OUT" '.dry_run and .disks[0].literal_blocks >= 32768 and .ranking[0].eligible'
+live_clean A
+live_clean B
 live_move A B
 json_is "$VF_OUT" .kind libvirt
 there=$(json_get "$VF_OUT" '.disks[0].literal_blocks')
