@@ -1,5 +1,5 @@
 #!/bin/bash
-# peers.sh [-c CORPUS] [-w WORK] [-o RESULTS] [-n RUNS] [-t SECONDS] [-q SECONDS] CASE PEER...
+# peers.sh [-c CORPUS] [-w WORK] [-o RESULTS] [-n RUNS] [-a] [-s SECONDS] [-t SECONDS] [-q SECONDS] CASE PEER...
 #
 # Measure what it costs to bring one disk image to a place that already holds others: one run of
 # each PEER on CASE (a to e, see cases.sh), -n times. PEER `all` is every one that is installed;
@@ -14,6 +14,9 @@
 #
 #   -c  images made by tests/lab/make-corpus.sh (default: corpus beside WORK)
 #   -w  working directory, emptied for each run; on the same file system as the corpus
+#   -a  only what is missing: until RESULTS has RUNS good runs of each peer in this case
+#   -s  seconds after which no further run is begun; exit 3 if there would have been one. With -a,
+#       a long table can be made in pieces: repeat the command until it ends with 0
 #   -q  seconds to wait at most, before each run, for a moment when the machine is quiet (default 0)
 #   -t  seconds after which a peer is stopped (default 600)
 #
@@ -23,13 +26,15 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 export LC_ALL=C
 
-corpus='' work=${TMPDIR:-/var/tmp}/vmferry-bench results='' runs=1 limit=600 patience=0
-while getopts c:w:o:n:t:q: o; do
+corpus='' work=${TMPDIR:-/var/tmp}/vmferry-bench results='' runs=1 limit=600 patience=0 missing='' stop=0
+while getopts c:w:o:n:as:t:q: o; do
     case $o in
     c) corpus=$OPTARG ;;
     w) work=$OPTARG ;;
     o) results=$OPTARG ;;
     n) runs=$OPTARG ;;
+    a) missing=1 ;;
+    s) stop=$OPTARG ;;
     t) limit=$OPTARG ;;
     q) patience=$OPTARG ;;
     *) exit 2 ;;
@@ -263,14 +268,38 @@ for f in "$target" "${residents[@]}"; do
     [ -r "$corpus/$f.raw" ] || { echo "peers: no $corpus/$f.raw: see tests/lab/make-corpus.sh" >&2; exit 1; }
 done
 
+# have PEER: how many good runs RESULTS has of it. It has the peers' long names, so each run leaves
+# a line with both in RESULTS.names.
+have() {
+    [ -n "$missing" ] && [ -f "$results" ] && [ -f "$results.names" ] || { echo 0; return; }
+    awk -F'\t' -v case="$case" -v peer="$1" '
+        NR == FNR { if ($1 == peer) names[$2]; next }
+        $1 == case && $3 == 0 && $4 == "yes" && ($2 in names) { n++ }
+        END { print n + 0 }' "$results.names" "$results"
+}
+
+# one PEER: a run of it, if that is wanted.
+one() {
+    local lines
+    [ "$(have "$1")" -le "$2" ] || return 0
+    if [ "$stop" -gt 0 ] && [ $SECONDS -ge "$stop" ]; then
+        echo "peers: time is up before $1 in case $case" >&2
+        exit 3
+    fi
+    lines=$(wc -l <"$results")
+    "peer_$1" || echo "peers: $1 could not be prepared in case $case" >&2
+    tail -n "+$((lines + 1))" "$results" | awk -F'\t' -v peer="$1" '{ print peer "\t" $2 }' >>"$results.names"
+}
+
 trap 'rm -rf "$run_dir"' EXIT
+touch "$results"
 peers=$*
 [ "$peers" != all ] || peers=$all
 for ((i = 0; i < runs; i++)); do
     for peer in $peers; do
         [ -n "${needs[$peer]:-}" ] || { echo "peers: no peer $peer: $0 list" >&2; exit 2; }
         if command -v "${needs[$peer]}" >/dev/null; then
-            "peer_$peer" || echo "peers: $peer could not be prepared in case $case" >&2
+            one "$peer" "$i"
         else
             echo "peers: $peer: ${needs[$peer]} is not installed" >&2
         fi
