@@ -18,6 +18,7 @@
 
 #define ROUNDS          8u
 #define ROUND_BYTES     (UINT64_C(8) << 20) /* so little is left to the hypervisor */
+#define TRIES           3u
 #define RESOLVE_SECONDS 75 /* longer than a far end takes to find out that it was left */
 
 static const volatile int never; /* what runs with it is not stopped by the user */
@@ -349,7 +350,8 @@ static int move(struct vf_vm *vm, struct vf_error *err)
     return hand_off(vm, err);
 }
 
-int vf_vm_migrate(const struct vf_vm_request *req, struct vf_error *err)
+/* *ret_again: it failed by chance only, and the guest goes on here. */
+static int migrate_once(const struct vf_vm_request *req, bool *ret_again, struct vf_error *err)
 {
     struct vf_vm vm = {.req = req, .cli = req->cli, .steady = *req->cli, .running_at = "source"};
     struct vf_stream_stats wire;
@@ -363,8 +365,10 @@ int vf_vm_migrate(const struct vf_vm_request *req, struct vf_error *err)
     rc = prepare(&vm, err);
     if (rc == 0 && !req->dry_run)
         rc = move(&vm, err);
-    if (rc < 0 && vm.far && !vm.result.committed)
+    if (rc < 0 && vm.far && !vm.result.committed) {
         (void)go_back(&vm, err); /* rc says it */
+        *ret_again = vm.result.again && err->code == VF_ERR_BUSY;
+    }
     if (rc == 0 && vm.far)
         vf_guest_far_stats(vm.far, &wire);
     if (rc == 0 && !req->dry_run) {
@@ -375,5 +379,18 @@ int vf_vm_migrate(const struct vf_vm_request *req, struct vf_error *err)
     if (rc == 0)
         rc = vf_vm_report(&vm, err);
     vf_vm_close(&vm, rc < 0 ? err : NULL);
+    return rc;
+}
+
+int vf_vm_migrate(const struct vf_vm_request *req, struct vf_error *err)
+{
+    bool again = false;
+    int rc = migrate_once(req, &again, err);
+
+    /* what was sent of the disks is there by now */
+    for (unsigned n = 1; rc < 0 && again && n < TRIES && !*req->cli->stop; n++) {
+        again = false;
+        rc = migrate_once(req, &again, err);
+    }
     return rc;
 }

@@ -79,6 +79,7 @@ struct vf_guest_info {
     char *uuid;         /* text form; "" when unknown */
     bool running;       /* false: shut off (--offline), its disks stand still by themselves */
     bool paused;        /* running, but stopped by its user: it is moved and stays so */
+    bool once;          /* its memory may be sent once only, see once.h */
     uint64_t memory;    /* bytes */
     char *machine;      /* "pc-q35-7.2"; "" when unknown */
     char *version;      /* of the hypervisor, for people and for the far half's check */
@@ -150,7 +151,8 @@ struct vf_hand_off_opts {
 
 struct vf_hand_off_result {
     bool committed; /* also meaningful on failure: true = the guest must not run here any more */
-    bool running_there;                      /* the far half has confirmed it */
+    bool running_there; /* the far half has confirmed it */
+    bool again;         /* on failure: it was by chance, and is worth another try */
     double memory_seconds, downtime_seconds; /* downtime: from the stop here to the confirmation */
     uint64_t memory_bytes, disk_bytes;       /* as the hypervisor counts them */
 };

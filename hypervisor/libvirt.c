@@ -8,6 +8,7 @@
 #include <libvirt/virterror.h>
 
 #include "core/checked.h"
+#include "hypervisor/once.h"
 #include "hypervisor/view.h"
 
 #define DISKS_MAX 256u
@@ -285,12 +286,19 @@ static int describe_files(struct vf_lv_xml *x, struct vf_guest_info *info, struc
     return 0;
 }
 
-static int describe_version(struct vf_lv_guest *g, struct vf_guest_info *info, struct vf_error *err)
+static int describe_version(struct vf_lv_guest *g, struct vf_lv_xml *x, struct vf_guest_info *info,
+                            struct vf_error *err)
 {
     unsigned long qemu = 0, lib = 0;
+    char *type;
 
     if (virConnectGetVersion(g->conn, &qemu) < 0 || virConnectGetLibVersion(g->conn, &lib) < 0)
         return vf_lv_error(err, "versions");
+    type = vf_lv_xml_get(x, "/domain/@type", err);
+    if (!type)
+        return -1;
+    info->once = vf_once_only(strcmp(type, "kvm") == 0, qemu / 1000000);
+    free(type);
     info->version =
         vf_strf(err, "QEMU %lu.%lu.%lu, libvirt %lu.%lu.%lu", qemu / 1000000, qemu / 1000 % 1000,
                 qemu % 1000, lib / 1000000, lib / 1000 % 1000, lib % 1000);
@@ -309,7 +317,7 @@ static int describe_machine(struct vf_lv_guest *g, struct vf_lv_xml *x, struct v
     info->name = vf_strdup(virDomainGetName(g->dom), err);
     info->uuid = vf_strdup(uuid, err);
     info->machine = vf_lv_xml_get(x, "/domain/os/type/@machine", err);
-    return info->name && info->uuid && info->machine ? describe_version(g, info, err) : -1;
+    return info->name && info->uuid && info->machine ? describe_version(g, x, info, err) : -1;
 }
 
 /* What the far half needs: the running guest's description, what is kept of it when it is shut off,

@@ -24,9 +24,11 @@
 #include "core/checked.h"
 #include "core/fdio.h"
 #include "hypervisor/libvirt_impl.h"
+#include "hypervisor/once.h"
 
 #define LOOK_MS        20
-#define STATS_EVERY    10 /* looks */
+#define STATS_EVERY    10  /* looks */
+#define SAY_SECONDS    0.1 /* between two words on how far it is */
 #define DOWNTIME_MS    300
 #define BROKEN_SECONDS 10 /* for QEMU and libvirt to see by themselves that a tunnel has ended */
 
@@ -44,9 +46,16 @@ struct hand_off {
     int nparams, maxparams;
     unsigned flags;
     virConnectPtr far_conn;
-    double start, stopped, broke;
+    virConnectPtr
+        watch_conn;       /* a call on the one that moves the guest may wait until it has moved */
+    virDomainPtr watched; /* of that */
+    double start, stopped, broke, said;
     bool still; /* the guest was seen to stand still, at stopped */
-    bool told, tuned, give_up;
+    bool told, give_up;
+    unsigned long long looks;    /* QEMU's dirty-sync-count */
+    unsigned long long downtime; /* that was set, ms; 0: none yet */
+    double passing;              /* since when memory travels */
+    bool twice;                  /* its memory was sent more than once, which info->once forbids */
     /* of the thread that waits for libvirt */
     pthread_mutex_t lock;
     bool done;
@@ -64,6 +73,9 @@ static double now(void)
 
 static void say(struct hand_off *h, enum vf_guest_phase phase, uint64_t done, uint64_t total)
 {
+    if (phase == VF_GUEST_MEMORY && now() - h->said < SAY_SECONDS)
+        return;
+    h->said = now();
     if (h->opts->events.progress)
         h->opts->events.progress(h->opts->events.ctx, phase, done, total);
 }
@@ -215,14 +227,11 @@ static void stands_still(struct hand_off *h)
         h->give_up = true; /* libvirt decides whether that is in time */
 }
 
-static void look_at_state(struct hand_off *h)
+/* Before libvirt goes on with it: that takes two round trips from when the guest stands still. */
+static void check_once(struct hand_off *h)
 {
-    int state, reason;
-
-    if (h->still || h->info->paused || virDomainGetState(h->g->dom, &state, &reason, 0) < 0)
-        return;
-    if (state == VIR_DOMAIN_PAUSED || state == VIR_DOMAIN_SHUTOFF)
-        stands_still(h);
+    if (h->info->once && !h->info->paused && h->looks > VF_ONCE_LOOKS)
+        h->twice = h->give_up = true;
 }
 
 static unsigned long long stat_of(virTypedParameterPtr p, int n, const char *name)
@@ -233,25 +242,49 @@ static unsigned long long stat_of(virTypedParameterPtr p, int n, const char *nam
     return value;
 }
 
+/* libvirt takes this only while it migrates. */
+static void set_downtime(struct hand_off *h, unsigned long long ms)
+{
+    if (h->downtime != ms && virDomainMigrateSetMaxDowntime(h->watched, ms, 0) == 0)
+        h->downtime = ms;
+}
+
+/* How long the guest may stand still. */
+static void tune(struct hand_off *h, virTypedParameterPtr p, int n)
+{
+    unsigned long long left = stat_of(p, n, VIR_DOMAIN_JOB_MEMORY_REMAINING);
+    unsigned long long rate = stat_of(p, n, VIR_DOMAIN_JOB_MEMORY_BPS);
+
+    if (!h->info->once) {
+        set_downtime(h, h->opts->max_downtime_ms ? h->opts->max_downtime_ms : DOWNTIME_MS);
+        return;
+    }
+    if (!h->looks)
+        h->passing = now();
+    if (h->looks && vf_once_near_end(left, h->ret->memory_bytes, now() - h->passing, (double)rate))
+        set_downtime(h, VF_ONCE_LAST_MS);
+    else if (!h->downtime)
+        set_downtime(h, VF_ONCE_FIRST_MS);
+}
+
 static void look_at_stats(struct hand_off *h)
 {
-    unsigned long long downtime = h->opts->max_downtime_ms ? h->opts->max_downtime_ms : DOWNTIME_MS;
     virTypedParameterPtr p = NULL;
     int n = 0, type = 0;
 
-    /* libvirt takes this only while it migrates */
-    if (!h->tuned && virDomainMigrateSetMaxDowntime(h->g->dom, downtime, 0) == 0)
-        h->tuned = true;
-    if (virDomainGetJobStats(h->g->dom, &type, &p, &n, 0) < 0)
+    if (virDomainGetJobStats(h->watched, &type, &p, &n, 0) < 0)
         return;
     if (type != VIR_DOMAIN_JOB_NONE) {
         unsigned long long mem = stat_of(p, n, VIR_DOMAIN_JOB_MEMORY_PROCESSED);
         unsigned long long disk = stat_of(p, n, VIR_DOMAIN_JOB_DISK_PROCESSED);
 
+        h->looks = stat_of(p, n, VIR_DOMAIN_JOB_MEMORY_ITERATION);
         if (mem > h->ret->memory_bytes)
             h->ret->memory_bytes = mem;
         if (disk > h->ret->disk_bytes)
             h->ret->disk_bytes = disk;
+        check_once(h);
+        tune(h, p, n);
         if (!h->still)
             say(h, VF_GUEST_MEMORY, stat_of(p, n, VIR_DOMAIN_JOB_DATA_PROCESSED),
                 stat_of(p, n, VIR_DOMAIN_JOB_DATA_PROCESSED) +
@@ -260,13 +293,26 @@ static void look_at_stats(struct hand_off *h)
     virTypedParamsFree(p, n);
 }
 
+static void look_at_state(struct hand_off *h)
+{
+    int state, reason;
+
+    if (h->still || h->info->paused || virDomainGetState(h->watched, &state, &reason, 0) < 0)
+        return;
+    if (state == VIR_DOMAIN_PAUSED || state == VIR_DOMAIN_SHUTOFF) {
+        if (h->info->once)
+            look_at_stats(h);
+        stands_still(h);
+    }
+}
+
 static void watch(struct hand_off *h, struct vf_error *broken)
 {
     const struct timespec t = {0, LOOK_MS * 1000000};
 
     for (unsigned look = 0; !is_done(h); look++) {
         look_at_state(h);
-        if (look % STATS_EVERY == 0 && !h->still)
+        if ((h->info->once || look % STATS_EVERY == 0) && !h->still)
             look_at_stats(h);
         if (!h->still && h->opts->stop && *h->opts->stop)
             h->give_up = true;
@@ -275,9 +321,9 @@ static void watch(struct hand_off *h, struct vf_error *broken)
             h->broke = now();
         if (broken->code != VF_ERR_NONE && now() - h->broke > BROKEN_SECONDS)
             h->give_up = true;
-        if (h->give_up && look % STATS_EVERY == 0)
-            (void)virDomainAbortJob(h->g->dom); /* too early or too late: asked again, or done */
-        (void)nanosleep(&t, NULL);              /* cut short: looks again */
+        if (h->give_up && (h->twice || look % STATS_EVERY == 0))
+            (void)virDomainAbortJob(h->watched); /* too early or too late: asked again, or done */
+        (void)nanosleep(&t, NULL);               /* cut short: looks again */
     }
 }
 
@@ -322,8 +368,27 @@ static int run_libvirt(struct hand_off *h, struct vf_error *err)
         return arrived(h, err);
     if (h->opts->stop && *h->opts->stop)
         return vf_error_set(err, VF_ERR_CANCELLED, 0, "interrupted");
+    h->ret->again = h->twice;
+    if (h->twice)
+        return vf_once_refuse(err);
     *err = broken.code != VF_ERR_NONE ? broken : h->why;
     return -1;
+}
+
+static int open_watch(struct hand_off *h, struct vf_error *err)
+{
+    char uuid[VIR_UUID_STRING_BUFLEN];
+    char *uri = virConnectGetURI(h->g->conn);
+
+    if (!uri)
+        return vf_lv_error(err, "libvirt's address");
+    h->watch_conn = vf_lv_connect(uri, err);
+    free(uri);
+    if (!h->watch_conn)
+        return -1;
+    if (virDomainGetUUIDString(h->g->dom, uuid) == 0)
+        h->watched = virDomainLookupByUUIDString(h->watch_conn, uuid);
+    return h->watched ? 0 : vf_lv_error(err, "the guest");
 }
 
 static int prepare(struct hand_off *h, struct vf_error *err)
@@ -331,8 +396,8 @@ static int prepare(struct hand_off *h, struct vf_error *err)
     if (h->opts->postcopy)
         return vf_error_set(err, VF_ERR_UNSUPPORTED, 0,
                             "postcopy is not possible here: a failure could not be undone");
-    if (h->far->ask(h->far, "prepare", NULL, &h->answer, err) < 0 || open_tunnels(h, err) < 0 ||
-        set_params(h, err) < 0)
+    if (h->far->ask(h->far, "prepare", NULL, &h->answer, err) < 0 || open_watch(h, err) < 0 ||
+        open_tunnels(h, err) < 0 || set_params(h, err) < 0)
         return -1;
     h->far_conn = vf_lv_connect(h->far_uri, err);
     return h->far_conn ? 0 : vf_error_prefix(err, "the far end's libvirt");
@@ -407,6 +472,10 @@ int vf_lv_hand_off(struct vf_guest *guest, const struct vf_guest_info *info, str
         virDomainFree(h.moved);
     if (h.far_conn)
         virConnectClose(h.far_conn);
+    if (h.watched)
+        virDomainFree(h.watched);
+    if (h.watch_conn)
+        virConnectClose(h.watch_conn);
     virTypedParamsFree(h.params, h.nparams);
     json_decref(h.answer);
     if (h.mem)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/checked.h"
+#include "hypervisor/once.h"
 #include "hypervisor/qmp_machine.h"
 
 #define OPEN_MS   3000
@@ -86,15 +87,18 @@ static int describe_disks(struct vf_qmp_guest *g, struct vf_guest_info *info, st
 static int describe_machine(struct vf_qmp_guest *g, struct vf_guest_info *info,
                             struct vf_error *err)
 {
-    json_t *v = NULL, *uuid = NULL;
+    json_t *v = NULL, *uuid = NULL, *kvm = NULL;
     const json_t *n;
     int rc = -1;
 
     info->definition = vf_qmp_machine(g->q, err);
     if (!info->definition || vf_qmp_call(g->q, "query-version", NULL, &v, err) < 0 ||
+        vf_qmp_call(g->q, "query-kvm", NULL, &kvm, err) < 0 ||
         vf_qmp_call(g->q, "query-uuid", NULL, &uuid, err) < 0)
         goto out;
     n = json_object_get(v, "qemu");
+    info->once =
+        vf_once_only(json_is_true(json_object_get(kvm, "enabled")), vf_qmp_number(n, "major"));
     info->version = vf_strf(err, "QEMU %" PRIu64 ".%" PRIu64 ".%" PRIu64, vf_qmp_number(n, "major"),
                             vf_qmp_number(n, "minor"), vf_qmp_number(n, "micro"));
     info->memory = vf_qmp_number(info->definition, "memory");
@@ -104,6 +108,7 @@ static int describe_machine(struct vf_qmp_guest *g, struct vf_guest_info *info,
     info->name = vf_strdup(g->name, err);
     rc = info->version && info->machine && info->uuid && info->name ? 0 : -1;
 out:
+    json_decref(kvm);
     json_decref(uuid);
     json_decref(v);
     return rc;

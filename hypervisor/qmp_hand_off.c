@@ -11,12 +11,14 @@
 #include <time.h>
 
 #include "core/checked.h"
+#include "hypervisor/once.h"
 #include "hypervisor/qmp_guest.h"
 
 #define NEAR_BYTES  (UINT64_C(1) << 20) /* so little left is as good as nothing */
 #define NEAR_LOOKS  100 /* times LOOK_MS without getting nearer: it will not get any nearer */
 #define LOOK_MS     100
 #define STILL_MS    120000 /* for what is left of disks and memory while the guest stands still */
+#define SAY_SECONDS 0.1    /* between two words on how far it is */
 #define DOWNTIME_MS 300
 #define NO_LIMIT    INT64_C(125000000000) /* bytes per second: the tunnels keep the real limit */
 
@@ -27,7 +29,10 @@ struct hand_off {
     struct vf_far *far;
     const struct vf_hand_off_opts *opts;
     struct vf_hand_off_result *ret;
-    double start, stopped;
+    double start, passing, stopped, said; /* passing: since memory travels */
+    uint64_t looks;                       /* QEMU's dirty-sync-count */
+    double rate;                          /* of memory, as QEMU says */
+    bool ending;                          /* it was told, see once.h */
 };
 
 static double now(void)
@@ -40,6 +45,9 @@ static double now(void)
 
 static void say(struct hand_off *h, enum vf_guest_phase phase, uint64_t done, uint64_t total)
 {
+    if (phase == VF_GUEST_MEMORY && now() - h->said < SAY_SECONDS)
+        return;
+    h->said = now();
     if (h->opts->events.progress)
         h->opts->events.progress(h->opts->events.ctx, phase, done, total);
 }
@@ -194,7 +202,8 @@ static int set_up_memory(struct hand_off *h, struct vf_error *err)
                      "auto-converge", "state", (int)o->auto_converge) < 0)
         return -1;
     return vf_qmp_callf(h->q, NULL, err, "migrate-set-parameters", "{s:I, s:I}", "downtime-limit",
-                        downtime, "max-bandwidth", rate);
+                        h->info->once ? (json_int_t)VF_ONCE_FIRST_MS : downtime, "max-bandwidth",
+                        rate);
 }
 
 static int start_memory(struct hand_off *h, struct vf_error *err)
@@ -240,20 +249,43 @@ static void look_at_memory(struct hand_off *h, uint64_t *ret_left, char *ret_why
     ram = json_object_get(m, "ram");
     h->ret->memory_bytes = vf_qmp_number(ram, "transferred");
     *ret_left = vf_qmp_number(ram, "remaining");
+    h->looks = vf_qmp_number(ram, "dirty-sync-count");
+    h->rate = json_number_value(json_object_get(ram, "mbps")) * 1e6 / 8;
     if (len)
         (void)snprintf(ret_why, len, "%s", vf_qmp_text(m, "error-desc"));
     json_decref(m);
 }
 
+/* Only while the guest has not stopped for good. */
+static int check_once(struct hand_off *h, struct vf_error *err)
+{
+    if (!h->info->once || h->info->paused || h->looks <= VF_ONCE_LOOKS)
+        return 0;
+    h->ret->again = true;
+    return vf_once_refuse(err);
+}
+
+/* Little is left of the only pass: QEMU may stop the guest now. */
+static int end_pass(struct hand_off *h, uint64_t left, struct vf_error *err)
+{
+    if (!h->info->once || h->ending || !h->looks ||
+        !vf_once_near_end(left, h->ret->memory_bytes, now() - h->passing, h->rate))
+        return 0;
+    h->ending = true;
+    return vf_qmp_callf(h->q, NULL, err, "migrate-set-parameters", "{s:I}", "downtime-limit",
+                        (json_int_t)VF_ONCE_LAST_MS);
+}
+
 /* Waits for that status of the migration.  total_ms 0: as long as it takes. */
 static int await_memory(struct hand_off *h, const char *status, int total_ms, struct vf_error *err)
 {
+    int look = total_ms == 0 && h->info->once ? VF_ONCE_LOOK_MS : LOOK_MS;
     char why[160];
     uint64_t left, done, dirty;
 
-    for (int ms = 0; total_ms == 0 || ms < total_ms; ms += LOOK_MS) {
+    for (int ms = 0; total_ms == 0 || ms < total_ms; ms += look) {
         json_t *event = NULL;
-        int rc = vf_qmp_event(h->q, "MIGRATION", is_news, status, LOOK_MS, &event, err);
+        int rc = vf_qmp_event(h->q, "MIGRATION", is_news, status, look, &event, err);
         bool good = strcmp(vf_qmp_text(json_object_get(event, "data"), "status"), status) == 0;
 
         json_decref(event);
@@ -269,7 +301,8 @@ static int await_memory(struct hand_off *h, const char *status, int total_ms, st
                                 *why ? why : "the far side closed it");
         if (total_ms)
             continue;
-        if (look_at_mirrors(h, &done, &dirty, err) < 0)
+        if (check_once(h, err) < 0 || end_pass(h, left, err) < 0 ||
+            look_at_mirrors(h, &done, &dirty, err) < 0)
             return -1;
         say(h, VF_GUEST_MEMORY, h->ret->memory_bytes + done,
             h->ret->memory_bytes + done + left + dirty);
@@ -290,7 +323,8 @@ static int switch_over(struct hand_off *h, struct vf_error *err)
     h->stopped = now();
     h->ret->memory_seconds = h->stopped - h->start;
     say(h, VF_GUEST_STOPPED, 0, 0);
-    if (end_disks(h, err) < 0 ||
+    look_at_memory(h, &left, NULL, 0);
+    if (check_once(h, err) < 0 || end_disks(h, err) < 0 ||
         vf_qmp_callf(h->q, NULL, err, "migrate-continue", "{s:s}", "state", "pre-switchover") < 0 ||
         await_memory(h, "completed", STILL_MS, err) < 0)
         return -1;
@@ -325,6 +359,7 @@ int vf_qmp_hand_off(struct vf_guest *guest, const struct vf_guest_info *info, st
     h.start = now();
     if (rc == 0)
         rc = start_memory(&h, err);
+    h.passing = now();
     if (rc == 0)
         rc = await_memory(&h, "pre-switchover", 0, err);
     if (rc == 0) {
