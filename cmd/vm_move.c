@@ -305,6 +305,7 @@ static int go_back(struct vf_vm *vm, struct vf_error *err)
         if (vm->far)
             vf_guest_far_end_tunnels(vm->far);
         if (vm->guest->ops->roll_back(vm->guest, &vm->info, &why) < 0) {
+            vm->result.again = false;
             (void)vf_error_set(err, err->code, 0,
                                "%.90s; and going back failed (%.90s): `vmferry migrate --vm %s "
                                "--abort` tries again",
