@@ -15,7 +15,7 @@ at() {
 }
 
 # What a store runs to take a guest: the same machine as vm_guest starts, on the store's disks.
-# Words: QMP-SOCKET, FORMAT:DISK..., "--", and -incoming's.
+# Words: QMP-SOCKET, [ro:]FORMAT:DISK..., "--", and -incoming's.
 _vm_start_script() { # SITE
     cat <<SCRIPT
 #!/bin/sh
@@ -29,8 +29,10 @@ sed -i "s|@DIR@|\$dir|g" "\$dir/args"
 printf '%s\n' -qmp "unix:\$qmp,server=on,wait=off" >>"\$dir/args"
 n=0
 while [ "\$1" != -- ]; do
-    printf '%s\n' -blockdev "driver=file,node-name=file\$n,filename=\${1#*:},discard=unmap" \\
-        -blockdev "driver=\${1%%:*},node-name=disk\$n,file=file\$n,discard=unmap" \\
+    spec=\$1 how=discard=unmap
+    case \$spec in ro:*) spec=\${spec#ro:} how=read-only=on ;; esac
+    printf '%s\n' -blockdev "driver=file,node-name=file\$n,filename=\${spec#*:},\$how" \\
+        -blockdev "driver=\${spec%%:*},node-name=disk\$n,file=file\$n,\$how" \\
         -device "virtio-blk-pci,id=vd\$n,drive=disk\$n" >>"\$dir/args"
     n=\$((n + 1))
     shift
@@ -48,10 +50,10 @@ _vm_end_all() {
     done
 }
 
-# vm_settings DISK-FORMAT...: both stores take guests with such disks.
+# vm_settings DISK-FORMAT...: both stores take guests with such disks, behind VF_GUEST_DRIVES others.
 vm_settings() {
     for vf_s in src dst; do
-        vf_n=0
+        vf_n=${VF_GUEST_DRIVES:-0}
         vf_line=
         for vf_f; do
             vf_line="$vf_line $vf_f:{disk$vf_n}"
@@ -78,7 +80,7 @@ vm_sites() {
     done
 }
 
-# vm_guest NAME FORMAT:FILE... [words=KERNEL-WORDS]; VF_GUEST_FILL: so much of each disk holds random
+# vm_guest NAME [ro:]FORMAT:FILE... [words=KERNEL-WORDS]; VF_GUEST_FILL: so much of each disk holds random
 # bytes, where the guest does not write: the same in all, or with VF_GUEST_DISTINCT those of vf_bytes 7,
 # 8 and so on.
 vm_guest() {
@@ -91,6 +93,11 @@ vm_guest() {
     for vf_a; do
         case $vf_a in
         words=*) vf_words=${vf_a#words=} ;;
+        ro:*) # random bytes that nobody changes
+            vf_formats="$vf_formats ${vf_a%:*}"
+            vf_disks="$vf_disks disk=${vf_a%:*}:$vf_tmp/a/${vf_a##*:}"
+            vf_bytes 33 2M >"$vf_tmp/a/${vf_a##*:}"
+            ;;
         *)
             vf_formats="$vf_formats ${vf_a%%:*}"
             vf_disks="$vf_disks disk=${vf_a%%:*}:$vf_tmp/a/${vf_a#*:}"

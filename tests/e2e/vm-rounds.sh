@@ -1,7 +1,7 @@
 #!/bin/sh
 # timeout: 240
-# A guest that writes much while its disks travel: what changed meanwhile goes in rounds, each shorter
-# than the one before, and little is left for the moment when it stands still.
+# A guest that writes much while its disks travel, and is reset meanwhile: what changed goes in rounds, each
+# shorter than the one before, and little is left for the moment when it stands still.
 . "${VF_TESTS:-$(dirname "$0")/..}/e2e/_lib.sh"
 . "$VF_TESTS/e2e/_vm.sh"
 
@@ -16,8 +16,13 @@ json_is "$VF_OUT" '[.dry_run, .running_at] | join(" ")' "true source"
 [ -z "$(ls "$vf_dst/images")" ] || fail "a dry run has made something"
 no_overlays
 
+# It is reset on the way.
+in_disks() { grep -q '"phase": "disks"' "$vf_src/run/vm-g1/move.json" 2>/dev/null; }
+(vf_wait_for 30 in_disks && sleep 1 && guest_qmp - "$vf_tmp/a/qmp2" system_reset >/dev/null) &
 vf_expect_exit 0 "$VMFERRY" migrate --vm g1 --qmp "$vf_tmp/a/qmp" --to "$vf_dst" --limit-rate 12M -v \
     --json
+wait $!
+[ "$(cat "$vf_tmp/src.log" "$vf_tmp/dst.log" | grep -c 'GUEST UP')" -ge 2 ] || fail "it was not reset"
 json_true "$VF_OUT" '.rounds >= 1 and .phases.rounds.count == .rounds'
 json_true "$VF_OUT" '.phases.rounds.wire_bytes_sent > 0'
 grep -q "^vmferry: round 1: " "$VF_ERR" || fail "no round is told of"

@@ -49,7 +49,8 @@ guest_build() {
 }
 
 # guest_args DIR [KERNEL-WORDS]: the QEMU arguments of a guest but for its disks, one on a line. In
-# DIR are then the sockets qmp, qmp2 (for the test itself) and serial, and the file pid.
+# DIR are then the sockets qmp, qmp2 (for the test itself) and serial, and the file pid. VF_GUEST_ARGS:
+# more of them.
 guest_args() {
     cat <<ARGS
 -machine
@@ -79,9 +80,10 @@ $vf_guest/initrd
 -append
 console=ttyS0 quiet period=${VF_GUEST_PERIOD:-20000} ${2:-}
 ARGS
+    [ -z "${VF_GUEST_ARGS:-}" ] || printf '%s\n' "$VF_GUEST_ARGS"
 }
 
-# guest_qemu SITE DIR disk=FORMAT:FILE... [words=KERNEL-WORDS] [-- ARGUMENT...]: start QEMU in the
+# guest_qemu SITE DIR disk=[ro:]FORMAT:FILE... [words=KERNEL-WORDS] [-- ARGUMENT...]: start QEMU in the
 # background; DIR is made. Disk number N has the nodes diskN (format) and fileN, and the device vdN.
 guest_qemu() {
     vf_site=$1
@@ -95,9 +97,11 @@ guest_qemu() {
         case $1 in
         disk=*)
             vf_spec=${1#disk=}
+            vf_how=discard=unmap
+            case $vf_spec in ro:*) vf_spec=${vf_spec#ro:} vf_how=read-only=on ;; esac
             printf '%s\n' -blockdev \
-                "driver=file,node-name=file$vf_n,filename=${vf_spec#*:},discard=unmap" \
-                -blockdev "driver=${vf_spec%%:*},node-name=disk$vf_n,file=file$vf_n,discard=unmap" \
+                "driver=file,node-name=file$vf_n,filename=${vf_spec#*:},$vf_how" \
+                -blockdev "driver=${vf_spec%%:*},node-name=disk$vf_n,file=file$vf_n,$vf_how" \
                 -device "virtio-blk-pci,id=vd$vf_n,drive=disk$vf_n" >>"$vf_dir/args.disks"
             vf_n=$((vf_n + 1))
             ;;

@@ -10,6 +10,8 @@
  * O_DIRECT|O_DSYNC, and then prints "T <seq> <milliseconds of the guest's clock>" on its console
  * (with a TAG: "T:TAG ..."): what was printed is promised to be on the disk.
  *
+ * A writer that finds a log goes on behind it, as after a reset.
+ *
  * check replays the log: every record from 1 to the last is there, in order, the chain of checksums
  * is right, every scatter block holds what its last writer wrote, nothing lies behind the last
  * record but at most one scatter block that was not acknowledged, and the last is not before ACKED,
@@ -95,6 +97,22 @@ static bool divide(struct disk *d, uint64_t size)
     return true;
 }
 
+/* The number after the last record, and the chain up to there: a guest that was reset goes on. */
+static uint64_t go_on(const struct disk *d, void *buf, uint64_t *ret_chain)
+{
+    struct record r;
+    uint64_t seq = 1;
+
+    for (; seq < MAX_SEQ && pread(d->fd, buf, RECORD, log_place(d, seq)) == (ssize_t)RECORD;
+         seq++) {
+        memcpy(&r, buf, sizeof r);
+        if (r.magic != MAGIC)
+            break;
+        *ret_chain = r.chain;
+    }
+    return seq;
+}
+
 static int writer(const char *device, unsigned period_us, uint64_t offset, const char *tag)
 {
     struct disk d = {.fd = open(device, O_RDWR | O_DIRECT | O_DSYNC), .offset = offset};
@@ -108,7 +126,7 @@ static int writer(const char *device, unsigned period_us, uint64_t offset, const
     }
     if (!divide(&d, size))
         return 1;
-    for (uint64_t seq = 1; seq < MAX_SEQ; seq++) {
+    for (uint64_t seq = go_on(&d, record, &chain); seq < MAX_SEQ; seq++) {
         struct record r = {MAGIC, seq, mix(seq) % d.blocks, now_ms(), 0};
 
         r.chain = chain = chain_on(chain, &r);
@@ -155,7 +173,7 @@ static bool replay_log(const struct disk *d, struct replay *p)
             printf("BAD record %" PRIu64 "\n", seq);
             return false;
         }
-        if (p->ms && r.ms - p->ms > p->gap) {
+        if (p->ms && r.ms > p->ms && r.ms - p->ms > p->gap) {
             p->gap = r.ms - p->ms;
             p->gap_at = seq;
         }
