@@ -96,24 +96,29 @@ mv "$vf_tmp/elsewhere" "$more"
 indexd_comes ".images.missing == 0 and .images.fresh == 4 and .indexed == $made"
 
 # index add beside it; a migration between other stores of this machine stops it, and it sees that.
+# The migrations go on slowly until they have been seen.
 vf_image "$vf_tmp/hand.raw" 1M seed=6
 vf_expect_exit 0 "$VMFERRY" index add "$vf_tmp/hand.raw"
 vf_image "$vf_tmp/slowly.raw" 6M seed=7
+echo 100k >"$vf_tmp/rate"
 VMFERRY_STORE=$vf_tmp/third \
-    "$VMFERRY" migrate "$vf_tmp/slowly.raw" --to "$vf_dst" --limit-rate 2M --compress none 2>/dev/null &
+    "$VMFERRY" migrate "$vf_tmp/slowly.raw" --to "$vf_dst" --limit-rate-file "$vf_tmp/rate" --compress none 2>/dev/null &
 client=$!
 vf_wait_for 10 test -s "$vf_dst/images/slowly.raw.part" || fail "it does not begin"
 vf_image "$images/during.raw" 1M seed=8
 indexd_comes '.paused == "a migration is running" and .images.reading == 1'
+echo 100M >"$vf_tmp/rate"
 wait $client || fail "the migration failed"
 indexd_comes '.paused == null and .images.fresh == 5'
+echo 100k >"$vf_tmp/rate"
 vf_image "$vf_tmp/slowly2.raw" 6M seed=10
 env "VMFERRY_RUN_DIR=$vf_tmp/other" "$VMFERRY" migrate "$vf_tmp/slowly2.raw" --to "$vf_dst" \
-    --as again.raw --limit-rate 2M --compress none 2>/dev/null &
+    --as again.raw --limit-rate-file "$vf_tmp/rate" --compress none 2>/dev/null &
 client=$! # of somebody else, as it were, but from the service's store
 vf_wait_for 10 test -s "$vf_dst/images/again.raw.part" || fail "it does not begin again"
 vf_image "$images/during2.raw" 1M seed=9
 indexd_comes '.paused == "a migration is running" and .images.reading == 1'
+echo 100M >"$vf_tmp/rate"
 wait $client || fail "the second migration failed"
 rm "$images/during2.raw"
 indexd_comes '.paused == null and .images.total == 5 and .images.fresh == 5'
