@@ -15,7 +15,8 @@ static const struct {
 #define EFFORTS (sizeof efforts / sizeof efforts[0])
 
 #define FREE_CHANGES 3 /* level from which on a change costs a large window */
-#define HEAVY_LOOKS  2 /* that must agree */
+#define HEAVY_LOOKS  2 /* that must agree on less */
+#define LIGHT_LOOKS  3 /* on more: a disk that pauses the far end is no slow link */
 
 static void take(struct vf_adapt *a, unsigned rung)
 {
@@ -134,17 +135,19 @@ static unsigned stronger(const struct vf_adapt *a)
 /* Looks at what was since the last time, and gives the effort that suits. */
 static unsigned look(struct vf_adapt *a)
 {
-    unsigned rung = a->rung;
+    unsigned rung = a->rung, more = stronger(a);
     bool heavy = rung > 0 && (starves_link(&a->recent) || crowded(a, &a->recent));
 
     a->heavy = heavy ? a->heavy + 1 : 0;
+    a->light = more > rung ? a->light + 1 : 0;
     a->look = a->seen + VF_ADAPT_LOOK;
     if (a->heavy >= HEAVY_LOOKS || (heavy && a->seen < VF_ADAPT_FIRST + VF_ADAPT_LOOK)) {
         rung = weaker(a, &a->recent);
         a->heavy = HEAVY_LOOKS - 1; /* one more look is enough for the next step */
         a->hold = a->seen * 2;
-    } else if (!heavy) {
-        rung = stronger(a);
+    } else if (a->light >= LIGHT_LOOKS) {
+        rung = more;
+        a->light = LIGHT_LOOKS - 1;
     }
     a->recent = (struct vf_times){0};
     return rung;

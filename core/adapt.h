@@ -41,7 +41,7 @@ struct vf_adapt {
     unsigned processors;          /* of the machine */
     uint64_t seen, next;          /* bytes of input so far; at the next decision */
     uint64_t look, hold;          /* at the next look; no stronger effort before */
-    unsigned heavy;               /* looks in a row that found the effort too much */
+    unsigned heavy, light;        /* looks in a row that found the effort too much, too little */
     struct vf_times past, recent; /* since the last decision, the last look */
 };
 
