@@ -62,7 +62,7 @@ static int serve(struct receiver *r)
     vf_hello_free(&hello);
     dest = vf_dest_new(r->store, r->index, r->images_fd, "", &r->err);
     if (dest && vf_session_welcome(st, &w, &r->err) == 0)
-        rc = vf_receive(st, VF_FOR_MIGRATE, dest, &r->err);
+        rc = vf_receive(st, VF_FOR_MIGRATE, w.window_log, dest, &r->err);
     vf_dest_free(dest, rc < 0 ? &r->err : NULL);
     st->ops->close(st);
     return rc;
