@@ -306,7 +306,7 @@ static int report(struct migrate *m, struct vf_error *err)
     m->seconds = vf_clock_now() - m->start;
     if (vf_report_set(m->cli, report_json(m), err) < 0)
         return -1;
-    if (m->cli->json)
+    if (m->cli->json || (m->cli->quiet && !m->opts->dry_run))
         return 0;
     print_report(m);
     if (!m->opts->dry_run || m->plan.nodes.n < 2)

@@ -128,6 +128,14 @@ void vf_peer_spread(struct vf_peer *p, unsigned streams)
         vf_say_more(p->cli, "one connection only: %s", err.msg);
 }
 
+/* The last line of what it has said: errors are one line. */
+static const char *last_line(const char *text)
+{
+    const char *nl = strrchr(text, '\n');
+
+    return nl ? nl + 1 : text;
+}
+
 void vf_peer_why(struct vf_peer *p, struct vf_error *err)
 {
     struct vf_error why = VF_ERROR_INIT;
@@ -142,7 +150,8 @@ void vf_peer_why(struct vf_peer *p, struct vf_error *err)
     } else if (err->code == VF_ERR_PROTOCOL) {
         said = vf_conn_diagnosis(p->conn);
         if (said && *said)
-            (void)vf_error_set(err, err->code, err->sys, "%s (it says: %s)", err->msg, said);
+            (void)vf_error_set(err, err->code, 0, "%.150s (it says: %.70s)", err->msg,
+                               last_line(said)); /* the caller fails anyway */
         free(said);
     }
 }

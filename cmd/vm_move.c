@@ -11,9 +11,11 @@
 #include "cmd/clock.h"
 #include "cmd/guest_talk.h"
 #include "cmd/marker.h"
+#include "cmd/progress.h"
 #include "cmd/ratefile.h"
 #include "cmd/report.h"
 #include "cmd/vm_impl.h"
+#include "core/block.h"
 #include "core/checked.h"
 
 #define ROUNDS          8u
@@ -211,11 +213,19 @@ static int move_disks(struct vf_vm *vm, struct vf_error *err)
 static void on_progress(void *ctx, enum vf_guest_phase phase, uint64_t done, uint64_t total)
 {
     struct vf_vm *vm = ctx;
+    struct vf_progress_now now = {.phase = "memory",
+                                  .blocks_done = done / VF_BLOCK,
+                                  .blocks = (total > done ? total : done) / VF_BLOCK};
 
-    if (phase == VF_GUEST_MEMORY)
-        vf_say_more(vm->cli, "memory and last writes: %" PRIu64 " of %" PRIu64 " bytes", done,
-                    total);
-    else if (phase == VF_GUEST_STOPPED)
+    if (phase == VF_GUEST_MEMORY) {
+        if (!vm->progress)
+            vm->progress = vf_progress_new(vm->cli, vm->info.name);
+        vf_progress_tick(vm->progress, &now);
+        return;
+    }
+    vf_progress_end(vm->progress); /* what is left takes a moment */
+    vm->progress = NULL;
+    if (phase == VF_GUEST_STOPPED)
         vf_say_more(vm->cli, "the guest stands still");
 }
 
@@ -273,6 +283,8 @@ static int hand_off(struct vf_vm *vm, struct vf_error *err)
     if (rc == 0)
         rc = vm->guest->ops->hand_off(vm->guest, &vm->info, vf_guest_far_half(vm->far), &opts,
                                       &vm->result, err);
+    vf_progress_end(vm->progress);
+    vm->progress = NULL;
     if (rc < 0 && vm->result.committed && !vm->result.running_there)
         rc = settle(vm, err);
     vm->hand_off_seconds = vf_clock_now() - start;

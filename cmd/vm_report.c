@@ -116,7 +116,7 @@ int vf_vm_report(struct vf_vm *vm, struct vf_error *err)
         vm->wire.sent = vm->choice.wire; /* as in the report of an image */
     if (vf_report_set(vm->cli, report_json(vm), err) < 0)
         return -1;
-    if (vm->cli->json)
+    if (vm->cli->json || (vm->cli->quiet && !vm->req->dry_run))
         return 0;
     print_report(vm);
     if (!vm->req->dry_run || vm->choice.n < 2)

@@ -20,11 +20,15 @@ no_overlays
 in_disks() { grep -q '"phase": "disks"' "$vf_src/run/vm-g1/move.json" 2>/dev/null; }
 (vf_wait_for 30 in_disks && sleep 1 && guest_qmp - "$vf_tmp/a/qmp2" system_reset >/dev/null) &
 vf_expect_exit 0 "$VMFERRY" migrate --vm g1 --qmp "$vf_tmp/a/qmp" --to "$vf_dst" --limit-rate 12M -v \
-    --json
+    --json --progress json
 wait $!
 [ "$(cat "$vf_tmp/src.log" "$vf_tmp/dst.log" | grep -c 'GUEST UP')" -ge 2 ] || fail "it was not reset"
 json_true "$VF_OUT" '.rounds >= 1 and .phases.rounds.count == .rounds'
 json_true "$VF_OUT" '.phases.rounds.wire_bytes_sent > 0'
+# Memory is shown as the disks are: bytes, rate and time left.
+grep '"phase":"memory"' "$VF_ERR" | tail -n 1 >"$vf_tmp/progress"
+json_true "$vf_tmp/progress" '.progress | .bytes_total >= .bytes_done and .bytes_done > 1000000 and .rate > 0
+    and .seconds_left >= 0'
 grep -q "^vmferry: round 1: " "$VF_ERR" || fail "no round is told of"
 guest_goes_on "$vf_tmp/dst.log"
 no_overlays

@@ -10,11 +10,11 @@
 #include "tests/transport/samples.h"
 #include "transport/frame.h"
 
-enum golden { GOLDEN_MIGRATE, GOLDEN_COUNT, GOLDEN_REFUSE, GOLDEN_SUMMARY };
+enum golden { GOLDEN_MIGRATE, GOLDEN_COUNT, GOLDEN_REFUSE, GOLDEN_SUMMARY, GOLDEN_TUNNEL };
 
 static inline const char *golden_name(enum golden g)
 {
-    static const char *const name[] = {"migrate", "count", "refuse", "summary"};
+    static const char *const name[] = {"migrate", "count", "refuse", "summary", "tunnel"};
 
     return name[g];
 }
@@ -37,7 +37,8 @@ static inline void *golden_bytes(size_t n, unsigned from)
 
 static inline void golden_greeting(enum golden g, struct vf_msg *m)
 {
-    static const uint8_t purpose[] = {VF_FOR_MIGRATE, VF_FOR_COUNT, VF_FOR_CHECK, VF_FOR_SUMMARY};
+    static const uint8_t purpose[] = {VF_FOR_MIGRATE, VF_FOR_COUNT, VF_FOR_CHECK, VF_FOR_SUMMARY,
+                                      VF_FOR_TUNNEL};
 
     if (m->type == VF_MSG_HELLO) {
         m->hello = (struct vf_msg_hello){1, 1, purpose[g], copy("vmferry 0.1.0"), copy("web")};
@@ -106,6 +107,20 @@ static inline void golden_result(struct vf_msg_result *m)
     m->copied_blocks = 750;
     m->repaired_blocks = 8;
     m->path = copy("/srv/vmferry/images/guest.qcow2");
+}
+
+static inline void golden_talk(struct vf_msg *m, unsigned i)
+{
+    static const char ask[] = "{\"ask\":\"tunnel\",\"with\":{\"name\":\"web1\",\"token\":\"00ff\","
+                              "\"socket\":\"mem\"}}";
+
+    if (m->type == VF_MSG_GUEST) {
+        m->guest.bytes = (uint8_t *)copy(i == 2 ? ask : "{\"answer\":{}}");
+        m->guest.len = strlen((const char *)m->guest.bytes);
+    } else { /* the last ones are empty: a direction has ended */
+        m->bytes.len = i < 6 ? 16 : 0;
+        m->bytes.bytes = golden_bytes(m->bytes.len, 32 * i);
+    }
 }
 
 static inline void golden_work(struct vf_msg *m, unsigned i, enum golden g)
@@ -203,7 +218,8 @@ static inline void golden_work(struct vf_msg *m, unsigned i, enum golden g)
 static inline bool golden_msg(enum golden g, unsigned i, enum vf_side *ret_from, struct vf_msg *ret)
 {
     /* One letter a message: capital from the source, small from the receiver. */
-    static const char *const script[] = {"HwOaBNhNhPhDBIjdrSpDdx", "HwOaBNhPhdEc", "Hf", "HwAsqq"};
+    static const char *const script[] = {"HwOaBNhNhPhDBIjdrSpDdx", "HwOaBNhPhdEc", "Hf", "HwAsqq",
+                                         "HwGgTtTt"};
     static const uint8_t by_letter[256] = {
         ['H'] = VF_MSG_HELLO,  ['w'] = VF_MSG_WELCOME, ['O'] = VF_MSG_OFFER,
         ['a'] = VF_MSG_ACCEPT, ['B'] = VF_MSG_BATCH,   ['N'] = VF_MSG_NODES,
@@ -212,7 +228,8 @@ static inline bool golden_msg(enum golden g, unsigned i, enum vf_side *ret_from,
         ['p'] = VF_MSG_REPAIR, ['E'] = VF_MSG_END,     ['c'] = VF_MSG_COUNTS,
         ['x'] = VF_MSG_RESULT, ['f'] = VF_MSG_FAIL,    ['I'] = VF_MSG_PING,
         ['j'] = VF_MSG_PONG,   ['A'] = VF_MSG_ASK,     ['s'] = VF_MSG_SUMMARY,
-        ['q'] = VF_MSG_PART,
+        ['q'] = VF_MSG_PART,   ['G'] = VF_MSG_GUEST,   ['g'] = VF_MSG_GUEST,
+        ['T'] = VF_MSG_BYTES,  ['t'] = VF_MSG_BYTES,
     };
     char c;
 
@@ -224,6 +241,8 @@ static inline bool golden_msg(enum golden g, unsigned i, enum vf_side *ret_from,
     *ret_from = c >= 'a' ? VF_SIDE_RECEIVER : VF_SIDE_SOURCE;
     if (ret->type == VF_MSG_HELLO || ret->type == VF_MSG_WELCOME)
         golden_greeting(g, ret);
+    else if (ret->type == VF_MSG_GUEST || ret->type == VF_MSG_BYTES)
+        golden_talk(ret, i);
     else
         golden_work(ret, i, g);
     return true;

@@ -317,7 +317,7 @@ TEST(golden)
 {
     const char *mode = getenv("VF_GOLDEN");
 
-    for (enum golden g = GOLDEN_MIGRATE; g <= GOLDEN_SUMMARY; g++) {
+    for (enum golden g = GOLDEN_MIGRATE; g <= GOLDEN_TUNNEL; g++) {
         struct vf_buf b[2] = {VF_BUF_INIT, VF_BUF_INIT}, now[2] = {VF_BUF_INIT, VF_BUF_INIT};
         enum vf_side from;
         struct vf_msg m;

@@ -436,6 +436,7 @@ static void play(enum golden g, enum vf_side side)
     golden_read(g, b);
     o.purpose = g == GOLDEN_MIGRATE   ? VF_FOR_MIGRATE
                 : g == GOLDEN_SUMMARY ? VF_FOR_SUMMARY
+                : g == GOLDEN_TUNNEL  ? VF_FOR_TUNNEL
                                       : VF_FOR_COUNT;
     say(raw[1], b[!side].data, b[!side].len);
     for (unsigned i = 0; golden_msg(g, i, &from, &m); i++) {
@@ -483,6 +484,7 @@ TEST(golden_source)
     play(GOLDEN_MIGRATE, VF_SIDE_SOURCE);
     play(GOLDEN_COUNT, VF_SIDE_SOURCE);
     play(GOLDEN_SUMMARY, VF_SIDE_SOURCE);
+    play(GOLDEN_TUNNEL, VF_SIDE_SOURCE);
 }
 
 TEST(golden_receiver)
@@ -490,6 +492,7 @@ TEST(golden_receiver)
     play(GOLDEN_MIGRATE, VF_SIDE_RECEIVER);
     play(GOLDEN_COUNT, VF_SIDE_RECEIVER);
     play(GOLDEN_SUMMARY, VF_SIDE_RECEIVER);
+    play(GOLDEN_TUNNEL, VF_SIDE_RECEIVER);
 }
 
 TESTS(greets_over_pipes, greets_over_a_socket, versions, version_not_offered, not_vmferry,
