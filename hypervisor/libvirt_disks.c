@@ -248,7 +248,7 @@ int vf_lv_freeze(struct vf_guest *guest, const struct vf_guest_info *info, const
         const struct vf_guest_disk *d = &info->disk[i];
         char *piece;
 
-        if (d->way == VF_DISK_COPY && (d->read_only || !info->running)) {
+        if (d->way == VF_DISK_COPY && (d->read_only || !info->running) && !g->frozen) {
             f[i].path = vf_strdup(d->path, err);
             f[i].format = vf_strdup(d->format, err);
             rc = f[i].path && f[i].format ? 0 : -1;
@@ -278,6 +278,7 @@ int vf_lv_freeze(struct vf_guest *guest, const struct vf_guest_info *info, const
         vf_frozen_free(f, info->ndisks);
         return -1;
     }
+    g->frozen = true;
     *ret_frozen = f;
     return 0;
 }

@@ -24,6 +24,7 @@ struct vf_lv_guest {
     virConnectPtr conn;
     virDomainPtr dom;
     const volatile int *stop;
+    bool frozen; /* once at least: disks that nobody writes were handed out */
 };
 
 /* Silences libvirt's own messages and connects; NULL uri: VF_LV_URI.  NULL: VF_ERR_UNREACHABLE,

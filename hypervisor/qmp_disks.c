@@ -189,7 +189,7 @@ int vf_qmp_freeze(struct vf_guest *guest, const struct vf_guest_info *info, cons
 
         if (rc == 0 && wants_overlay(&info->disk[i])) {
             rc = note(d, i, &info->disk[i], &f[i], err);
-        } else if (rc == 0 && info->disk[i].way == VF_DISK_COPY && !d->overlays) {
+        } else if (rc == 0 && info->disk[i].way == VF_DISK_COPY && !g->frozen) {
             f[i].path = vf_strdup(info->disk[i].path, err);
             f[i].format = vf_strdup(info->disk[i].format, err);
             rc = f[i].path && f[i].format ? 0 : -1;
@@ -202,6 +202,7 @@ int vf_qmp_freeze(struct vf_guest *guest, const struct vf_guest_info *info, cons
         vf_frozen_free(f, info->ndisks);
         return -1;
     }
+    g->frozen = true;
     *ret_frozen = f;
     return 0;
 }

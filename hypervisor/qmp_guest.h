@@ -32,6 +32,7 @@ struct vf_qmp_guest {
     struct vf_qmp *q;         /* NULL when QEMU is gone */
     struct vf_qmp_disk *disk; /* as many as info had at the first freeze */
     size_t ndisks;
+    bool frozen; /* once at least: disks that nobody writes were handed out */
     bool was_paused;
 };
 

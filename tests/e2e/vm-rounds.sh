@@ -1,7 +1,8 @@
 #!/bin/sh
 # timeout: 240
 # A guest that writes much while its disks travel, and is reset meanwhile: what changed goes in rounds, each
-# shorter than the one before, and little is left for the moment when it stands still.
+# shorter than the one before, and little is left for the moment when it stands still. A disk that nobody
+# writes travels once.
 . "${VF_TESTS:-$(dirname "$0")/..}/e2e/_lib.sh"
 . "$VF_TESTS/e2e/_vm.sh"
 
@@ -9,7 +10,7 @@ vm_sites
 VF_GUEST_PERIOD=3000
 VF_GUEST_DISK=192M
 VF_GUEST_FILL=24M
-vm_guest g1 qcow2:a.qcow2 raw:b.raw words=logdev=vda,vdb
+vm_guest g1 qcow2:a.qcow2 raw:b.raw ro:raw:c.raw words=logdev=vda,vdb
 vf_expect_exit 0 "$VMFERRY" migrate --vm g1 --qmp "$vf_tmp/a/qmp" --to "$vf_dst" --limit-rate 1M \
     --dry-run --json
 json_is "$VF_OUT" '[.dry_run, .running_at] | join(" ")' "true source"
@@ -36,3 +37,4 @@ no_litter
 vm_end dst.q
 vm_judge "$vf_dst/images/a.qcow2" qcow2
 vm_judge "$vf_dst/images/b.raw" raw vdb
+vf_bytes 33 2M | cmp - "$vf_dst/images/c.raw" || fail "the read-only disk"
