@@ -54,6 +54,17 @@ _live_console() { # SITE SOCKET LOG
         </dev/null >/dev/null 2>&1 &
 }
 
+# A failed test says what the guest said last, and its QEMUs: the directory is gone when its log is read.
+_live_last_words() {
+    # shellcheck disable=SC2154 # vf_status comes from vf_run_cleanup
+    [ "$vf_status" -ne 0 ] && [ "$vf_status" -ne 77 ] || return 0
+    for vf_s in A B; do
+        echo "---- $vf_s: $(at $vf_s pgrep -a qemu-system 2>/dev/null | cut -c1-60)"
+        tail -n 30 "$(live_log $vf_s)" 2>/dev/null
+        [ "$live_kind" != libvirt ] || virsh_at $vf_s domjobinfo g --completed 2>/dev/null
+    done >&2
+}
+
 # live_up KIND [OPTION of wanlab...]
 live_up() {
     live_kind=$1
@@ -65,6 +76,7 @@ live_up() {
         lab_up "$@" -m /srv
         live_serial=/srv/q/serial
     fi
+    vf_on_exit _live_last_words
     guest_build
     _live_start_script
     for vf_s in A B; do

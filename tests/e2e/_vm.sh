@@ -64,11 +64,21 @@ vm_settings() {
     done
 }
 
+# A failed test says what the guest said last: the directory is gone when its log is read.
+_vm_last_words() {
+    # shellcheck disable=SC2154 # vf_status comes from vf_run_cleanup
+    [ "$vf_status" -ne 0 ] && [ "$vf_status" -ne 77 ] || return 0
+    for vf_s in src dst; do
+        echo "---- $vf_s" && tail -n 30 "$vf_tmp/$vf_s.log"
+    done >&2
+}
+
 vm_sites() {
     guest_build
     mkdir -p "$vf_src/images" "$vf_dst/images"
     chmod 700 "$vf_src" "$vf_dst" "$vf_src/images" "$vf_dst/images"
     vf_on_exit _vm_end_all
+    vf_on_exit _vm_last_words
     for vf_s in src dst; do
         _vm_start_script $vf_s >"$vf_tmp/start.$vf_s"
         chmod +x "$vf_tmp/start.$vf_s"

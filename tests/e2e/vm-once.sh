@@ -14,6 +14,8 @@ live_up libvirt -r 20 -b 200
 for to in B A; do
     case $to in A) from=B ;; *) from=A ;; esac
     live_move $from $to --max-downtime 2
+    virsh_at $to domjobinfo g --completed >"$vf_tmp/job"
+    grep '^Iteration' "$vf_tmp/job" || cat "$vf_tmp/job"
     unharmed
 done
 live_judge A
