@@ -70,37 +70,29 @@ static struct vf_daemon_opts daemon_opts(struct vf_indexd *x, struct vf_storedir
                                    .stop = &x->stop};
 }
 
-static void swap(char **a, char **b)
-{
-    char *t = *a;
-
-    *a = *b;
-    *b = t;
-}
-
 /* What workers need of the settings. */
 static int share(struct vf_indexd *x, const struct vf_settings *set, struct vf_error *err)
 {
-    struct vf_view_opts views;
+    struct vf_view_opts views, copy = {0}, old;
     bool read = vf_readguest_opts(set, &views);
-    char *group = vf_strdup(set->indexd.group ? set->indexd.group : "", err);
-    char *uri = views.uri ? vf_strdup(views.uri, err) : NULL;
-    char *scratch = views.scratch ? vf_strdup(views.scratch, err) : NULL;
-    bool ok = group && !uri == !views.uri && !scratch == !views.scratch;
+    char *group = vf_strdup(set->indexd.group ? set->indexd.group : "", err), *old_group;
 
-    if (ok) {
-        pthread_mutex_lock(&x->lock);
-        swap(&x->group, &group);
-        swap(&x->views_uri, &uri);
-        swap(&x->views_scratch, &scratch);
-        x->read_guests = read;
-        x->checkpoints = set->libvirt_checkpoints;
-        pthread_mutex_unlock(&x->lock);
+    if (!group || vf_view_opts_copy(&views, &copy, err) < 0) {
+        free(group);
+        vf_view_opts_free(&copy);
+        return -1;
     }
-    free(group);
-    free(uri);
-    free(scratch);
-    return ok ? 0 : -1;
+    pthread_mutex_lock(&x->lock);
+    old = x->views;
+    old_group = x->group;
+    x->views = copy;
+    x->group = group;
+    x->read_guests = read;
+    x->checkpoints = set->libvirt_checkpoints;
+    pthread_mutex_unlock(&x->lock);
+    free(old_group);
+    vf_view_opts_free(&old);
+    return 0;
 }
 
 static struct vf_storedir *read_store(struct vf_indexd *x, struct vf_error *err)
@@ -257,8 +249,7 @@ static int run_indexd(struct vf_cli *cli, const void *opts, char *const args[],
         free(x.avoid[i]);
     free(x.root);
     free(x.group);
-    free(x.views_uri);
-    free(x.views_scratch);
+    vf_view_opts_free(&x.views);
     vf_storedir_close(x.store);
     pthread_mutex_destroy(&x.lock);
     return rc;

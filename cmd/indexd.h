@@ -10,6 +10,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/storedir.h"
+#include "hypervisor/view.h"
 #include "index/index.h"
 #include "service/daemon.h"
 #include "service/pace.h"
@@ -25,11 +26,10 @@ struct vf_indexd {
     int store_fd;              /* workers, too */
     int run_fd, lock_fd;
     bool journal;
-    volatile int stop; /* workers, too */
-    char *group;       /* of new images; workers read it between take and done */
-    bool read_guests;  /* and the two below: what vf_readguest_opts says */
-    bool checkpoints;
-    char *views_uri, *views_scratch;      /* NULL: default */
+    volatile int stop;                    /* workers, too */
+    char *group;                          /* of new images; workers read it between take and done */
+    bool read_guests, checkpoints;        /* and the next: what vf_readguest_opts says */
+    struct vf_view_opts views;            /* with texts of its own */
     pthread_mutex_t lock;                 /* guards the four above */
     struct vf_daemon *daemon;             /* while it runs */
     _Atomic uint64_t indexed, read_bytes; /* workers, too */

@@ -60,6 +60,7 @@ void vf_indexd_settings_init(struct vf_indexd_settings *set)
 void vf_indexd_settings_free(struct vf_indexd_settings *set)
 {
     words_free(&set->directories);
+    words_free(&set->qmp);
     words_free(&set->exclude);
     free(set->metrics_file);
     free(set->group);
@@ -217,6 +218,8 @@ int vf_indexd_settings_set(struct vf_indexd_settings *set, const char *name, con
             return vf_parse_duration(value, name, times[i].lo, times[i].hi, times[i].field, err);
     if (strcmp(name, "directories") == 0)
         return set_words(&set->directories, name, value, true, err);
+    if (strcmp(name, "qmp-sockets") == 0)
+        return set_words(&set->qmp, name, value, true, err);
     if (strcmp(name, "exclude") == 0)
         return set_exclude(set, value, err);
     if (strcmp(name, "recursive") == 0)

@@ -19,6 +19,7 @@ struct vf_words {
 
 struct vf_indexd_settings {
     struct vf_words directories; /* besides that of received images */
+    struct vf_words qmp;         /* sockets of running guests, patterns */
     struct vf_words exclude;     /* patterns */
     bool exclude_set;
     bool recursive, follow_links, libvirt_pools;

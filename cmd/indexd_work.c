@@ -200,9 +200,8 @@ const struct vf_keeper_ops vf_indexd_keeper_ops = {
 
 struct busy {
     struct vf_indexd *x;
-    bool live; /* somebody writes it, and it is read all the same */
-    char *uri, *scratch;
-    struct vf_view_opts views; /* of these two */
+    bool live;                 /* somebody writes it, and it is read all the same */
+    struct vf_view_opts views; /* owned */
     bool tracked;              /* by checkpoints: */
     int64_t time; /* of this reading; its mark is named after that, and so is the map */
     char *prefix, *since, *mark;
@@ -214,20 +213,18 @@ struct busy {
 static int take_views(struct busy *b, struct vf_error *err)
 {
     struct vf_indexd *x = b->x;
-    bool ok, allowed;
+    bool allowed;
+    int rc;
 
     pthread_mutex_lock(&x->lock);
-    b->uri = x->views_uri ? vf_strdup(x->views_uri, err) : NULL;
-    b->scratch = x->views_scratch ? vf_strdup(x->views_scratch, err) : NULL;
-    ok = !b->uri == !x->views_uri && !b->scratch == !x->views_scratch;
-    allowed = x->read_guests;
+    rc = vf_view_opts_copy(&x->views, &b->views, err);
     b->tracked = x->checkpoints;
+    allowed = x->read_guests;
     pthread_mutex_unlock(&x->lock);
-    b->views = (struct vf_view_opts){.uri = b->uri, .scratch = b->scratch};
-    if (ok && !allowed)
-        return vf_error_set(err, VF_ERR_BUSY, 0,
-                            "a running guest writes it, and read-guests is not set");
-    return ok ? 0 : -1;
+    if (rc == 0 && !allowed)
+        rc = vf_error_set(err, VF_ERR_BUSY, 0,
+                          "a running guest writes it, and read-guests is not set");
+    return rc;
 }
 
 /* The mark of a reading is named after the store, the file and the time that its map will carry: so
@@ -377,7 +374,6 @@ void vf_indexd_work(void *ctx, const struct vf_job *job, _Atomic uint64_t *progr
     free(b.prefix);
     free(b.since);
     free(b.mark);
-    free(b.uri);
-    free(b.scratch);
+    vf_view_opts_free(&b.views);
     *ret = r;
 }

@@ -202,8 +202,12 @@ static const struct vf_image_ops guest_ops = {
 
 bool vf_readguest_opts(const struct vf_settings *set, struct vf_view_opts *ret)
 {
-    *ret = (struct vf_view_opts){.uri = set->libvirt_uri, .scratch = set->libvirt_scratch};
-    return set->libvirt_read;
+    *ret = (struct vf_view_opts){.uri = set->libvirt_uri,
+                                 .scratch = set->libvirt_scratch,
+                                 .no_libvirt = !set->libvirt_read,
+                                 .qmp = set->indexd.qmp.item,
+                                 .nqmp = set->indexd.qmp.n};
+    return set->libvirt_read || set->indexd.qmp.n;
 }
 
 /* Takes the disk of that file out of the list. */

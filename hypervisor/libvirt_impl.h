@@ -12,7 +12,6 @@
 #include "hypervisor/libvirt_xml.h"
 
 #define VF_LV_OVERLAY  ".vmferry-"
-#define VF_LV_VIEW     "vmferry-view-" /* what the sockets and scratch files of views begin with */
 #define VF_LV_URI      "qemu:///system"
 #define VF_LV_OVERLAYS 64u /* freezes of one disk at most */
 #define VF_LV_DISKS    "/domain/devices/disk"

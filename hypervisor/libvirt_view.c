@@ -14,43 +14,34 @@
 
 #include "core/checked.h"
 #include "core/fdio.h"
-#include "core/rundir.h"
 #include "hypervisor/libvirt_impl.h"
+#include "hypervisor/view_impl.h"
 
 #define SYSTEM_SOCKET  "/run/libvirt/libvirt-sock" /* of the daemon, or of systemd's activation */
 #define SYSTEM_MODULAR "/run/libvirt/virtqemud-sock"
 #define SYSTEM_LIB     "/var/lib/libvirt/qemu"
 #define GONE_MS        10000 /* for a job that was told to end */
-#define LOCK_MS        5000  /* for another process of ours to end its view */
 #define MIB            (UINT64_C(1) << 20)
 #define SCRATCH_MAX    (1024 * MIB) /* what a scratch file may hold */
 #define ROOM_BEGIN     (4096 * MIB) /* free where it lies, for a disk that is larger than that */
 #define ROOM_LEAST     (2048 * MIB) /* the same, while the view lasts */
 
-struct vf_view {
+struct lv_view {
+    struct vf_view base; /* first */
     virConnectPtr conn;
     virDomainPtr dom;
-    int lock;
-    char *socket, *scratch, *dir; /* dir: where the scratch file lies */
-    uint64_t least;               /* bytes that must stay free there */
+    char *scratch, *dir; /* dir: where the scratch file lies */
+    uint64_t least;      /* bytes that must stay free there */
     bool begun;
 };
-
-void vf_view_disk_free(struct vf_view_disk *d)
-{
-    free(d->guest);
-    free(d->uuid);
-    free(d->target);
-    free(d->path);
-    free(d->format);
-    memset(d, 0, sizeof *d);
-}
 
 /* Asking a libvirt that is not there can take long. */
 static bool is_there(const struct vf_view_opts *o)
 {
     struct stat st;
 
+    if (o->no_libvirt)
+        return false;
     return (o->uri && strcmp(o->uri, VF_LV_URI) != 0) || stat(SYSTEM_SOCKET, &st) == 0 ||
            stat(SYSTEM_MODULAR, &st) == 0;
 }
@@ -98,14 +89,8 @@ static int list_domain(virDomainPtr dom, struct vf_view_list *l, struct vf_error
 {
     struct vf_lv_xml *x = vf_lv_domain_xml(dom, 0, NULL);
     size_t n = x ? vf_lv_xml_count(x, VF_LV_DISKS) : 0; /* it may have ended meanwhile */
-    struct vf_view_disk *more =
-        n ? realloc(l->disk, (l->n + n) * sizeof(struct vf_view_disk)) : NULL;
-    int rc = 0;
+    int rc = vf_view_list_grow(l, n, err);
 
-    if (n && !more)
-        rc = vf_error_nomem(err);
-    if (more)
-        l->disk = more;
     for (size_t i = 0; i < n && rc >= 0; i++) {
         rc = read_disk(x, i, dom, &l->disk[l->n], err);
         l->n += rc > 0;
@@ -143,46 +128,12 @@ static int list_one(virDomainPtr dom, void *ctx, struct vf_error *err)
     return list_domain(dom, ctx, err);
 }
 
-int vf_view_list(const struct vf_view_opts *o, struct vf_view_list *ret, struct vf_error *err)
+int vf_lv_view_list(const struct vf_view_opts *o, struct vf_view_list *l, struct vf_error *err)
 {
-    struct vf_view_list l = {0};
-
-    if (is_there(o) && each_domain(o, list_one, &l, err) < 0) {
-        vf_view_list_free(&l);
-        return -1;
-    }
-    *ret = l;
-    return 0;
-}
-
-void vf_view_list_free(struct vf_view_list *l)
-{
-    for (size_t i = 0; i < l->n; i++)
-        vf_view_disk_free(&l->disk[i]);
-    free(l->disk);
-    memset(l, 0, sizeof *l);
-}
-
-const struct vf_view_disk *vf_view_find(const struct vf_view_list *l, const char *path)
-{
-    struct stat st;
-
-    if (stat(path, &st) < 0)
-        return NULL;
-    for (size_t i = 0; i < l->n; i++)
-        if (l->disk[i].dev == (uint64_t)st.st_dev && l->disk[i].ino == (uint64_t)st.st_ino)
-            return &l->disk[i];
-    return NULL;
+    return is_there(o) ? each_domain(o, list_one, l, err) : 0;
 }
 
 /* ---- backups that are there ---- */
-
-static void nap(long ms)
-{
-    const struct timespec t = {ms / 1000, ms % 1000 * 1000000};
-
-    (void)nanosleep(&t, NULL); /* cut short: the callers look again */
-}
 
 /* Does the domain have a backup, and is it one of ours?  *ret_socket (may be NULL): owned. */
 static bool has_backup(virDomainPtr dom, bool *ret_ours, char **ret_socket)
@@ -194,7 +145,7 @@ static bool has_backup(virDomainPtr dom, bool *ret_ours, char **ret_socket)
     if (x)
         socket = vf_lv_xml_get(x, "/domainbackup/server/@socket", NULL);
     slash = socket ? strrchr(socket, '/') : NULL;
-    *ret_ours = slash && strncmp(slash + 1, VF_LV_VIEW, strlen(VF_LV_VIEW)) == 0;
+    *ret_ours = slash && strncmp(slash + 1, VF_VIEW_NAME, strlen(VF_VIEW_NAME)) == 0;
     vf_lv_xml_free(x);
     if (ret_socket)
         *ret_socket = socket;
@@ -216,39 +167,9 @@ static int end_backup(virDomainPtr dom, struct vf_error *err)
             return vf_lv_error(err, "ending the backup");
         if (ms >= GONE_MS)
             return vf_error_set(err, VF_ERR_TIMEOUT, 0, "libvirt does not end a backup");
-        nap(20);
+        vf_view_nap(20);
     }
     return 0;
-}
-
-/* The lock of a guest's view: its descriptor, or -1. */
-static int lock_guest(const char *uuid, struct vf_error *err)
-{
-    int dir = vf_rundir_open(err), lock;
-    char *name;
-
-    if (dir < 0)
-        return -1;
-    name = vf_strf(err, "guest-%s", uuid);
-    lock = name ? vf_rundir_lock(dir, name, false, err) : -1;
-    free(name);
-    vf_close_fd(&dir);
-    return lock;
-}
-
-/* The same; who holds it lets go when it sees that a migration begins. */
-static int wait_for_guest(const char *uuid, struct vf_error *err)
-{
-    struct vf_error why = VF_ERROR_INIT;
-    int lock = lock_guest(uuid, &why);
-
-    for (int ms = 0; lock < 0 && why.code == VF_ERR_BUSY && ms < LOCK_MS; ms += 50) {
-        nap(50);
-        lock = lock_guest(uuid, &why);
-    }
-    if (lock < 0 && err)
-        *err = why;
-    return lock;
 }
 
 /* Ends what a dead process has left on the domain.  1: it did, 0: nothing to end, -1. */
@@ -262,7 +183,7 @@ static int clean(virDomainPtr dom, struct vf_error *err)
         return 0;
     if (virDomainGetUUIDString(dom, uuid) < 0)
         return vf_lv_error(err, "the guest's number");
-    lock = lock_guest(uuid, err);
+    lock = vf_view_lock(uuid, err);
     if (lock < 0)
         return err && err->code == VF_ERR_BUSY ? 0 : -1; /* somebody lives who holds it */
     rc = end_backup(dom, err) < 0 ? -1 : 1;
@@ -291,12 +212,12 @@ static int clean_one(virDomainPtr dom, void *ctx, struct vf_error *err)
     return 0;
 }
 
-int vf_views_clean(const struct vf_view_opts *o, unsigned *ret_ended, struct vf_error *err)
+int vf_lv_views_clean(const struct vf_view_opts *o, unsigned *ret_ended, struct vf_error *err)
 {
     struct cleaning c = {0};
     int rc = is_there(o) ? each_domain(o, clean_one, &c, err) : 0;
 
-    *ret_ended = c.ended;
+    *ret_ended += c.ended;
     if (rc == 0 && c.failed) {
         rc = -1;
         if (err)
@@ -314,7 +235,7 @@ int vf_lv_view_yield(virDomainPtr dom, int timeout_ms, const volatile int *stop)
         if (ms >= timeout_ms || (stop && *stop))
             return -1;
         if (clean(dom, &ignored) == 0) /* its holder sees that a migration begins */
-            nap(100);
+            vf_view_nap(100);
     }
     return 0;
 }
@@ -347,7 +268,7 @@ static char *guest_dir(virDomainPtr dom, struct vf_error *err)
 }
 
 /* Is there room for a scratch file of a disk of that size? */
-static int check_room(struct vf_view *v, const struct vf_view_disk *disk, struct vf_error *err)
+static int check_room(struct lv_view *v, const struct vf_view_disk *disk, struct vf_error *err)
 {
     virDomainBlockInfo info;
     struct statvfs fs;
@@ -382,7 +303,7 @@ static char *dir_of(const char *path, struct vf_error *err)
 }
 
 /* Hidden names: neither we nor others take the scratch file for an image. */
-static int name_files(struct vf_view *v, const struct vf_view_opts *o,
+static int name_files(struct lv_view *v, const struct vf_view_opts *o,
                       const struct vf_view_disk *disk, struct vf_error *err)
 {
     char *dir = guest_dir(v->dom, err);
@@ -390,19 +311,20 @@ static int name_files(struct vf_view *v, const struct vf_view_opts *o,
 
     (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail */
     if (dir)
-        v->socket = vf_strf(err, "%s/" VF_LV_VIEW "%ld", dir, (long)getpid());
+        v->base.socket = vf_strf(err, "%s/" VF_VIEW_NAME "%ld", dir, (long)getpid());
     free(dir);
     v->dir = o->scratch ? vf_strdup(o->scratch, err) : dir_of(disk->path, err);
-    if (v->socket && v->dir)
-        v->scratch = vf_strf(err, "%s/." VF_LV_VIEW "%s-%s-%lld%09ld", v->dir, disk->uuid,
+    if (v->base.socket && v->dir)
+        v->scratch = vf_strf(err, "%s/." VF_VIEW_NAME "%s-%s-%lld%09ld", v->dir, disk->uuid,
                              disk->target, (long long)t.tv_sec, t.tv_nsec);
     return v->scratch ? 0 : -1;
 }
 
-static char *backup_xml(const struct vf_view *v, const struct vf_view_disk *disk, const char *since,
+static char *backup_xml(const struct lv_view *v, const struct vf_view_disk *disk, const char *since,
                         struct vf_error *err)
 {
-    char *socket = vf_lv_xml_escape(v->socket, err), *scratch = vf_lv_xml_escape(v->scratch, err);
+    char *socket = vf_lv_xml_escape(v->base.socket, err),
+         *scratch = vf_lv_xml_escape(v->scratch, err);
     char *target = vf_lv_xml_escape(disk->target, err), *ret = NULL;
     char *bitmap = since ? vf_strf(err,
                                    " backupmode='incremental' incremental='%s' "
@@ -437,7 +359,7 @@ static char *mark_xml(const struct vf_view_disk *disk, const char *mark, struct 
 }
 
 /* The guest has the disk still, and nothing else is at work on it. */
-static int check_guest(struct vf_view *v, const struct vf_view_disk *disk, struct vf_error *err)
+static int check_guest(struct lv_view *v, const struct vf_view_disk *disk, struct vf_error *err)
 {
     struct vf_view_list now = {0};
     const struct vf_view_disk *d;
@@ -456,7 +378,7 @@ static int check_guest(struct vf_view *v, const struct vf_view_disk *disk, struc
     return 0;
 }
 
-static int start(struct vf_view *v, const struct vf_view_disk *disk,
+static int start(struct lv_view *v, const struct vf_view_disk *disk,
                  const struct vf_view_track *track, struct vf_error *err)
 {
     char *xml = backup_xml(v, disk, track ? track->since : NULL, err), *mark = NULL;
@@ -479,12 +401,10 @@ static int start(struct vf_view *v, const struct vf_view_disk *disk,
     return rc;
 }
 
-static int begin(struct vf_view *v, const struct vf_view_opts *o, const struct vf_view_disk *disk,
+static int begin(struct lv_view *v, const struct vf_view_opts *o, const struct vf_view_disk *disk,
                  const struct vf_view_track *track, struct vf_error *err)
 {
-
-    v->lock = wait_for_guest(disk->uuid, err);
-    v->conn = v->lock < 0 ? NULL : vf_lv_connect(o->uri, err);
+    v->conn = vf_lv_connect(o->uri, err);
     if (!v->conn)
         return -1;
     v->dom = virDomainLookupByUUIDString(v->conn, disk->uuid);
@@ -496,24 +416,9 @@ static int begin(struct vf_view *v, const struct vf_view_opts *o, const struct v
     return start(v, disk, track, err);
 }
 
-struct vf_view *vf_view_begin(const struct vf_view_opts *o, const struct vf_view_disk *disk,
-                              const struct vf_view_track *track, struct vf_error *err)
+static bool is_costly(const struct vf_view *base)
 {
-    struct vf_view *v = vf_calloc(1, sizeof *v, err);
-
-    if (!v)
-        return NULL;
-    v->lock = -1;
-    if (begin(v, o, disk, track, err) == 0)
-        return v;
-    vf_view_end(v);
-    return NULL;
-}
-
-const char *vf_view_socket(const struct vf_view *v) { return v->socket; }
-
-bool vf_view_costly(const struct vf_view *v)
-{
+    const struct lv_view *v = (const struct lv_view *)base;
     struct statvfs fs;
     struct stat st;
 
@@ -522,26 +427,38 @@ bool vf_view_costly(const struct vf_view *v)
     return v->least && statvfs(v->dir, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < v->least;
 }
 
-void vf_view_end(struct vf_view *v)
+static void end(struct vf_view *base)
 {
+    struct lv_view *v = (struct lv_view *)base;
     char *socket = NULL;
     bool ours;
 
-    if (!v)
-        return;
     if (v->begun && has_backup(v->dom, &ours, &socket) && ours && socket &&
-        strcmp(socket, v->socket) == 0)
+        strcmp(socket, v->base.socket) == 0)
         (void)end_backup(v->dom, NULL); /* what stays is ended by the next who comes by */
     free(socket);
     if (v->dom)
-        virDomainFree(v->dom);
+        (void)virDomainFree(v->dom); /* ours, so it works */
     if (v->conn)
-        virConnectClose(v->conn);
-    vf_close_fd(&v->lock);
-    free(v->socket);
+        (void)virConnectClose(v->conn); /* as above */
     free(v->scratch);
     free(v->dir);
-    free(v);
+}
+
+struct vf_view *vf_lv_view_begin(const struct vf_view_opts *o, const struct vf_view_disk *disk,
+                                 const struct vf_view_track *track, int lock, struct vf_error *err)
+{
+    struct lv_view *v = vf_calloc(1, sizeof *v, err);
+
+    if (!v) {
+        vf_close_fd(&lock);
+        return NULL;
+    }
+    v->base = (struct vf_view){.costly = is_costly, .end = end, .lock = lock};
+    if (begin(v, o, disk, track, err) == 0)
+        return &v->base;
+    vf_view_end(&v->base);
+    return NULL;
 }
 
 /* ---- marks ---- */
@@ -568,7 +485,7 @@ int vf_lv_marks_remove(virDomainPtr dom, const char *prefix, const char *except)
 int vf_view_forget(const struct vf_view_opts *o, const struct vf_view_disk *disk,
                    const char *prefix, const char *except, struct vf_error *err)
 {
-    virConnectPtr conn = vf_lv_connect(o->uri, err);
+    virConnectPtr conn = disk->qmp ? NULL : vf_lv_connect(o->uri, err);
     virDomainPtr dom = conn ? virDomainLookupByUUIDString(conn, disk->uuid) : NULL;
     int rc = dom ? vf_lv_marks_remove(dom, prefix, except) : -1;
 

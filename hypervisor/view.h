@@ -26,8 +26,15 @@
 struct vf_view_opts {
     const char *uri;     /* of libvirt; NULL: qemu:///system */
     const char *scratch; /* directory of scratch files, which QEMU must be able to reach; NULL: the
-                            image's own */
+                      image's own */
+    char **qmp;          /* QMP sockets of further guests: patterns as of the shell */
+    size_t nqmp;
+    bool no_libvirt; /* only those */
 };
+/* *ret owns its texts, however this ends. */
+int vf_view_opts_copy(const struct vf_view_opts *from, struct vf_view_opts *ret,
+                      struct vf_error *err) VF_MUST_CHECK;
+void vf_view_opts_free(struct vf_view_opts *o); /* zeroes it */
 
 /* Which disk of which guest. */
 struct vf_view_disk {
@@ -37,6 +44,7 @@ struct vf_view_disk {
     char *path;        /* of its file */
     char *format;      /* as the hypervisor reads it: "qcow2" */
     uint64_t dev, ino; /* of the file */
+    char *qmp;         /* socket; NULL: a domain of libvirt */
 };
 void vf_view_disk_free(struct vf_view_disk *d); /* zeroes it */
 

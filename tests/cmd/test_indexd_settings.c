@@ -39,6 +39,7 @@ TEST(all_settings)
 
     CHECK_OK(parse(&s,
                    "[indexd]\ndirectories = /a , /b c\ndirectories = /d\nrecursive = yes\n"
+                   "qmp-sockets = /run/q/*.qmp\n"
                    "follow-links = yes\nlibvirt-pools = no\nexclude = *.iso, default\n"
                    "group = g1\nsettle = 1m\nscan-interval = 2h\npoll-interval = 5\nretry = 1s\n"
                    "moving-interval = 1d\nforget-after = 0\nread-rate = 0\nfiles = 3\n"
@@ -46,6 +47,8 @@ TEST(all_settings)
              &err);
     CHECK_EQ_U64(x->directories.n, 3);
     CHECK_STR(x->directories.item[1], "/b c");
+    CHECK(x->qmp.n == 1);
+    CHECK_STR(x->qmp.item[0], "/run/q/*.qmp");
     CHECK(x->recursive && x->follow_links && !x->libvirt_pools);
     CHECK_STR(x->exclude.item[0], "*.iso");
     CHECK(x->exclude.n > 5);
