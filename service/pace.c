@@ -27,6 +27,7 @@ struct vf_pace {
     unsigned active;   /* reads going on */
     uint64_t entries;  /* how many there have been */
     int64_t rested_ms; /* end of the last rest */
+    int64_t left_ms;   /* end of the last read */
     int64_t asked_ms, pause_ms, grant_ms;
     uint64_t rest_us, io_us, cpu_us; /* gathered over rests */
     struct vf_pace_state now;
@@ -203,6 +204,8 @@ int vf_pace_enter(struct vf_pace *p, uint64_t n, struct vf_error *err)
         rest(p, some);
         wait -= some;
     }
+    if (!p->active && vf_boot_ms() - p->left_ms >= NAP_MS)
+        p->asked_ms = 0; /* a short file must not slip through between two questions */
     pause_while(p);
     if (!*p->stop) {
         p->active++;
@@ -217,6 +220,7 @@ void vf_pace_leave(struct vf_pace *p)
 {
     pthread_mutex_lock(&p->lock);
     p->active--;
+    p->left_ms = vf_boot_ms();
     pthread_mutex_unlock(&p->lock);
 }
 

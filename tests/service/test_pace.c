@@ -80,6 +80,30 @@ TEST(waits_for_what_comes_first)
     vf_pace_free(p);
 }
 
+/* Between two questions, but nobody has read for a while. */
+TEST(asks_before_a_new_read)
+{
+    const struct vf_pace_opts opts = {.occupied = occupied};
+    struct vf_pace *p = vf_pace_new(&opts, &stop, &err);
+    struct vf_pace_state s;
+    pthread_t t;
+    int *flag = (int *)(uintptr_t)&is_occupied;
+
+    CHECK_OK(p, &err);
+    CHECK_OK(vf_pace_enter(p, 1, &err), &err);
+    vf_pace_leave(p);
+    usleep(50000);
+    is_occupied = 1;
+    CHECK(pthread_create(&t, NULL, later, flag) == 0);
+    CHECK_OK(vf_pace_enter(p, 1, &err), &err);
+    vf_pace_leave(p);
+    pthread_join(t, NULL);
+    vf_pace_state(p, &s);
+    CHECK(s.paused_seconds > 0.3);
+    is_occupied = 0;
+    vf_pace_free(p);
+}
+
 static void set_pressure(const char *file, unsigned long long us)
 {
     char text[80];
@@ -134,4 +158,5 @@ TEST(steps_back_under_pressure)
     vf_pace_free(p);
 }
 
-TESTS(keeps_the_rate, waits_for_what_comes_first, steps_back_under_pressure)
+TESTS(keeps_the_rate, waits_for_what_comes_first, asks_before_a_new_read,
+      steps_back_under_pressure)
