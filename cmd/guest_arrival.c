@@ -172,9 +172,19 @@ static void turn_into_part(const struct vf_guest_arrival *a, const char *name)
     free(part);
 }
 
+/* Has this move put its own file there?  What was there before stays when it has not. */
+static bool was_replaced(const struct vf_guest_arrival *a, const char *name, const json_t *ino)
+{
+    struct stat sb;
+
+    return json_is_integer(ino) && fstatat(a->s->images_fd, name, &sb, AT_SYMLINK_NOFOLLOW) == 0 &&
+           (json_int_t)sb.st_ino != json_integer_value(ino);
+}
+
 void vf_guest_arrival_drop(struct vf_guest_arrival *a)
 {
     const json_t *name;
+    const char *key;
     size_t i;
 
     if (!a->arrival || vf_guest_arrival_committed(a))
@@ -184,6 +194,11 @@ void vf_guest_arrival_drop(struct vf_guest_arrival *a)
     {
         if (json_is_string(name))
             turn_into_part(a, json_string_value(name));
+    }
+    json_object_foreach(json_object_get(a->doc, "replaced"), key, name)
+    {
+        if (was_replaced(a, key, name))
+            turn_into_part(a, key);
     }
     for (i = 0; i < a->info.ndisks; i++)
         if (a->disk[i].way == VF_DISK_COPY)

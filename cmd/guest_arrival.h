@@ -12,7 +12,7 @@
 struct vf_guest_arrival {
     const struct vf_guest_serve *s;
     struct vf_guest_dir dir;
-    json_t *doc; /* guest.json: what check was asked with, and "token", "committed", "made" */
+    json_t *doc; /* guest.json: what check was asked with, and "token", "committed", "made", "replaced" */
     struct vf_arrival_settings settings;
     struct vf_arrival_info info;
     struct vf_arrival_disk *disk;

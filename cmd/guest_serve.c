@@ -141,8 +141,9 @@ static int would_take(const struct serving *v, const struct vf_arrival_disk *d, 
     return rc;
 }
 
-/* Names that are taken, and space.  made: those that this move will make. */
-static int check_disks(struct serving *v, json_t *made, struct vf_error *err)
+/* Names that are taken, and space.  made: those that this move will make; replaced: the others, each
+ * with the number of the file that has it now. */
+static int check_disks(struct serving *v, json_t *made, json_t *replaced, struct vf_error *err)
 {
     const json_t *in;
     size_t i;
@@ -158,8 +159,9 @@ static int check_disks(struct serving *v, json_t *made, struct vf_error *err)
             continue;
         if (would_take(v, &v->a.disk[i], name, err) < 0)
             return -1;
-        if (fstatat(v->s->images_fd, name, &sb, AT_SYMLINK_NOFOLLOW) != 0 &&
-            json_array_append_new(made, json_string(name)) < 0)
+        if (fstatat(v->s->images_fd, name, &sb, AT_SYMLINK_NOFOLLOW) != 0
+                ? json_array_append_new(made, json_string(name)) < 0
+                : json_object_set_new(replaced, name, json_integer((json_int_t)sb.st_ino)) < 0)
             return vf_error_nomem(err);
     }
     return 0;
@@ -167,7 +169,7 @@ static int check_disks(struct serving *v, json_t *made, struct vf_error *err)
 
 static int do_check(struct serving *v, json_t *with, json_t **ret, struct vf_error *err)
 {
-    json_t *made = json_array(), *token = NULL, *doc = NULL;
+    json_t *made = json_array(), *replaced = json_object(), *token = NULL, *doc = NULL;
     bool dry = json_is_true(json_object_get(with, "dry_run"));
     int rc = -1;
 
@@ -179,9 +181,9 @@ static int do_check(struct serving *v, json_t *with, json_t **ret, struct vf_err
         rc = 0;
     doc = rc == 0 ? json_deep_copy(with) : NULL;
     token = doc ? new_token(err) : NULL;
-    if (!made || !token || json_object_set(doc, "token", token) < 0 ||
+    if (!made || !replaced || !token || json_object_set(doc, "token", token) < 0 ||
         json_object_set_new(doc, "committed", json_false()) < 0 ||
-        json_object_set(doc, "made", made) < 0) {
+        json_object_set(doc, "made", made) < 0 || json_object_set(doc, "replaced", replaced) < 0) {
         rc = rc < 0 ? -1 : vf_error_nomem(err);
         goto out;
     }
@@ -189,7 +191,7 @@ static int do_check(struct serving *v, json_t *with, json_t **ret, struct vf_err
     if (rc == 0)
         rc = clear_leftovers(v, dry, err);
     if (rc == 0)
-        rc = check_disks(v, made, err);
+        rc = check_disks(v, made, replaced, err);
     if (rc == 0)
         rc = v->a.arrival->ops->check(v->a.arrival, err);
     if (rc == 0 && !dry)
@@ -206,6 +208,7 @@ out:
     json_decref(doc);
     json_decref(token);
     json_decref(made);
+    json_decref(replaced);
     return rc;
 }
 

@@ -32,12 +32,14 @@ back() {
     [ ! -e "$vf_dst/images/a.raw" ] || fail "$1: an image is left"
 }
 
-# in_phase PHASE: starts a slow move in the background ($vf_mover), and waits for that phase.
+# in_phase PHASE [OPTION...]: starts a slow move in the background ($vf_mover), and waits for that phase.
 in_phase() {
-    "$VMFERRY" migrate --vm g1 --qmp "$vf_tmp/a/qmp" --to "$vf_dst" --limit-rate 8M \
+    vf_phase=$1
+    shift
+    "$VMFERRY" migrate --vm g1 --qmp "$vf_tmp/a/qmp" --to "$vf_dst" --limit-rate "${vf_rate:-8M}" "$@" \
         >"$VF_OUT" 2>"$VF_ERR" &
     vf_mover=$!
-    vf_wait_for 30 phase_is "$1" || fail "no phase $1"
+    vf_wait_for 30 phase_is "$vf_phase" || fail "no phase $vf_phase"
     sleep 0.7
 }
 # ends_with STATUS: the move in the background does; "failed": with any but 0.
@@ -115,6 +117,24 @@ vf_expect_exit 0 "$VMFERRY" migrate --vm g1 --abort --json
 json_is "$VF_OUT" .running_at source
 ends_with 130
 back abort
+
+echo "== what is replaced stays until the new disk is there, which is then a part of the next try"
+rm -f "$vf_dst/images/a.raw.part"
+vf_image "$vf_tmp/old.raw" 1M seed=3
+for phase in disks memory; do
+    cp "$vf_tmp/old.raw" "$vf_dst/images/a.raw"
+    [ $phase = memory ] || vf_rate=1M # else the disk is there before it is interrupted
+    in_phase $phase --replace
+    kill -INT "$vf_mover"
+    ends_with 130
+    unset vf_rate
+    if [ $phase = disks ]; then
+        cmp "$vf_tmp/old.raw" "$vf_dst/images/a.raw" || fail "the old image is gone"
+        rm "$vf_dst/images/a.raw"
+    fi
+    [ -s "$vf_dst/images/a.raw.part" ] || fail "nothing is left for the next try in $phase"
+    back "$phase with --replace"
+done
 
 echo "== the guest's QEMU there is killed"
 in_phase memory
