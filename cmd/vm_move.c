@@ -400,7 +400,7 @@ int vf_vm_migrate(const struct vf_vm_request *req, struct vf_error *err)
     bool again = false;
     int rc = migrate_once(req, &again, err);
 
-    /* what was sent of the disks is there by now, unless they replaced others */
+    /* what was sent of the disks is there by now */
     for (unsigned n = 1; rc < 0 && again && n < TRIES && !*req->cli->stop; n++) {
         again = false;
         rc = migrate_once(req, &again, err);

@@ -140,16 +140,6 @@ live_move() {
     live_clean "$vf_to"
 }
 
-# live_little: as many literals as $back are few beside $there, unless a second try was needed: with
-# --replace that sends the disk again (hypervisor/README.md).
-live_little() {
-    if grep -q 'going back: this QEMU' "$VF_ERR"; then
-        echo "note: a second try, $back literals"
-    else
-        [ "$back" -le $((there / 20 + 4000)) ] || fail "$back literals on the way back"
-    fi
-}
-
 # live_log SITE: the file name.
 live_log() { eval echo "\$live_log_$1"; }
 
