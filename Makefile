@@ -69,10 +69,10 @@ ALL_LDFLAGS = -pie -pthread -Wl,-z,relro,-z,now,--as-needed $(LDOPT) $(LDFLAGS)
 
 # ---- sources -------------------------------------------------------------
 LIB_SRC    := $(wildcard $(FOLDERS:%=%/*.c))
-CMD_SRC    := $(wildcard cmd/*.c)
+CMD_SRC    := $(wildcard cmd/*.c cmd/*/*.c)
 CHECK_SRC  := $(wildcard tests/lib/*.c)
 TEST_SRC   := $(wildcard $(FOLDERS:%=tests/%/test_*.c))
-CTEST_SRC  := $(wildcard tests/cmd/test_*.c)
+CTEST_SRC  := $(wildcard tests/cmd/test_*.c tests/cmd/*/test_*.c)
 FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH_SRC  := $(wildcard bench/bench_*.c)
 TOOL_SRC   := $(wildcard tests/lab/*.c) bench/meter.c bench/mkpieces.c

@@ -3,19 +3,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/aside.h"
+#include "cmd/similar/aside.h"
 #include "cmd/clock.h"
 #include "cmd/cmd.h"
 #include "cmd/dest.h"
 #include "cmd/marker.h"
 #include "cmd/origin.h"
-#include "cmd/plan.h"
+#include "cmd/similar/plan.h"
 #include "cmd/progress.h"
 #include "cmd/ratefile.h"
 #include "cmd/report.h"
 #include "cmd/soft_sink.h"
 #include "cmd/storedir.h"
-#include "cmd/vm.h"
+#include "cmd/vm/vm.h"
 #include "core/budget.h"
 #include "core/checked.h"
 #include "core/fdio.h"

@@ -11,21 +11,11 @@
 #include "transport/connect.h"
 
 static const struct vf_cmd *const commands[] = {
-    &vf_cmd_index_add,
-    &vf_cmd_index_ls,
-    &vf_cmd_index_show,
-    &vf_cmd_index_rm,
-    &vf_cmd_index_check,
-    &vf_cmd_indexd,
-    &vf_cmd_indexd_status,
-    &vf_cmd_similar,
-    &vf_cmd_migrate,
-    &vf_cmd_serve,
-    &vf_cmd_node_add,
-    &vf_cmd_node_ls,
-    &vf_cmd_node_rm,
-    &vf_cmd_node_check,
-    NULL,
+    &vf_cmd_index_add,     &vf_cmd_index_ls,    &vf_cmd_index_show,
+    &vf_cmd_index_rm,      &vf_cmd_index_check, &vf_cmd_indexd,
+    &vf_cmd_indexd_status, &vf_cmd_similar,     &vf_cmd_migrate,
+    &vf_cmd_serve,         &vf_cmd_node_add,    &vf_cmd_node_ls,
+    &vf_cmd_node_rm,       &vf_cmd_node_check,  NULL,
 };
 
 #define FIELD(f) offsetof(struct vf_cli, f)

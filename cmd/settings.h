@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cmd/indexd_settings.h"
+#include "cmd/indexd/indexd_settings.h"
 #include "core/error.h"
 
 #define VF_SETTINGS_GROUPS 64u /* names in `groups` at most */

@@ -545,7 +545,7 @@ static void close_arrival(struct vf_arrival *arrival)
     struct arrival *a = of(arrival);
 
     if (a->prepared && !a->committed && strcmp(state(arrival), "paused") != 0)
-        drop(arrival); /* one that has arrived may be the only one: see cmd/guest_serve.c */
+        drop(arrival); /* one that has arrived may be the only one: see cmd/guest/guest_serve.c */
     if (a->conn)
         virConnectClose(a->conn);
     vf_lv_xml_free(a->xml);

@@ -158,5 +158,4 @@ TEST(steps_back_under_pressure)
     vf_pace_free(p);
 }
 
-TESTS(keeps_the_rate, waits_for_what_comes_first, asks_before_a_new_read,
-      steps_back_under_pressure)
+TESTS(keeps_the_rate, waits_for_what_comes_first, asks_before_a_new_read, steps_back_under_pressure)

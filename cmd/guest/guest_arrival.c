@@ -1,0 +1,208 @@
+/* cmd/guest/guest_arrival.c - what the far end knows of a guest that is coming. */
+#include "cmd/guest/guest_arrival.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "cmd/dest.h"
+#include "cmd/guest/guest_apply.h"
+#include "cmd/guest/guest_talk.h"
+#include "core/checked.h"
+#include "core/fdio.h"
+
+#define DISKS_MAX   256u
+#define GROUP_XATTR "user.vmferry.group"
+
+static int way_of(const char *text, enum vf_disk_way *ret)
+{
+    static const char *const name[] = {"copy", "leave", "empty"};
+
+    for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
+        if (strcmp(text, name[i]) == 0) {
+            *ret = (enum vf_disk_way)i;
+            return 0;
+        }
+    }
+    return -1;
+}
+
+static int take_disk(struct vf_guest_arrival *a, const json_t *in, struct vf_arrival_disk *d,
+                     struct vf_error *err)
+{
+    const char *name = vf_talk_text(in, "name");
+
+    if (way_of(vf_talk_text(in, "way"), &d->way) < 0)
+        return vf_error_set(err, VF_ERR_PROTOCOL, 0, "what is to become of a disk is not said");
+    d->id = vf_strdup(vf_talk_text(in, "id"), err);
+    d->format = vf_strdup(vf_talk_text(in, "format"), err);
+    d->size = vf_talk_number(in, "size");
+    d->read_only = json_is_true(json_object_get(in, "read_only"));
+    if (d->way == VF_DISK_COPY) {
+        if (vf_dest_name_check(name, err) < 0)
+            return -1;
+        d->path = vf_strf(err, "%s/%s", a->s->store->images_dir, name);
+    } else {
+        d->path = vf_strdup("", err); /* whatever it is there, it is not ours */
+    }
+    return d->id && d->format && d->path ? 0 : -1;
+}
+
+static int take_disks(struct vf_guest_arrival *a, struct vf_error *err)
+{
+    const json_t *disks = json_object_get(a->doc, "disks"), *in;
+    size_t i, n = json_array_size(disks);
+    int rc = 0;
+
+    if (n > DISKS_MAX)
+        return vf_error_set(err, VF_ERR_PROTOCOL, 0, "too many disks");
+    a->disk = vf_calloc(n, sizeof *a->disk, err);
+    if (!a->disk)
+        return -1;
+    a->info.disk = a->disk;
+    a->info.ndisks = n;
+    json_array_foreach(disks, i, in)
+    {
+        if (rc == 0)
+            rc = take_disk(a, in, &a->disk[i], err);
+    }
+    return rc;
+}
+
+static int committing(void *ctx, struct vf_error *err)
+{
+    struct vf_guest_arrival *a = ctx;
+
+    if (vf_guest_arrival_committed(a))
+        return 0;
+    if (json_object_set_new(a->doc, "committed", json_true()) < 0)
+        return vf_error_nomem(err);
+    return vf_guest_arrival_save(a, err);
+}
+
+static int open_half(struct vf_guest_arrival *a, struct vf_error *err)
+{
+    const char *kind = vf_talk_text(a->doc, "kind");
+
+    if (strcmp(kind, "qmp") == 0)
+        a->arrival = vf_qmp_arrival_open(&a->info, err);
+    else if (strcmp(kind, "libvirt") == 0)
+        a->arrival = vf_libvirt_arrival_open(&a->info, err);
+    else
+        return vf_error_set(err, VF_ERR_UNSUPPORTED, 0, "no hypervisor '%.32s' here", kind);
+    return a->arrival ? 0 : -1;
+}
+
+int vf_guest_arrival_open(struct vf_guest_arrival *a, const struct vf_guest_serve *s, json_t *doc,
+                          bool lock, struct vf_error *err)
+{
+    const char *name = vf_talk_text(doc, "name");
+
+    memset(a, 0, sizeof *a);
+    a->dir = (struct vf_guest_dir)VF_GUEST_DIR_INIT;
+    a->s = s;
+    a->doc = json_incref(doc);
+    if (vf_guest_name_check(name, err) < 0 || vf_guest_dir_open(s->store, name, &a->dir, err) < 0 ||
+        (lock && vf_guest_dir_lock(&a->dir, err) < 0) || take_disks(a, err) < 0)
+        return -1;
+    a->settings = (struct vf_arrival_settings){.qmp_start = s->store->set.qmp_start,
+                                               .libvirt_uri = s->store->set.libvirt_uri,
+                                               .libvirt = s->store->set.libvirt_accept};
+    a->info.name = name;
+    a->info.uuid = vf_talk_text(doc, "uuid");
+    a->info.definition = json_object_get(doc, "definition");
+    a->info.run_dir = a->dir.path;
+    a->info.state_dir = a->dir.path;
+    a->info.settings = &a->settings;
+    a->info.starter = s->starter;
+    a->info.paused = json_is_true(json_object_get(doc, "paused"));
+    a->info.stop = s->stop;
+    a->info.committing = committing;
+    a->info.ctx = a;
+    return open_half(a, err);
+}
+
+void vf_guest_arrival_close(struct vf_guest_arrival *a)
+{
+    if (a->arrival)
+        a->arrival->ops->close(a->arrival);
+    for (size_t i = 0; i < a->info.ndisks; i++) {
+        free(a->disk[i].id);
+        free(a->disk[i].path);
+        free(a->disk[i].format);
+    }
+    free(a->disk);
+    json_decref(a->doc);
+    if (a->dir.path)
+        vf_guest_dir_close(&a->dir);
+    memset(a, 0, sizeof *a);
+    a->dir = (struct vf_guest_dir)VF_GUEST_DIR_INIT;
+}
+
+bool vf_guest_arrival_committed(const struct vf_guest_arrival *a)
+{
+    return json_is_true(json_object_get(a->doc, "committed"));
+}
+
+int vf_guest_arrival_save(struct vf_guest_arrival *a, struct vf_error *err)
+{
+    return vf_guest_dir_save(&a->dir, "guest.json", a->doc, err);
+}
+
+/* An image that was made for this guest becomes what an interrupted transfer leaves. */
+static void turn_into_part(const struct vf_guest_arrival *a, const char *name)
+{
+    char *part = vf_strf(NULL, "%s.part", name);
+    char *path = vf_strf(NULL, "%s/%s", a->s->store->images_dir, name);
+    int fd = openat(a->s->images_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+    if (fd >= 0 && part && path && renameat(a->s->images_fd, name, a->s->images_fd, part) == 0) {
+        /* For the next try, which may only use a part of its own group (cmd/dest.c). */
+        (void)fsetxattr(fd, GROUP_XATTR, a->s->group, strlen(a->s->group), 0);
+        if (vf_index_remove(a->s->index, path, NULL) < 0)
+            (void)0; /* `index check` will tell */
+    }
+    vf_close_fd(&fd);
+    free(path);
+    free(part);
+}
+
+/* Has this move put its own file there?  What was there before stays when it has not. */
+static bool was_replaced(const struct vf_guest_arrival *a, const char *name, const json_t *ino)
+{
+    struct stat sb;
+
+    return json_is_integer(ino) && fstatat(a->s->images_fd, name, &sb, AT_SYMLINK_NOFOLLOW) == 0 &&
+           (json_int_t)sb.st_ino != json_integer_value(ino);
+}
+
+void vf_guest_arrival_drop(struct vf_guest_arrival *a)
+{
+    const json_t *name;
+    const char *key;
+    size_t i;
+
+    if (!a->arrival || vf_guest_arrival_committed(a))
+        return;
+    a->arrival->ops->drop(a->arrival);
+    json_array_foreach(json_object_get(a->doc, "made"), i, name)
+    {
+        if (json_is_string(name))
+            turn_into_part(a, json_string_value(name));
+    }
+    json_object_foreach(json_object_get(a->doc, "replaced"), key, name)
+    {
+        if (was_replaced(a, key, name))
+            turn_into_part(a, key);
+    }
+    for (i = 0; i < a->info.ndisks; i++)
+        if (a->disk[i].way == VF_DISK_COPY)
+            vf_guest_apply_forget(a, strrchr(a->disk[i].path, '/') + 1);
+    vf_guest_dir_remove(&a->dir, "log");
+    vf_guest_dir_remove(&a->dir, "guest.json");
+}

@@ -1,0 +1,34 @@
+/* cmd/guest/guest_arrival.h - guest.json of the far end: a guest that is coming or has come.
+ *
+ * Thread rules: belongs to one thread. */
+#ifndef VF_CMD_GUEST_GUEST_ARRIVAL_H
+#define VF_CMD_GUEST_GUEST_ARRIVAL_H
+
+#include <stdbool.h>
+
+#include "cmd/guest/guest_dir.h"
+#include "cmd/guest/guest_serve.h"
+
+struct vf_guest_arrival {
+    const struct vf_guest_serve *s;
+    struct vf_guest_dir dir;
+    json_t *doc; /* guest.json: what check was asked with, and "token", "committed", "made",
+                    "replaced" */
+    struct vf_arrival_settings settings;
+    struct vf_arrival_info info;
+    struct vf_arrival_disk *disk;
+    struct vf_arrival *arrival;
+};
+
+/* From doc (a reference is taken): a question's object, or a stored one.  Checks all of it. */
+int vf_guest_arrival_open(struct vf_guest_arrival *a, const struct vf_guest_serve *s, json_t *doc,
+                          bool lock, struct vf_error *err) VF_MUST_CHECK;
+void vf_guest_arrival_close(struct vf_guest_arrival *a); /* a zeroed one is fine */
+
+bool vf_guest_arrival_committed(const struct vf_guest_arrival *a);
+int vf_guest_arrival_save(struct vf_guest_arrival *a, struct vf_error *err) VF_MUST_CHECK;
+
+/* The guest does not come: drops it, turns its images into parts of a next try, forgets it. */
+void vf_guest_arrival_drop(struct vf_guest_arrival *a);
+
+#endif

@@ -1,0 +1,149 @@
+/* cmd/guest/tunnel.c - the pump. */
+#include "cmd/guest/tunnel.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "core/checked.h"
+#include "core/fdio.h"
+
+/* Small enough that another tunnel's bytes get in between on a slow line. */
+#define PIECE (64u << 10)
+
+struct pump {
+    struct vf_stream *st;
+    int fd;
+    struct vf_error err; /* of the thread */
+    int rc;
+};
+
+/* From the socket to the far end. */
+static void *outward(void *arg)
+{
+    struct pump *p = arg;
+    uint8_t *buf = vf_calloc(1, PIECE, &p->err);
+    struct vf_msg m = {.type = VF_MSG_BYTES};
+    ssize_t n;
+
+    p->rc = -1;
+    while (buf) {
+        n = recv(p->fd, buf, PIECE, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        m.bytes.len = n > 0 ? (size_t)n : 0;
+        m.bytes.bytes = buf;
+        if (p->st->ops->send(p->st, &m, &p->err) < 0)
+            break;
+        if (n <= 0) {
+            p->rc = 0;
+            break;
+        }
+    }
+    free(buf);
+    if (p->rc < 0)
+        p->st->ops->cancel(p->st); /* the other direction waits in recv */
+    return NULL;
+}
+
+/* From the far end to the socket. */
+static int inward(struct pump *p, struct vf_error *err)
+{
+    for (;;) {
+        struct vf_msg m;
+        int rc;
+
+        if (p->st->ops->recv(p->st, &m, err) < 0)
+            return -1;
+        if (m.bytes.len == 0) {
+            (void)shutdown(p->fd, SHUT_WR); /* it may be gone already */
+            vf_msg_free(&m);
+            return 0;
+        }
+        rc = vf_write_full(p->fd, m.bytes.bytes, m.bytes.len, err);
+        vf_msg_free(&m);
+        if (rc < 0)
+            return -1;
+    }
+}
+
+int vf_tunnel_pump(struct vf_stream *st, int fd, struct vf_error *err)
+{
+    struct pump p = {.st = st, .fd = fd};
+    struct vf_error own = VF_ERROR_INIT;
+    pthread_t thread;
+    int rc = pthread_create(&thread, NULL, outward, &p);
+
+    if (rc)
+        return vf_error_sys(err, rc, "start a thread");
+    rc = inward(&p, &own);
+    if (rc < 0) {
+        (void)shutdown(fd, SHUT_RDWR); /* ends the thread's recv */
+        st->ops->cancel(st);
+    }
+    (void)pthread_join(thread, NULL); /* cannot fail: it runs, and is nobody else's */
+    (void)shutdown(fd, SHUT_RDWR);
+    if (rc == 0 && p.rc == 0)
+        return 0;
+    if (err)
+        *err = rc < 0 && own.code != VF_ERR_CANCELLED ? own : p.err;
+    if (err && err->code == VF_ERR_NONE)
+        *err = own;
+    return -1;
+}
+
+static int address(const char *path, struct sockaddr_un *ret, struct vf_error *err)
+{
+    memset(ret, 0, sizeof *ret);
+    ret->sun_family = AF_UNIX;
+    if (strlen(path) >= sizeof ret->sun_path)
+        return vf_error_set(err, VF_ERR_UNSUPPORTED, 0, "the name '%s' is too long for a socket",
+                            path);
+    (void)snprintf(ret->sun_path, sizeof ret->sun_path, "%s", path); /* fits */
+    return 0;
+}
+
+int vf_tunnel_connect(const char *path, struct vf_error *err)
+{
+    struct sockaddr_un sa;
+    int fd;
+
+    if (address(path, &sa, err) < 0)
+        return -1;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return vf_error_sys(err, errno, "socket");
+    if (connect(fd, (const struct sockaddr *)&sa, sizeof sa) == 0)
+        return fd;
+    (void)vf_error_sys(err, errno, "socket '%s'", path); /* the -1 says it */
+    vf_close_fd(&fd);
+    return -1;
+}
+
+int vf_tunnel_listen(const char *path, struct vf_error *err)
+{
+    struct sockaddr_un sa;
+    struct stat sb;
+    int fd;
+
+    if (address(path, &sa, err) < 0)
+        return -1;
+    if (lstat(path, &sb) == 0 && S_ISSOCK(sb.st_mode))
+        (void)unlink(path); /* else bind says that it is there */
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return vf_error_sys(err, errno, "socket");
+    if (bind(fd, (const struct sockaddr *)&sa, sizeof sa) == 0 && chmod(path, 0600) == 0 &&
+        listen(fd, 16) == 0)
+        return fd;
+    (void)vf_error_sys(err, errno, "socket '%s'", path); /* the -1 says it */
+    vf_close_fd(&fd);
+    return -1;
+}

@@ -1,0 +1,20 @@
+/* cmd/guest/tunnel.h - bytes between a socket and a conversation of purpose TUNNEL, both ways.
+ *
+ * Thread rules: vf_tunnel_pump belongs to one thread and starts another for its time. */
+#ifndef VF_CMD_GUEST_TUNNEL_H
+#define VF_CMD_GUEST_TUNNEL_H
+
+#include "core/error.h"
+#include "core/stream.h"
+
+/* Carries bytes until both directions have ended, or one has failed.  The end of one direction is
+ * passed on.  fd (a stream socket) is borrowed; it is shut down at the end.  0, or -1. */
+int vf_tunnel_pump(struct vf_stream *st, int fd, struct vf_error *err) VF_MUST_CHECK;
+
+/* Connects to the Unix socket at path; at most 107 bytes.  A descriptor, or -1. */
+int vf_tunnel_connect(const char *path, struct vf_error *err) VF_MUST_CHECK;
+
+/* Listens at path, which must not exist as anything but a socket nobody listens on; mode 0600. */
+int vf_tunnel_listen(const char *path, struct vf_error *err) VF_MUST_CHECK;
+
+#endif

@@ -1,0 +1,141 @@
+/* cmd/similar/similar_table.c - the report of `similar` for people at a terminal. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "cmd/report.h"
+#include "cmd/similar/similar.h"
+
+static uint64_t number(const json_t *o, const char *key)
+{
+    return (uint64_t)json_integer_value(json_object_get(o, key));
+}
+
+static const char *text(const json_t *o, const char *key)
+{
+    const char *s = json_string_value(json_object_get(o, key));
+
+    return s ? s : "";
+}
+
+/* "~" before what is estimated. */
+static const char *mark(const json_t *o)
+{
+    return json_is_true(json_object_get(o, "exact")) ? "" : "~";
+}
+
+static int add_share(struct vf_table *t, const json_t *o, uint64_t part, uint64_t whole,
+                     struct vf_error *err)
+{
+    char share[VF_BYTES_TEXT];
+
+    vf_share_text(part, whole, share);
+    return vf_table_add(t, err, "%s%s", mark(o), share);
+}
+
+static int add_bytes(struct vf_table *t, const char *before, uint64_t bytes, struct vf_error *err)
+{
+    char some[VF_BYTES_TEXT];
+
+    vf_bytes_text(bytes, some);
+    return vf_table_add(t, err, "%s%s", before, some);
+}
+
+static int add_images(struct vf_table *t, const json_t *images, uint64_t blocks,
+                      struct vf_error *err)
+{
+    const json_t *im;
+    size_t i;
+
+    json_array_foreach(images, i, im)
+    {
+        if (vf_table_add(t, err, "  %s", text(im, "image")) < 0 ||
+            add_share(t, im, number(im, "shared_blocks"), blocks, err) < 0 ||
+            add_share(t, im, number(im, "shared_distinct_blocks"), blocks, err) < 0)
+            return -1;
+        for (unsigned k = 0; k < 5; k++)
+            if (vf_table_add(t, err, "%s",
+                             k == 4 && !json_is_true(json_object_get(im, "fresh")) ? "changed"
+                                                                                   : "") < 0)
+                return -1;
+    }
+    return 0;
+}
+
+static int add_node(struct vf_table *t, const json_t *report, const json_t *n, struct vf_error *err)
+{
+    uint64_t blocks = number(report, "blocks");
+    const json_t *seconds = json_object_get(n, "seconds_estimate");
+    char time[VF_BYTES_TEXT] = "-";
+    bool chosen = strcmp(text(n, "node"), text(report, "choice")) == 0;
+
+    if (json_is_number(seconds))
+        vf_seconds_text(json_number_value(seconds), time);
+    if (vf_table_add(t, err, "%s", text(n, "node")) < 0 ||
+        add_share(t, n, number(n, "shared_blocks"), blocks, err) < 0 ||
+        add_share(t, n, number(n, "shared_distinct_blocks"), blocks, err) < 0 ||
+        add_bytes(t, mark(n), number(n, "duplicate_blocks") * VF_BLOCK, err) < 0 ||
+        add_bytes(t, mark(n), number(n, "literal_blocks") * VF_BLOCK, err) < 0 ||
+        add_bytes(t, "about ", number(n, "wire_bytes_estimate"), err) < 0 ||
+        vf_table_add(t, err, "%s", time) < 0 ||
+        vf_table_add(t, err, "%s", chosen ? "the choice" : text(n, "reason_text")) < 0)
+        return -1;
+    return add_images(t, json_object_get(n, "images"), blocks, err);
+}
+
+static void print_head(const json_t *report, FILE *out)
+{
+    uint64_t blocks = number(report, "blocks");
+    char size[VF_BYTES_TEXT], zero[VF_BYTES_TEXT], again[VF_BYTES_TEXT];
+
+    vf_bytes_text(number(report, "virtual_size"), size);
+    vf_share_text(number(report, "zero_blocks"), blocks, zero);
+    vf_share_text(number(report, "duplicate_blocks"), blocks, again);
+    vf_put_clean(out, text(report, "image"));
+    fprintf(out, ": %s, %" PRIu64 " blocks, %s of them zero, %s repeat others of the image\n\n",
+            size, blocks, zero, again);
+}
+
+static void print_bad(const json_t *report, FILE *out)
+{
+    const json_t *n;
+    size_t i;
+
+    json_array_foreach(json_object_get(report, "unreachable"), i, n)
+    {
+        fputs(i == 0 ? "\nCould not be asked:\n  " : "  ", out);
+        vf_put_clean(out, text(n, "node"));
+        fputs(": ", out);
+        vf_put_clean(out, text(json_object_get(n, "error"), "message"));
+        fputc('\n', out);
+    }
+}
+
+int vf_similar_print(const json_t *report, FILE *out, struct vf_error *err)
+{
+    static const char *const head[] = {"NODE",    "SHARED",      "DISTINCT", "REPEATED",
+                                       "MISSING", "ON THE WIRE", "TIME",     ""};
+    struct vf_table *t = vf_table_new("lrrrrrrl", err);
+    bool estimated = false;
+    const json_t *n;
+    int rc = t ? 0 : -1;
+    size_t k;
+
+    for (size_t i = 0; i < sizeof head / sizeof *head && rc == 0; i++)
+        rc = vf_table_add(t, err, "%s", head[i]);
+    json_array_foreach(json_object_get(report, "nodes"), k, n)
+    {
+        if (rc == 0)
+            rc = add_node(t, report, n, err);
+        estimated = estimated || *mark(n);
+    }
+    if (rc == 0) {
+        print_head(report, out);
+        vf_table_print(t, out);
+        if (estimated)
+            fputs("\n~ estimated from samples; --json has the bounds, --exact N counts more\n",
+                  out);
+        print_bad(report, out);
+    }
+    vf_table_free(t);
+    return rc;
+}

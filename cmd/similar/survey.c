@@ -1,0 +1,404 @@
+/* cmd/similar/survey.c - summaries of all, counts of the best, and their order. */
+#include "cmd/similar/survey.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/cmd.h"
+#include "cmd/report.h"
+#include "cmd/similar/tell.h"
+#include "core/checked.h"
+#include "core/predict.h"
+#include "core/rank.h"
+#include "index/index.h"
+
+/* A summary may be long and the link slow: so many seconds more once a node has begun to answer. */
+#define TELLING 60.0
+
+void vf_likeness_exact(const struct vf_shared *shared, bool has_zero, uint64_t distinct,
+                       struct vf_likeness *ret)
+{
+    uint64_t left = distinct > shared->distinct ? distinct - shared->distinct : 0;
+
+    *ret = (struct vf_likeness){
+        .shared = {shared->blocks, shared->blocks, shared->blocks},
+        .shared_distinct = {shared->distinct, shared->distinct, shared->distinct},
+        .literals = {left, left, left},
+        .has_zero = has_zero,
+    };
+}
+
+/* ---- asking for summaries ---- */
+
+static enum vf_rank_why why_silent(const struct vf_error *why)
+{
+    if (why->code == VF_ERR_DENIED && strstr(why->msg, "sharing group"))
+        return VF_RANK_GROUP;
+    if (why->code == VF_ERR_PROTOCOL && strstr(why->msg, "version"))
+        return VF_RANK_VERSION;
+    return VF_RANK_SILENT;
+}
+
+static enum vf_rank_why why_not(enum vf_err taken)
+{
+    switch (taken) {
+    case VF_ERR_NONE:
+        return VF_RANK_CAN;
+    case VF_ERR_EXISTS:
+        return VF_RANK_EXISTS;
+    case VF_ERR_SPACE:
+        return VF_RANK_SPACE;
+    case VF_ERR_UNSUPPORTED:
+    case VF_ERR_FORMAT:
+        return VF_RANK_FORMAT;
+    default:
+        return VF_RANK_RIGHTS;
+    }
+}
+
+/* What a node says of itself in WELCOME. */
+static void take_welcome(struct vf_candidate *node, struct vf_msg_welcome *w)
+{
+    node->reached = true;
+    node->free_bytes = w->free_bytes;
+    node->writable = w->writable;
+    node->resident = w->resident_images > 0;
+    free(node->dir);
+    node->dir = w->dir;
+    w->dir = NULL; /* handed over */
+}
+
+/* What the jobs share; read only for them, but for each its node. */
+struct telling {
+    const struct vf_reach *reach;
+    const char *group;
+    int store_fd;
+    double deadline;
+    enum vf_summary_size size;
+    const struct vf_msg_offer *offer; /* an image that is to come, or NULL */
+    const struct vf_sketch *sketch;   /* of the image that is compared, or NULL */
+    const uint8_t *root;
+    struct vf_candidates *nodes;
+};
+
+/* The summary in the node's own fields. */
+static int take_summary(const struct telling *t, struct vf_candidate *node, struct vf_told *told,
+                        struct vf_error *err)
+{
+    if (vf_summary_parse(told->summary.data, told->summary.len, &node->summary, err) < 0)
+        return -1;
+    node->held = vf_summary_group(&node->summary, t->group);
+    if (!node->held ||
+        (t->sketch && vf_summary_compare(told->summary.data, told->summary.len, t->group, t->sketch,
+                                         t->root, &node->likeness, err) != VF_SUMMARY_COMPARED))
+        return vf_error_set(err, VF_ERR_PROTOCOL, 0, "its summary lacks the group that was asked");
+    node->told = true;
+    node->told_bytes = told->bytes;
+    node->told_how = told->answer;
+    node->why_not = why_not(told->taken);
+    node->reason = told->why && *told->why ? told->why : NULL;
+    if (node->reason)
+        told->why = NULL; /* handed over */
+    if (node->why_not == VF_RANK_CAN && !node->writable)
+        node->why_not = VF_RANK_RIGHTS;
+    return 0;
+}
+
+static int tell_over(const struct telling *t, struct vf_peer *peer, struct vf_candidate *node,
+                     struct vf_error *err)
+{
+    struct vf_tell_opts opts = {.store_fd = t->store_fd,
+                                .target = &node->target,
+                                .group = t->group,
+                                .size = t->size,
+                                .offer = t->offer};
+    struct vf_told told;
+    int rc;
+
+    take_welcome(node, &peer->welcome);
+    if (vf_tell_ask(peer, &opts, &told, err) < 0) {
+        vf_peer_why(peer, err);
+        return -1;
+    }
+    rc = take_summary(t, node, &told, err);
+    vf_told_free(&told);
+    return rc;
+}
+
+static int tell_one(void *ctx, size_t i, struct vf_ask_job *job, struct vf_error *err)
+{
+    const struct telling *t = ctx;
+    struct vf_candidate *node = &t->nodes->node[i];
+    struct vf_error why = VF_ERROR_INIT;
+    struct vf_peer peer = {0};
+    int rc = vf_peer_open(vf_ask_cli(job), &node->target, t->reach, VF_FOR_SUMMARY, t->group, NULL,
+                          &peer, &why);
+
+    if (rc == 0) {
+        vf_ask_more(job, TELLING);
+        rc = tell_over(t, &peer, node, &why);
+        vf_peer_close(&peer, rc == 0 ? NULL : &why);
+    }
+    if (rc == 0)
+        return 0;
+    vf_ask_explain(job, &why);
+    if (why.code == VF_ERR_CANCELLED || why.code == VF_ERR_NOMEM)
+        return vf_error_set(err, why.code, 0, "%s", why.msg);
+    node->why = why;
+    node->why_not = why_silent(&why);
+    return 0;
+}
+
+static int tell_all(const struct vf_cli *cli, struct telling *t, struct vf_error *err)
+{
+    struct vf_ask ask = {
+        .cli = cli, .n = t->nodes->n, .deadline = t->deadline, .fn = tell_one, .ctx = t};
+
+    if (vf_ask_all(&ask, err) < 0)
+        return -1;
+    for (size_t i = 0; i < t->nodes->n && t->nodes->n > 1; i++)
+        if (!t->nodes->node[i].told)
+            vf_say(cli, "%s: %s", t->nodes->node[i].label, t->nodes->node[i].why.msg);
+    return 0;
+}
+
+int vf_survey_tell(const struct vf_cli *cli, const struct vf_survey_tell *opts,
+                   struct vf_candidates *nodes, struct vf_error *err)
+{
+    struct telling t = {.reach = opts->reach,
+                        .group = opts->group,
+                        .store_fd = opts->store_fd,
+                        .deadline = opts->deadline,
+                        .size = VF_SUMMARY_FULL,
+                        .nodes = nodes};
+
+    return tell_all(cli, &t, err);
+}
+
+/* Asks all about the image of a survey. */
+static int tell_of(struct vf_survey *s, struct vf_error *err)
+{
+    const struct vf_count *c = s->count;
+    struct vf_msg_offer offer = {.size = c->image->size,
+                                 .data_blocks = s->info.blocks - s->info.zero_blocks,
+                                 .flags = c->replace ? VF_OFFER_REPLACE : 0};
+    struct telling t = {.reach = c->reach,
+                        .group = c->group,
+                        .store_fd = s->store_fd,
+                        .deadline = c->deadline,
+                        .size = s->size,
+                        .sketch = &s->sketch,
+                        .root = s->info.root,
+                        .nodes = s->nodes};
+    int rc = 0;
+
+    if (c->name) {
+        offer.name = vf_strdup(c->name, err);
+        offer.format = vf_strdup(c->format, err);
+        t.offer = &offer;
+        rc = offer.name && offer.format ? 0 : -1;
+    }
+    if (rc == 0)
+        rc = tell_all(c->cli, &t, err);
+    free(offer.name);
+    free(offer.format);
+    return rc;
+}
+
+/* What they said when another image was asked about. */
+static int tell_again(struct vf_survey *s, struct vf_error *err)
+{
+    for (size_t i = 0; i < s->nodes->n; i++) {
+        struct vf_candidate *node = &s->nodes->node[i];
+        const struct vf_candidate *old = &s->told->node[i];
+
+        node->why = old->why;
+        node->why_not = old->why_not;
+        node->reached = old->reached;
+        node->free_bytes = old->free_bytes;
+        node->writable = old->writable;
+        node->resident = old->resident;
+        node->told = old->told;
+        node->held = old->held;
+        free(node->dir);
+        node->dir = old->dir ? vf_strdup(old->dir, err) : NULL;
+        if (old->dir && !node->dir)
+            return -1;
+        if (!old->told)
+            continue;
+        if (vf_summary_same(&old->summary, s->count->group, s->info.root))
+            vf_likeness_same(&s->sketch, &node->likeness);
+        else
+            vf_sketch_compare(&s->sketch, &old->held->held, &node->likeness);
+    }
+    return 0;
+}
+
+/* ---- ranking ---- */
+
+/* What a higher level leaves: data that hardly compresses gains nothing from it. */
+static double at_level(double ratio, double left)
+{
+    const double soft = ratio > 0.5 ? 2 * (1 - ratio) : 1;
+
+    return ratio < 1 ? ratio * (1 - (1 - left) * soft) : ratio;
+}
+
+/* What slow links leave of the bytes, as the packer has time for more: bytes per second, and the
+ * part that is left (bench/BENCHMARKING.md, "Predictions"). */
+static double left_at(double rate)
+{
+    static const struct {
+        double rate, left;
+    } step[] = {{2.5e6, 0.92}, {13e6, 0.96}};
+
+    for (size_t i = 0; rate > 0 && i < sizeof step / sizeof step[0]; i++)
+        if (rate < step[i].rate)
+            return step[i].left;
+    return 1;
+}
+
+/* How well what each node lacks compresses. */
+static int set_ratios(struct vf_survey *s, struct vf_error *err)
+{
+    const struct vf_count *c = s->count;
+    struct vf_pieces pieces;
+
+    if (vf_pieces_read(c->image, c->map, &s->sketch, c->cli->stop, &pieces, err) < 0)
+        return -1;
+    for (size_t i = 0; i < s->nodes->n; i++) {
+        struct vf_candidate *node = &s->nodes->node[i];
+
+        if (node->held)
+            node->ratio = at_level(vf_pieces_ratio(&pieces, &node->held->held), left_at(s->rate));
+    }
+    vf_pieces_free(&pieces);
+    return 0;
+}
+
+/* This store is a place to move to only where there is no other. */
+static bool others_can(const struct vf_survey *s)
+{
+    for (size_t i = 0; i < s->nodes->n; i++)
+        if (!s->nodes->node[i].own && s->nodes->node[i].told &&
+            s->nodes->node[i].why_not == VF_RANK_CAN)
+            return true;
+    return false;
+}
+
+static int rank(struct vf_survey *s, struct vf_error *err)
+{
+    struct vf_wire_model model = {.info = s->info, .ratio = 1, .rate_bps = s->rate};
+    struct vf_rank_node *r = vf_calloc(s->nodes->n, sizeof *r, err);
+    bool others = others_can(s);
+
+    if (!r)
+        return -1;
+    for (size_t i = 0; i < s->nodes->n; i++) {
+        struct vf_candidate *node = &s->nodes->node[i];
+
+        r[i] = (struct vf_rank_node){.label = node->label,
+                                     .why = node->why_not,
+                                     .free_bytes = node->free_bytes,
+                                     .resident = node->resident,
+                                     .exact = node->exact,
+                                     .likeness = node->likeness,
+                                     .ratio = node->ratio,
+                                     .ctx = node};
+        if (node->own && others && node->why_not == VF_RANK_CAN)
+            r[i].why = VF_RANK_OWN;
+    }
+    s->can = vf_rank(&model, r, s->nodes->n);
+    for (size_t i = 0; i < s->nodes->n; i++) {
+        struct vf_candidate *node = r[i].ctx;
+
+        node->verdict = r[i].why;
+        node->prediction = r[i].prediction;
+        node->place = i;
+        s->place[i] = node;
+    }
+    free(r);
+    return 0;
+}
+
+/* ---- counting the best ---- */
+
+/* Nodes worth an exact count, the best first; returns how many were put into *ret. */
+static size_t choose_exact(const struct vf_survey *s, struct vf_candidate **ret)
+{
+    size_t n = 0, most = s->exact;
+
+    if (s->contenders_only) {
+        uint64_t reach = s->can ? s->place[0]->prediction.wire.high : 0;
+
+        for (size_t i = 0; i < s->can && n < most; i++)
+            if (s->place[i]->prediction.wire.low <= reach)
+                ret[n++] = s->place[i];
+        return n > 1 ? n : 0; /* there is nothing to decide */
+    }
+    for (size_t i = 0; i < s->nodes->n && n < most; i++)
+        if (s->place[i]->told)
+            ret[n++] = s->place[i];
+    return n;
+}
+
+static void take_counts(struct vf_survey *s, struct vf_candidate *node)
+{
+    if (!node->counted) { /* it answered a moment ago */
+        node->told = false;
+        node->why_not = VF_RANK_SILENT;
+        return;
+    }
+    node->exact = true;
+    vf_likeness_exact(&node->counts.all, node->counts.has_zero,
+                      s->info.distinct_blocks - (s->info.zero_blocks > 0), &node->likeness);
+}
+
+int vf_survey_count(struct vf_survey *s, struct vf_candidate *const *node, size_t n,
+                    struct vf_error *err)
+{
+    if (!n)
+        return 0;
+    if (vf_candidates_count(s->count, node, n, err) < 0)
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        take_counts(s, node[i]);
+    return rank(s, err);
+}
+
+static int count_best(struct vf_survey *s, struct vf_error *err)
+{
+    struct vf_candidate **best = vf_calloc(s->nodes->n, sizeof(struct vf_candidate *), err);
+    int rc = best ? vf_survey_count(s, best, choose_exact(s, best), err) : -1;
+
+    free(best);
+    return rc;
+}
+
+int vf_survey_run(struct vf_survey *s, struct vf_error *err)
+{
+    struct vf_map *map = s->count->map;
+
+    s->place = vf_calloc(s->nodes->n, sizeof(struct vf_candidate *), err);
+    if (!s->place || map->ops->info(map, &s->info, err) < 0 ||
+        vf_index_sketch(map, &s->sketch, err) < 0 ||
+        vf_places_take(map, s->sketch.scale, s->count->cli->stop, &s->places, err) < 0 ||
+        (s->told ? tell_again(s, err) : tell_of(s, err)) < 0)
+        return -1;
+    if (set_ratios(s, err) < 0 || rank(s, err) < 0)
+        return -1;
+    return count_best(s, err);
+}
+
+void vf_survey_free(struct vf_survey *s)
+{
+    vf_sketch_free(&s->sketch);
+    vf_places_free(&s->places);
+    free(s->place);
+    s->place = NULL;
+}
+
+const struct vf_candidate *vf_survey_best(const struct vf_survey *s)
+{
+    return s->can ? s->place[0] : NULL;
+}

@@ -1,0 +1,219 @@
+/* cmd/vm/vm_job.c - a move's own memory, and what to do about an earlier one. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cmd/clock.h"
+#include "cmd/guest/guest_talk.h"
+#include "cmd/inventory.h"
+#include "cmd/ratefile.h"
+#include "cmd/report.h"
+#include "cmd/vm/vm_impl.h"
+#include "core/checked.h"
+#include "core/fdio.h"
+
+/* Longer than a far end takes to find out that it was left. */
+#define RESOLVE_SECONDS 75
+
+/* For a clean-up that cannot ask the hypervisor any more. */
+static int note_disks(struct vf_vm *vm)
+{
+    const char *dir = vf_vm_overlay_dir(vm);
+    json_t *disks = json_array();
+
+    for (size_t i = 0; i < vm->info.ndisks; i++)
+        if (vm->info.disk[i].way == VF_DISK_COPY && !vm->info.disk[i].read_only &&
+            json_array_append_new(disks, vf_json_text(vm->info.disk[i].path)) < 0) {
+            json_decref(disks);
+            return -1;
+        }
+    if (dir && json_object_set_new(vm->job, "overlay_dir", vf_json_text(dir)) < 0)
+        return -1;
+    return json_object_set_new(vm->job, "disks", disks);
+}
+
+int vf_vm_fold_left(const json_t *job, struct vf_error *err)
+{
+    const char *dir = vf_talk_text(job, "overlay_dir");
+    const json_t *path;
+    size_t i;
+
+    json_array_foreach(json_object_get(job, "disks"), i, path)
+    {
+        if (vf_qmp_fold_left(json_string_value(path), *dir ? dir : NULL, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int vf_vm_note(struct vf_vm *vm, const char *phase, struct vf_error *err)
+{
+    if (!vm->job) {
+        const struct vf_vm_opts *o = vm->req->opts;
+        char *to = vf_target_text(vm->req->target, err);
+
+        if (!to)
+            return -1;
+        vm->job = json_pack("{s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:b}", "vm", o->vm, "kind",
+                            vm->guest->ops->kind, "to", to, "label", vm->req->label, "qmp",
+                            o->qmp ? json_string(o->qmp) : json_null(), "pid", (json_int_t)getpid(),
+                            "started", (json_int_t)time(NULL), "paused", (int)vm->info.paused);
+        free(to);
+    }
+    if (vm->job && !json_object_get(vm->job, "disks") && note_disks(vm) < 0)
+        return vf_error_nomem(err);
+    if (!vm->job || json_object_set_new(vm->job, "phase", json_string(phase)) < 0)
+        return vf_error_nomem(err);
+    return vf_guest_dir_save(&vm->dir, "move.json", vm->job, err);
+}
+
+int vf_vm_open_dir(struct vf_vm *vm, bool lock, json_t **ret_job, struct vf_error *err)
+{
+    struct vf_error why = VF_ERROR_INIT;
+
+    if (vf_guest_name_check(vm->req->opts->vm, err) < 0 ||
+        vf_guest_dir_open(vm->req->store, vm->req->opts->vm, &vm->dir, err) < 0 ||
+        (lock && vf_guest_dir_lock(&vm->dir, err) < 0))
+        return -1;
+    if (!ret_job)
+        return 0;
+    *ret_job = vf_guest_dir_load(&vm->dir, "move.json", &why);
+    if (!*ret_job && why.code != VF_ERR_NOTFOUND)
+        return vf_error_set(err, why.code, why.sys, "%s", why.msg);
+    return 0;
+}
+
+/* The QMP socket that was named, that an earlier try used, or that a guest has which came here. */
+static char *qmp_path(const struct vf_vm *vm, const json_t *job, struct vf_error *err)
+{
+    const char *noted = vf_talk_text(job, "qmp");
+    char *own, *ret = NULL;
+
+    if (vm->req->opts->qmp)
+        return vf_strdup(vm->req->opts->qmp, err);
+    if (*noted)
+        return vf_strdup(noted, err);
+    own = vf_strf(err, "%s/qmp", vm->dir.path);
+    if (own && access(own, F_OK) == 0)
+        ret = vf_strdup(own, err);
+    free(own);
+    return ret;
+}
+
+int vf_vm_open_guest(struct vf_vm *vm, const json_t *job, struct vf_error *err)
+{
+    const struct vf_vm_opts *o = vm->req->opts;
+    char *qmp;
+
+    if (err)
+        err->code = VF_ERR_NONE;
+    qmp = o->connect ? NULL : qmp_path(vm, job, err);
+    if (qmp)
+        vm->guest = vf_qmp_guest_open(o->vm, qmp, vm->cli->stop, err);
+    else if (!err || err->code == VF_ERR_NONE)
+        vm->guest = vf_libvirt_guest_open(o->vm, o->connect, vm->cli->stop, err);
+    free(qmp);
+    return vm->guest ? 0 : -1;
+}
+
+/* ---- after the commit point ---- */
+
+static int ask_once(struct vf_vm *vm, const char *kind, struct vf_error *err)
+{
+    struct vf_far *half = vf_guest_far_half(vm->far);
+
+    if (vf_guest_far_again(vm->far, kind, err) < 0) {
+        /* It knows no such guest: then it never said yes. */
+        if (half->refused && err->code == VF_ERR_NOTFOUND)
+            return 0;
+        return -1;
+    }
+    if (half->ask(half, "commit", NULL, NULL, err) == 0)
+        return 1;
+    return half->refused ? 0 : -1;
+}
+
+int vf_vm_resolve(struct vf_vm *vm, int seconds, struct vf_error *err)
+{
+    const char *kind = vm->job ? vf_talk_text(vm->job, "kind") : vm->guest->ops->kind;
+    double end = vf_clock_now() + seconds;
+    struct timespec nap = {1, 0};
+    int rc;
+
+    do {
+        rc = ask_once(vm, kind, err);
+        if (rc >= 0)
+            return rc;
+        vf_say_more(vm->cli, "asking whether the guest runs there: %s", err->msg);
+        (void)nanosleep(&nap, NULL); /* cut short: the loop looks again */
+    } while (vf_clock_now() < end);
+    return -1;
+}
+
+/* An earlier try had passed its commit point and did not learn what came of it. */
+int vf_vm_ask_there(struct vf_vm *vm, const json_t *job, bool *ret_finished, struct vf_error *err)
+{
+    struct vf_target target = VF_TARGET_INIT;
+    struct vf_guest_far_opts opts = {.cli = &vm->steady,
+                                     .target = &target,
+                                     .reach = vm->req->reach,
+                                     .group = vm->req->group ? vm->req->group : "",
+                                     .name = vm->req->opts->vm,
+                                     .run_dir = vm->dir.path};
+    int rc = vf_target_parse(vf_talk_text(job, "to"), &target, err);
+
+    if (rc == 0) {
+        vm->far = vf_guest_far_open(&opts, err);
+        rc = vm->far ? vf_vm_resolve(vm, RESOLVE_SECONDS, err) : -1;
+        vf_guest_far_close(vm->far, NULL);
+        vm->far = NULL;
+    }
+    vf_target_free(&target);
+    if (rc < 0)
+        return vf_error_prefix(err,
+                               "the guest stands still here, and may run at %s, which has to be "
+                               "asked first",
+                               vf_talk_text(job, "label"));
+    *ret_finished = rc == 1;
+    return 0;
+}
+
+int vf_vm_clear(struct vf_vm *vm, const json_t *job, bool *ret_finished, struct vf_error *err)
+{
+    const char *phase = vf_talk_text(job, "phase");
+    bool found = false;
+
+    *ret_finished = strcmp(phase, "finish") == 0;
+    if (strcmp(phase, "commit") == 0 && vf_vm_ask_there(vm, job, ret_finished, err) < 0)
+        return -1;
+    if (*ret_finished)
+        return 0;
+    if (vm->guest->ops->recover(vm->guest, job && !json_is_true(json_object_get(job, "paused")),
+                                &found, err) < 0)
+        return vf_error_prefix(err, "what an earlier try has left");
+    if (found)
+        vf_say(vm->cli, "%s: what an earlier try had left is undone", vm->req->opts->vm);
+    vf_guest_dir_remove(&vm->dir, "move.json");
+    return 0;
+}
+
+void vf_vm_close(struct vf_vm *vm, const struct vf_error *outcome)
+{
+    vf_guest_far_close(vm->far, outcome);
+    vf_ahead_end(vm->ahead);
+    free(vm->ahead_group);
+    vf_vm_choice_free(vm);
+    if (vm->guest)
+        vm->guest->ops->close(vm->guest);
+    for (size_t i = 0; i < vm->info.ndisks && vm->disk; i++)
+        free(vm->disk[i].peer.path);
+    free(vm->disk);
+    vf_guest_info_free(&vm->info);
+    json_decref(vm->job);
+    vf_ratefile_end(vm->follow);
+    vf_ratelimit_free(vm->limit);
+    vf_marker_clear(&vm->marker);
+    if (vm->dir.path)
+        vf_guest_dir_close(&vm->dir);
+}

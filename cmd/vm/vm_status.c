@@ -1,0 +1,177 @@
+/* cmd/vm/vm_status.c - `migrate --vm NAME --status` and `--abort`. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cmd/guest/guest_talk.h"
+#include "cmd/report.h"
+#include "cmd/vm/vm_impl.h"
+
+#define END_SECONDS 180 /* for a move that was told to go back */
+
+static const volatile int never;
+
+static void set_up(struct vf_vm *vm, const struct vf_vm_request *req)
+{
+    memset(vm, 0, sizeof *vm);
+    vm->req = req;
+    vm->cli = req->cli;
+    vm->steady = *req->cli;
+    vm->steady.stop = &never;
+    vm->running_at = "source";
+    vm->marker = (struct vf_marker)VF_MARKER_INIT;
+    vm->dir = (struct vf_guest_dir)VF_GUEST_DIR_INIT;
+}
+
+/* Is somebody at work?  Takes the lock when nobody is. */
+static int is_moving(struct vf_vm *vm, bool *ret, struct vf_error *err)
+{
+    struct vf_error why = VF_ERROR_INIT;
+
+    *ret = false;
+    if (vf_guest_dir_lock(&vm->dir, &why) == 0)
+        return 0;
+    *ret = why.code == VF_ERR_BUSY;
+    if (*ret || why.code == VF_ERR_NOTFOUND) /* the move has ended, and removed it all */
+        return 0;
+    *err = why;
+    return -1;
+}
+
+int vf_vm_status(const struct vf_vm_request *req, struct vf_error *err)
+{
+    struct vf_vm vm;
+    json_t *job = NULL, *here, *report;
+    struct vf_error why = VF_ERROR_INIT;
+    const char *state = "unknown", *phase;
+    bool moving = false;
+    int rc = -1;
+
+    set_up(&vm, req);
+    if (vf_vm_open_dir(&vm, false, &job, err) < 0 || is_moving(&vm, &moving, err) < 0)
+        goto out;
+    /* Whoever moves it has its socket. */
+    if (!moving && vf_vm_open_guest(&vm, job, &why) == 0)
+        (void)vm.guest->ops->state(vm.guest, &state, &why); /* then it stays unknown */
+    else if (!moving)
+        state = "none";
+    phase = job ? vf_talk_text(job, "phase") : "none";
+    here = vf_guest_dir_load(&vm.dir, "guest.json", &why);
+    report = json_pack("{s:s, s:b, s:s, s:s, s:s, s:b}", "vm", req->opts->vm, "moving", (int)moving,
+                       "phase", phase, "to", vf_talk_text(job, "label"), "state", state,
+                       "came_here", (int)json_is_true(json_object_get(here, "committed")));
+    json_decref(here);
+    rc = vf_report_set(req->cli, report, err);
+    if (rc == 0 && !req->cli->json) {
+        vf_put_clean(stdout, req->opts->vm);
+        printf(": %s, %s%s%s\n", state,
+               moving ? "being moved"
+               : job  ? "a move was cut short"
+                      : "not being moved",
+               job ? ", phase " : "", job ? phase : "");
+    }
+out:
+    json_decref(job);
+    vf_vm_close(&vm, NULL);
+    return rc;
+}
+
+/* Tells the process that moves it to go back, and waits for that. */
+static int interrupt(struct vf_vm *vm, const json_t *job, struct vf_error *err)
+{
+    pid_t pid = (pid_t)vf_talk_number(job, "pid");
+    struct timespec nap = {0, 200 * 1000 * 1000};
+    bool moving = true;
+
+    if (pid <= 1 || kill(pid, SIGINT) < 0)
+        return vf_error_set(err, VF_ERR_BUSY, errno, "the process that moves it cannot be told");
+    for (int n = 0; n < END_SECONDS * 5 && moving; n++) {
+        (void)nanosleep(&nap, NULL); /* cut short: the loop looks again */
+        if (is_moving(vm, &moving, err) < 0)
+            return -1;
+    }
+    return moving ? vf_error_set(err, VF_ERR_TIMEOUT, 0, "the move does not come to an end") : 0;
+}
+
+static void forget(struct vf_vm *vm)
+{
+    vf_guest_dir_remove(&vm->dir, "move.json");
+    vf_guest_dir_remove(&vm->dir, "guest.json");
+    vf_guest_dir_remove(&vm->dir, "log");
+}
+
+/* The guest is not here any more: its process has ended, or its domain is gone. */
+static int clean_without(struct vf_vm *vm, const json_t *job, struct vf_error *err)
+{
+    const char *phase = vf_talk_text(job, "phase");
+    bool finished = strcmp(phase, "finish") == 0;
+
+    if (strcmp(phase, "commit") == 0 && vf_vm_ask_there(vm, job, &finished, err) < 0)
+        return -1;
+    if (strcmp(vf_talk_text(job, "kind"), "qmp") == 0 && vf_vm_fold_left(job, err) < 0)
+        return -1;
+    vm->running_at = finished ? "destination" : "nowhere";
+    forget(vm);
+    return 0;
+}
+
+/* Nobody is at work: what is left is cleaned. */
+static int clean(struct vf_vm *vm, const json_t *job, struct vf_error *err)
+{
+    bool finished = false;
+
+    vm->job = json_incref((json_t *)(uintptr_t)job); /* counted, not changed */
+    if (vf_vm_open_guest(vm, job, err) < 0) {
+        if (err->code != VF_ERR_NOTFOUND && err->code != VF_ERR_UNREACHABLE)
+            return vf_error_prefix(err, "the guest cannot be reached");
+        return clean_without(vm, job, err);
+    }
+    if (vf_vm_clear(vm, job, &finished, err) < 0)
+        return -1;
+    if (!finished)
+        return 0;
+    if (vm->guest->ops->recover(vm->guest, false, NULL, err) < 0 ||
+        vm->guest->ops->finish(vm->guest, &vm->info, err) < 0 ||
+        (strcmp(vf_talk_text(job, "kind"), "qmp") == 0 && vf_vm_fold_left(job, err) < 0))
+        return -1;
+    forget(vm);
+    vm->running_at = "destination";
+    return 0;
+}
+
+int vf_vm_abort(const struct vf_vm_request *req, struct vf_error *err)
+{
+    struct vf_vm vm;
+    json_t *job = NULL;
+    bool moving = false;
+    int rc = -1;
+
+    set_up(&vm, req);
+    err->code = VF_ERR_NONE;
+    if (vf_vm_open_dir(&vm, false, &job, err) < 0 || is_moving(&vm, &moving, err) < 0)
+        goto out;
+    if (!job) {
+        rc = vf_error_set(err, VF_ERR_NOTFOUND, 0, "no move of '%s' is going on, or left over",
+                          req->opts->vm);
+        goto out;
+    }
+    if (moving && interrupt(&vm, job, err) < 0)
+        goto out;
+    if (moving) { /* it has cleaned up itself, as a rule */
+        json_decref(job);
+        job = vf_guest_dir_load(&vm.dir, "move.json", NULL);
+    }
+    rc = job ? clean(&vm, job, err) : 0;
+    if (rc == 0)
+        rc = vf_report_set(
+            req->cli, json_pack("{s:s, s:s}", "vm", req->opts->vm, "running_at", vm.running_at),
+            err);
+    if (rc == 0 && !req->cli->json)
+        printf("%s: it is at the %s\n", req->opts->vm, vm.running_at);
+out:
+    json_decref(job);
+    vf_vm_close(&vm, rc < 0 ? err : NULL);
+    return rc;
+}
