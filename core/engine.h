@@ -39,10 +39,10 @@ struct vf_send_opts {
     const char *format;    /* file format to be made there */
     uint32_t cluster_size; /* 0: default */
     bool replace;
-    bool count_only;     /* dry run: vf_send_result.counts is filled, nothing is written there */
-    int level;           /* zstd level 1..19, 0: store, -1: chosen by the engine */
-    uint64_t memory; /* bytes for the process, 0: default (core/budget.h) */
-    unsigned workers;    /* hash workers of a live scan, 0: number of CPUs */
+    bool count_only;  /* dry run: vf_send_result.counts is filled, nothing is written there */
+    int level;        /* zstd level 1..19, 0: store, -1: chosen by the engine */
+    uint64_t memory;  /* bytes for the process, 0: default (core/budget.h) */
+    unsigned workers; /* hash workers of a live scan, 0: number of CPUs */
     vf_progress_fn *progress; /* may be NULL */
     void *progress_ctx;
     const volatile int

@@ -19,7 +19,8 @@ char *vf_rundir_path(struct vf_error *err)
         return vf_strdup("/run/vmferry", err);
     if (user && user[0] == '/')
         return vf_strf(err, "%s/vmferry", user);
-    (void)vf_error_set(err, VF_ERR_NOTFOUND, 0, "XDG_RUNTIME_DIR is not set"); /* the NULL says it */
+    (void)vf_error_set(err, VF_ERR_NOTFOUND, 0,
+                       "XDG_RUNTIME_DIR is not set"); /* the NULL says it */
     return NULL;
 }
 

@@ -1,8 +1,8 @@
 /* core/rundir.h - a directory for what all processes of one user on this machine share while it is
  * up: signs and locks that go with their process.
  *
- * It is $VMFERRY_RUN_DIR if that is set, else /run/vmferry for root and $XDG_RUNTIME_DIR/vmferry for
- * others; there may be none.
+ * It is $VMFERRY_RUN_DIR if that is set, else /run/vmferry for root and $XDG_RUNTIME_DIR/vmferry
+ * for others; there may be none.
  *
  * Thread rules: any thread. */
 #ifndef VF_CORE_RUNDIR_H
@@ -15,8 +15,8 @@
 /* Its path, whether it is there or not; returns owned.  NULL: there is none. */
 char *vf_rundir_path(struct vf_error *err);
 
-/* Opens it, and makes it (0700) if it is not there.  Descriptor, or -1: NOTFOUND when there is none,
- * DENIED when it belongs to somebody else or others may write there. */
+/* Opens it, and makes it (0700) if it is not there.  Descriptor, or -1: NOTFOUND when there is
+ * none, DENIED when it belongs to somebody else or others may write there. */
 int vf_rundir_open(struct vf_error *err) VF_MUST_CHECK;
 
 /* Many may hold a lock shared, or one of them exclusively, until they close the descriptor.  Locks

@@ -64,7 +64,7 @@ enum vf_msg_type {
     VF_MSG_SUMMARY,
     VF_MSG_PART,
     VF_MSG_GUEST =
-        50,       /* a question about a running guest, or its answer: JSON (cmd/guest/guest_talk.h) */
+        50, /* a question about a running guest, or its answer: JSON (cmd/guest/guest_talk.h) */
     VF_MSG_BYTES, /* what goes through a tunnel to a socket of the far end */
     VF_MSG_TYPES_
 };

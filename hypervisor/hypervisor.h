@@ -95,8 +95,8 @@ struct vf_guest_info {
 };
 void vf_guest_info_free(struct vf_guest_info *i); /* zeroes it */
 
-/* What stands still after a freeze, for each disk with way VF_DISK_COPY (others: path NULL; one that
- * the guest cannot write, too, after the first freeze: there is nothing new of it). */
+/* What stands still after a freeze, for each disk with way VF_DISK_COPY (others: path NULL; one
+ * that the guest cannot write, too, after the first freeze: there is nothing new of it). */
 struct vf_frozen {
     char *path;   /* the file to read: after the first freeze the disk's own, then an overlay */
     char *format; /* of that file */

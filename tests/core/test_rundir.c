@@ -12,10 +12,7 @@
 
 static struct vf_error err;
 
-static void use(const char *dir)
-{
-    CHECK(setenv("VMFERRY_RUN_DIR", dir, 1) == 0);
-}
+static void use(const char *dir) { CHECK(setenv("VMFERRY_RUN_DIR", dir, 1) == 0); }
 
 TEST(is_named_by_the_environment)
 {

@@ -1,5 +1,5 @@
-/* clockjump.c - a library to preload: the time of day is off by as many seconds as the file says whose
- * name is in VF_CLOCK_FILE. Other clocks are as they are. */
+/* clockjump.c - a library to preload: the time of day is off by as many seconds as the file says
+ * whose name is in VF_CLOCK_FILE. Other clocks are as they are. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
