@@ -126,7 +126,7 @@ static unsigned stronger(const struct vf_adapt *a)
 {
     unsigned next = a->rung + 1;
 
-    return efforts[next].level < FREE_CHANGES && a->seen >= a->hold &&
+    return next < EFFORTS && efforts[next].level < FREE_CHANGES && a->seen >= a->hold &&
                    a->recent.link >= all_of(&a->recent) / 10 && affordable(a, &a->recent, next)
                ? next
                : a->rung;
