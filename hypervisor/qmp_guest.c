@@ -182,7 +182,7 @@ static void end_view(struct vf_guest *guest)
     struct vf_error why;
 
     vf_qmp_mind_stop(of(guest)->q, false);
-    (void)vf_qmp_end_view(of(guest)->q, NULL, &why); /* what is left the next try ends */
+    (void)vf_qmp_exports_end(of(guest)->q, NULL, &why); /* what is left the next try ends */
     vf_qmp_mind_stop(of(guest)->q, true);
 }
 
@@ -209,7 +209,7 @@ struct vf_guest *vf_qmp_guest_open(const char *name, const char *path, const vol
                                             .roll_back = vf_qmp_roll_back,
                                             .finish = vf_qmp_finish,
                                             .state = state,
-                                            .view = vf_qmp_view,
+                                            .view = vf_qmp_exports_begin,
                                             .end_view = end_view,
                                             .close = close_guest};
     struct vf_qmp_guest *g = vf_calloc(1, sizeof *g, err);

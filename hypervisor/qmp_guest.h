@@ -58,11 +58,11 @@ int vf_qmp_finish(struct vf_guest *, const struct vf_guest_info *info,
 /* Removes mirror jobs and far nodes; *ret_found (may be NULL) becomes true if there were any. */
 int vf_qmp_drop_mirrors(struct vf_qmp *q, bool *ret_found, struct vf_error *err);
 
-/* qmp_view.c */
-int vf_qmp_view(struct vf_guest *, const struct vf_guest_info *info, const char *socket,
-                struct vf_error *err) VF_MUST_CHECK;
+/* qmp_exports.c */
+int vf_qmp_exports_begin(struct vf_guest *, const struct vf_guest_info *info, const char *socket,
+                         struct vf_error *err) VF_MUST_CHECK;
 /* Ends views, also those of an earlier try; ret_found as above. */
-int vf_qmp_end_view(struct vf_qmp *q, bool *ret_found, struct vf_error *err);
+int vf_qmp_exports_end(struct vf_qmp *q, bool *ret_found, struct vf_error *err);
 
 /* qmp_hand_off.c */
 int vf_qmp_hand_off(struct vf_guest *, const struct vf_guest_info *info, struct vf_far *far,

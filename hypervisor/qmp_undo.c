@@ -331,7 +331,7 @@ static int undo(struct vf_qmp *q, bool resume, bool *found, struct vf_error *err
     int rc;
 
     vf_qmp_mind_stop(q, false);
-    rc = vf_qmp_end_view(q, found, err);
+    rc = vf_qmp_exports_end(q, found, err);
     if (rc == 0)
         rc = end_migration(q, found, err);
     if (rc == 0)

@@ -31,7 +31,7 @@ struct vf_view *vf_lv_view_begin(const struct vf_view_opts *o, const struct vf_v
 int vf_lv_views_clean(const struct vf_view_opts *o, unsigned *ret_ended,
                       struct vf_error *err) VF_MUST_CHECK;
 
-/* view_qmp.c */
+/* qmp_view.c */
 int vf_qmp_view_list(const struct vf_view_opts *o, struct vf_view_list *l,
                      struct vf_error *err) VF_MUST_CHECK;
 struct vf_view *vf_qmp_view_begin(const struct vf_view_disk *disk, int lock, struct vf_error *err);
