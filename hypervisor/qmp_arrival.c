@@ -10,7 +10,7 @@
 
 #include "core/checked.h"
 #include "hypervisor/hypervisor.h"
-#include "hypervisor/qmp.h"
+#include "hypervisor/qmp_exports.h"
 #include "hypervisor/qmp_machine.h"
 
 #define START_MS   30000
@@ -168,8 +168,7 @@ static int export_disks(struct arrival *a, struct vf_error *err)
     if (rc == 0)
         rc = find_disks(a, NULL, devs, err);
     if (rc == 0)
-        rc = vf_qmp_callf(a->q, NULL, err, "nbd-server-start", "{s:{s:s, s:{s:s}}}", "addr", "type",
-                          "unix", "data", "path", a->disk);
+        rc = vf_qmp_exports_listen(a->q, a->disk, err);
     for (size_t i = 0; i < a->info->ndisks && rc == 0; i++) {
         const struct vf_arrival_disk *d = &a->info->disk[i];
         char id[NODE_MAX], name[NODE_MAX];
@@ -178,9 +177,7 @@ static int export_disks(struct arrival *a, struct vf_error *err)
             continue;
         (void)snprintf(id, sizeof id, "vmferry-e%zu", i);
         (void)snprintf(name, sizeof name, "disk%zu", i);
-        rc = vf_qmp_callf(a->q, NULL, err, "block-export-add", "{s:s, s:s, s:s, s:s, s:b}", "type",
-                          "nbd", "id", id, "node-name", node_of(devs, d->path), "name", name,
-                          "writable", 1);
+        rc = vf_qmp_exports_add(a->q, id, node_of(devs, d->path), name, true, err);
     }
     json_decref(devs);
     return rc;

@@ -2,6 +2,8 @@
  *
  * What a guest writes passes through QEMU's caches: the tables of a qcow2 file cannot be read
  * beside it, but QEMU itself can show what the guest sees. */
+#include "hypervisor/qmp_exports.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -26,6 +28,19 @@ static const char *node_of(const json_t *devs, const char *id)
     return "";
 }
 
+int vf_qmp_exports_listen(struct vf_qmp *q, const char *socket, struct vf_error *err)
+{
+    return vf_qmp_callf(q, NULL, err, "nbd-server-start", "{s:{s:s, s:{s:s}}}", "addr", "type",
+                        "unix", "data", "path", socket);
+}
+
+int vf_qmp_exports_add(struct vf_qmp *q, const char *id, const char *node, const char *name,
+                       bool writable, struct vf_error *err)
+{
+    return vf_qmp_callf(q, NULL, err, "block-export-add", "{s:s, s:s, s:s, s:s, s:b}", "type",
+                        "nbd", "id", id, "node-name", node, "name", name, "writable", writable);
+}
+
 static int add_exports(struct vf_qmp *q, const struct vf_guest_info *info, struct vf_error *err)
 {
     json_t *devs = NULL;
@@ -38,9 +53,7 @@ static int add_exports(struct vf_qmp *q, const struct vf_guest_info *info, struc
             continue;
         (void)snprintf(id, sizeof id, VIEW "%zu", i);
         (void)snprintf(name, sizeof name, "disk%zu", i);
-        rc = vf_qmp_callf(q, NULL, err, "block-export-add", "{s:s, s:s, s:s, s:s, s:b}", "type",
-                          "nbd", "id", id, "node-name", node_of(devs, info->disk[i].id), "name",
-                          name, "writable", 0);
+        rc = vf_qmp_exports_add(q, id, node_of(devs, info->disk[i].id), name, false, err);
     }
     json_decref(devs);
     return rc;
@@ -51,8 +64,7 @@ int vf_qmp_exports_begin(struct vf_guest *guest, const struct vf_guest_info *inf
 {
     struct vf_qmp *q = ((struct vf_qmp_guest *)guest)->q;
 
-    if (vf_qmp_callf(q, NULL, err, "nbd-server-start", "{s:{s:s, s:{s:s}}}", "addr", "type", "unix",
-                     "data", "path", socket) < 0)
+    if (vf_qmp_exports_listen(q, socket, err) < 0)
         return vf_error_prefix(err, "reading the guest's disks");
     if (add_exports(q, info, err) == 0)
         return 0;

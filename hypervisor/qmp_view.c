@@ -12,7 +12,7 @@
 
 #include "core/checked.h"
 #include "core/fdio.h"
-#include "hypervisor/qmp.h"
+#include "hypervisor/qmp_exports.h"
 #include "hypervisor/view_impl.h"
 
 #define OPEN_MS 3000 /* for a greeting: who has the socket is soon through */
@@ -206,16 +206,13 @@ static int begin(struct qmp_view *v, const struct vf_view_disk *disk, struct vf_
     v->q = v->base.socket ? vf_qmp_open(disk->qmp, OPEN_MS, NULL, err) : NULL;
     if (!v->q || check_node(v->q, disk, err) < 0 || clean_exports(v->q, v->base.socket, err) < 0)
         return -1;
-    if (vf_qmp_callf(v->q, NULL, err, "nbd-server-start", "{s:{s:s, s:{s:s}}}", "addr", "type",
-                     "unix", "data", "path", v->base.socket) < 0) {
+    if (vf_qmp_exports_listen(v->q, v->base.socket, err) < 0) {
         if (err && err->code == VF_ERR_IO)
             err->code = VF_ERR_BUSY; /* somebody else's runs */
         return -1;
     }
     v->listening = true;
-    if (vf_qmp_callf(v->q, NULL, err, "block-export-add", "{s:s, s:s, s:s, s:s, s:b}", "type",
-                     "nbd", "id", EXPORT, "node-name", disk->target, "name", VF_VIEW_EXPORT,
-                     "writable", 0) < 0)
+    if (vf_qmp_exports_add(v->q, EXPORT, disk->target, VF_VIEW_EXPORT, false, err) < 0)
         return -1;
     v->exported = true;
     return 0;
