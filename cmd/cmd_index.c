@@ -4,13 +4,13 @@
 #include <string.h>
 #include <time.h>
 
-#include "cmd/clock.h"
 #include "cmd/cmd.h"
 #include "cmd/describe.h"
 #include "cmd/origin.h"
 #include "cmd/progress.h"
 #include "cmd/report.h"
 #include "cmd/storedir.h"
+#include "core/clock.h"
 #include "core/engine.h"
 
 /* ---- index add ---- */

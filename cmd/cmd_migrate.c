@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "cmd/similar/aside.h"
-#include "cmd/clock.h"
 #include "cmd/cmd.h"
 #include "cmd/dest.h"
 #include "cmd/marker.h"
@@ -18,6 +17,7 @@
 #include "cmd/vm/vm.h"
 #include "core/budget.h"
 #include "core/checked.h"
+#include "core/clock.h"
 #include "core/fdio.h"
 #include "formats/writer.h"
 #include "transport/session.h"

@@ -3,13 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/clock.h"
 #include "cmd/cmd.h"
 #include "cmd/inventory.h"
 #include "cmd/peer.h"
 #include "cmd/report.h"
 #include "cmd/storedir.h"
 #include "core/checked.h"
+#include "core/clock.h"
 
 struct none {
     char unused;

@@ -11,8 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cmd/clock.h"
 #include "core/checked.h"
+#include "core/clock.h"
 #include "core/fdio.h"
 #include "formats/writer.h"
 

@@ -8,10 +8,10 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "cmd/clock.h"
 #include "cmd/cmd.h"
 #include "cmd/report.h"
 #include "core/block.h"
+#include "core/clock.h"
 
 enum mode { NONE, BAR, PLAIN, JSON };
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/checked.h"
+#include "core/clock.h"
 #include "core/fdio.h"
 #include "formats/format.h"
 #include "formats/nbd.h"
@@ -35,14 +36,6 @@ struct guest_image {
 
 static struct guest_image *of(struct vf_image *im) { return (struct guest_image *)im; }
 
-static int64_t now_ms(void)
-{
-    struct timespec ts = {0, 0};
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail */
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* ---- views come and go; with the lock held ---- */
 
 static void end_view(struct guest_image *g)
@@ -52,7 +45,7 @@ static void end_view(struct guest_image *g)
     g->nbd = NULL;
     g->view = NULL;
     g->broken = false;
-    g->ended_ms = now_ms();
+    g->ended_ms = vf_clock_ms();
 }
 
 /* Another view, with or without marks. */
@@ -65,7 +58,7 @@ static int try_view(struct guest_image *g, const struct vf_view_track *track, st
         end_view(g);
         return -1;
     }
-    g->begun_ms = g->used_ms = now_ms();
+    g->begun_ms = g->used_ms = vf_clock_ms();
     if (!g->base.size)
         g->base.size = g->nbd->size;
     if (g->nbd->size == g->base.size)
@@ -76,7 +69,7 @@ static int try_view(struct guest_image *g, const struct vf_view_track *track, st
 
 static int begin_view(struct guest_image *g, struct vf_error *err)
 {
-    int64_t rest = g->ended_ms ? g->ended_ms + VF_READGUEST_GAP_MS - now_ms() : 0;
+    int64_t rest = g->ended_ms ? g->ended_ms + VF_READGUEST_GAP_MS - vf_clock_ms() : 0;
     const struct timespec nap = {rest / 1000, rest % 1000 * 1000000};
 
     if (rest > 0)
@@ -86,7 +79,7 @@ static int begin_view(struct guest_image *g, struct vf_error *err)
 
 static bool is_over(const struct guest_image *g)
 {
-    int64_t now = now_ms();
+    int64_t now = vf_clock_ms();
 
     return now - g->begun_ms > VF_READGUEST_HOLD_MS ||
            (g->users == 0 && now - g->used_ms > VF_READGUEST_IDLE_MS) || vf_view_costly(g->view);
@@ -137,7 +130,7 @@ static void leave(struct guest_image *g, bool failed)
 {
     pthread_mutex_lock(&g->lock);
     g->users--;
-    g->used_ms = now_ms();
+    g->used_ms = vf_clock_ms();
     g->broken |= failed;
     pthread_cond_broadcast(&g->moved);
     pthread_mutex_unlock(&g->lock);

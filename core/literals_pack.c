@@ -2,12 +2,12 @@
 #include "core/literals.h"
 
 #include <string.h>
-#include <time.h>
 #include <zstd.h>
 
 #include "core/adapt.h"
 #include "core/buf.h"
 #include "core/checked.h"
+#include "core/clock.h"
 #include "core/literals_impl.h"
 #include "core/load.h"
 
@@ -33,14 +33,6 @@ struct vf_packer {
     size_t used; /* bytes waiting in out */
     uint8_t out[OUT_LEN];
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 static int set(struct vf_packer *p, ZSTD_cParameter name, int value, struct vf_error *err)
 {
@@ -97,7 +89,7 @@ struct vf_packer *vf_packer_new(const struct vf_pack_opts *opts, vf_pack_fn *fn,
     p->adapts = opts->level == VF_LEVEL_AUTO;
     vf_load_open(&p->load);
     vf_adapt_init(&p->adapt, opts->most, p->load.processors);
-    p->mark = now_ns();
+    p->mark = vf_clock_ns();
     if (opts->level != 0 && set_up(p, opts, err) < 0) {
         vf_packer_free(p);
         return NULL;
@@ -118,13 +110,13 @@ void vf_packer_free(struct vf_packer *p)
 
 static int hand_on(struct vf_packer *p, struct vf_error *err)
 {
-    uint64_t before = now_ns();
+    uint64_t before = vf_clock_ns();
     size_t n = p->used;
     int rc;
 
     p->used = 0;
     rc = n ? p->fn(p->ctx, p->out, n, err) : 0;
-    p->times.link += now_ns() - before;
+    p->times.link += vf_clock_ns() - before;
     return rc;
 }
 
@@ -133,11 +125,11 @@ static int compress(struct vf_packer *p, ZSTD_inBuffer *in, ZSTD_EndDirective en
                     struct vf_error *err)
 {
     ZSTD_outBuffer out = {p->out, OUT_LEN, p->used};
-    uint64_t before = now_ns();
+    uint64_t before = vf_clock_ns();
 
     *ret_left = ZSTD_compressStream2(p->cctx, &out, in, end);
     if (end == ZSTD_e_continue) /* flushing waits for the compressor by nature: that says nothing */
-        p->times.compress += now_ns() - before;
+        p->times.compress += vf_clock_ns() - before;
     p->used = out.pos;
     return ZSTD_isError(*ret_left) ? vf_zstd_failed(*ret_left, err) : 0;
 }
@@ -171,7 +163,7 @@ static int code(struct vf_packer *p, const void *data, size_t len, ZSTD_EndDirec
 /* Tells the controller how the time of the last call went.  A new level begins a new frame. */
 static int adapt(struct vf_packer *p, size_t len, struct vf_error *err)
 {
-    uint64_t now = now_ns(), all = now - p->mark, known = p->times.link + p->times.compress;
+    uint64_t now = vf_clock_ns(), all = now - p->mark, known = p->times.link + p->times.compress;
     bool change;
 
     p->mark = now;

@@ -13,11 +13,11 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/buf.h"
 #include "core/checked.h"
+#include "core/clock.h"
 #include "core/fdio.h"
 
 #define TERM_GRACE_MS 2000         /* from SIGTERM to SIGKILL */
@@ -276,14 +276,6 @@ out:
 
 /* ---- ending ---- */
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* always there */
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Milliseconds until deadline for poll: -1 for none, never below 0 otherwise. */
 static int ms_left(int64_t deadline)
 {
@@ -291,11 +283,14 @@ static int ms_left(int64_t deadline)
 
     if (deadline < 0)
         return -1;
-    left = deadline - now_ms();
+    left = deadline - vf_clock_ms();
     return left <= 0 ? 0 : left > 3600000 ? 3600000 : (int)left;
 }
 
-static int64_t deadline_in(int timeout_ms) { return timeout_ms < 0 ? -1 : now_ms() + timeout_ms; }
+static int64_t deadline_in(int timeout_ms)
+{
+    return timeout_ms < 0 ? -1 : vf_clock_ms() + timeout_ms;
+}
 
 /* Waits for the end of pid, until the deadline (-1: for ever).  1 reaped, 0 still running, -1 no
  * such child. */

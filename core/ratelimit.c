@@ -2,9 +2,9 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "core/checked.h"
+#include "core/clock.h"
 
 #define SECOND   UINT64_C(1000000000)
 #define BURST_NS (SECOND / 20)
@@ -76,8 +76,5 @@ uint64_t vf_ratelimit_take_at(struct vf_ratelimit *rl, uint64_t n, uint64_t now_
 
 uint64_t vf_ratelimit_take(struct vf_ratelimit *rl, uint64_t n)
 {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return vf_ratelimit_take_at(rl, n, (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec);
+    return vf_ratelimit_take_at(rl, n, vf_clock_ns());
 }

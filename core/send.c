@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "core/checked.h"
+#include "core/clock.h"
 #include "core/send_impl.h"
 
 void vf_sender_fail(struct sender *s, const struct vf_error *err)
@@ -23,16 +24,13 @@ void vf_sender_fail(struct sender *s, const struct vf_error *err)
 
 void vf_sender_progress(struct sender *s, bool now)
 {
-    struct timespec t;
-    int64_t ms;
+    int64_t ms = vf_clock_ms();
 
     if (!s->opts->progress)
         return;
-    clock_gettime(CLOCK_MONOTONIC, &t);
     pthread_mutex_lock(&s->lock);
-    ms = (t.tv_sec - s->reported.tv_sec) * 1000 + (t.tv_nsec - s->reported.tv_nsec) / 1000000;
-    if (now || ms >= 100) {
-        s->reported = t;
+    if (now || ms - s->reported_ms >= 100) {
+        s->reported_ms = ms;
         s->opts->progress(s->opts->progress_ctx, &s->now); /* under the lock: never two at once */
     }
     pthread_mutex_unlock(&s->lock);

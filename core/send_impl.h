@@ -83,7 +83,7 @@ struct sender {
     bool hurry;             /* the packer is in a hurry */
     bool no_quotes;         /* it has no time for quotes */
     struct vf_progress_now now;
-    struct timespec reported;
+    int64_t reported_ms;
 };
 
 /* Notes the first error and wakes everybody; the stream is cancelled. */

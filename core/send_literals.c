@@ -1,8 +1,8 @@
 /* The source's half: the thread that reads what is missing, and finds duplicates and quotes. */
 #include <string.h>
-#include <time.h>
 
 #include "core/checked.h"
+#include "core/clock.h"
 #include "core/digest.h"
 #include "core/md5_lanes.h"
 #include "core/send_impl.h"
@@ -22,14 +22,6 @@ struct piece {
     uint8_t *known;             /* VF_SEG_MAX blocks */
     uint64_t cpu_ns;            /* of this thread, when the last record was handed over */
 };
-
-static uint64_t cpu_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 /* Is there time for quotes?  *ret_hurry: but for few only. */
 static bool quoting(const struct piece *p, bool *ret_hurry)
@@ -94,7 +86,7 @@ static int flush_piece(struct piece *p, struct vf_error *err)
     p->r->what = SEND_RUNS;
     p->r->batch = p->batch;
     p->r->base = p->base;
-    now = cpu_ns();
+    now = vf_clock_cpu_ns();
     p->r->prepare_ns = now - p->cpu_ns;
     p->cpu_ns = now;
     vf_sender_submit(p->s, p->r);

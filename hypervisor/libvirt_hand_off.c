@@ -22,6 +22,7 @@
 #include <libvirt/virterror.h>
 
 #include "core/checked.h"
+#include "core/clock.h"
 #include "core/fdio.h"
 #include "hypervisor/libvirt_impl.h"
 #include "hypervisor/once.h"
@@ -63,19 +64,11 @@ struct hand_off {
     struct vf_error why;
 };
 
-static double now(void)
-{
-    struct timespec t = {0};
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail with this clock */
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 static void say(struct hand_off *h, enum vf_guest_phase phase, uint64_t done, uint64_t total)
 {
-    if (phase == VF_GUEST_MEMORY && now() - h->said < SAY_SECONDS)
+    if (phase == VF_GUEST_MEMORY && vf_clock_now() - h->said < SAY_SECONDS)
         return;
-    h->said = now();
+    h->said = vf_clock_now();
     if (h->opts->events.progress)
         h->opts->events.progress(h->opts->events.ctx, phase, done, total);
 }
@@ -217,7 +210,7 @@ static void stands_still(struct hand_off *h)
     struct vf_error why = VF_ERROR_INIT;
 
     h->still = true;
-    h->stopped = now();
+    h->stopped = vf_clock_now();
     h->ret->memory_seconds = h->stopped - h->start;
     say(h, VF_GUEST_STOPPED, 0, 0);
     if (h->told || h->give_up)
@@ -260,8 +253,9 @@ static void tune(struct hand_off *h, virTypedParameterPtr p, int n)
         return;
     }
     if (!h->looks)
-        h->passing = now();
-    if (h->looks && vf_once_near_end(left, h->ret->memory_bytes, now() - h->passing, (double)rate))
+        h->passing = vf_clock_now();
+    if (h->looks &&
+        vf_once_near_end(left, h->ret->memory_bytes, vf_clock_now() - h->passing, (double)rate))
         set_downtime(h, VF_ONCE_LAST_MS);
     else if (!h->downtime)
         set_downtime(h, VF_ONCE_FIRST_MS);
@@ -318,8 +312,8 @@ static void watch(struct hand_off *h, struct vf_error *broken)
             h->give_up = true;
         /* not at once: a cancellation on top of a failure is a path less travelled in QEMU */
         if (broken->code == VF_ERR_NONE && h->far->broken(h->far, broken) != 0)
-            h->broke = now();
-        if (broken->code != VF_ERR_NONE && now() - h->broke > BROKEN_SECONDS)
+            h->broke = vf_clock_now();
+        if (broken->code != VF_ERR_NONE && vf_clock_now() - h->broke > BROKEN_SECONDS)
             h->give_up = true;
         if (h->give_up && (h->twice || look % STATS_EVERY == 0))
             (void)virDomainAbortJob(h->watched); /* too early or too late: asked again, or done */
@@ -342,7 +336,7 @@ static int arrived(struct hand_off *h, struct vf_error *err)
     if (h->far->ask(h->far, "commit", NULL, NULL, err) < 0)
         return vf_error_prefix(err, "the guest has arrived, but is not known to run");
     h->ret->running_there = true;
-    h->ret->downtime_seconds = now() - h->stopped;
+    h->ret->downtime_seconds = vf_clock_now() - h->stopped;
     return 0;
 }
 
@@ -352,7 +346,7 @@ static int run_libvirt(struct hand_off *h, struct vf_error *err)
     pthread_t thread;
     int e;
 
-    h->start = now();
+    h->start = vf_clock_now();
     /* that it stands still says nothing about one that did so before */
     if (h->info->paused) {
         h->told = true;

@@ -3,16 +3,17 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <libvirt/virterror.h>
 
 #include "core/checked.h"
+#include "core/clock.h"
 #include "core/fdio.h"
 #include "hypervisor/libvirt_impl.h"
 #include "hypervisor/view_impl.h"
@@ -307,16 +308,14 @@ static int name_files(struct lv_view *v, const struct vf_view_opts *o,
                       const struct vf_view_disk *disk, struct vf_error *err)
 {
     char *dir = guest_dir(v->dom, err);
-    struct timespec t = {0, 0};
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail */
     if (dir)
         v->base.socket = vf_strf(err, "%s/" VF_VIEW_NAME "%ld", dir, (long)getpid());
     free(dir);
     v->dir = o->scratch ? vf_strdup(o->scratch, err) : dir_of(disk->path, err);
     if (v->base.socket && v->dir)
-        v->scratch = vf_strf(err, "%s/." VF_VIEW_NAME "%s-%s-%lld%09ld", v->dir, disk->uuid,
-                             disk->target, (long long)t.tv_sec, t.tv_nsec);
+        v->scratch = vf_strf(err, "%s/." VF_VIEW_NAME "%s-%s-%" PRIu64, v->dir, disk->uuid,
+                             disk->target, vf_clock_ns());
     return v->scratch ? 0 : -1;
 }
 

@@ -15,6 +15,7 @@
 
 #include "core/buf.h"
 #include "core/checked.h"
+#include "core/clock.h"
 #include "core/fdio.h"
 
 #define LOOK_MS    100
@@ -113,14 +114,6 @@ uint64_t vf_qmp_number(const json_t *obj, const char *key)
 
 /* ---- the connection ---- */
 
-static int64_t now_ms(void)
-{
-    struct timespec t = {0};
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail with this clock */
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static bool stopped(const struct vf_qmp *q) { return q->mind_stop && q->stop && *q->stop; }
 
 /* Names of sockets have 107 bytes at most; a longer one is reached through its directory. */
@@ -217,7 +210,7 @@ static int next(struct vf_qmp *q, int64_t end_ms, enum vf_qmp_kind *ret_kind, js
         }
         if (stopped(q))
             return vf_error_set(err, VF_ERR_CANCELLED, 0, "interrupted");
-        left = end_ms - now_ms();
+        left = end_ms - vf_clock_ms();
         if (left < 0)
             left = 0;
         rc = fill(q, (int)(left < LOOK_MS ? left : LOOK_MS), err);
@@ -265,7 +258,7 @@ static int refused(const char *command, json_t *obj, struct vf_error *err)
 static int await(struct vf_qmp *q, const char *command, uint64_t id, json_t **ret,
                  struct vf_error *err)
 {
-    int64_t end = now_ms() + VF_QMP_CALL_MS;
+    int64_t end = vf_clock_ms() + VF_QMP_CALL_MS;
 
     for (;;) {
         enum vf_qmp_kind kind;
@@ -349,7 +342,7 @@ int vf_qmp_event(struct vf_qmp *q, const char *name,
                  bool (*match)(const json_t *event, const void *arg), const void *arg,
                  int timeout_ms, json_t **ret, struct vf_error *err)
 {
-    int64_t end = now_ms() + timeout_ms;
+    int64_t end = vf_clock_ms() + timeout_ms;
     size_t i;
     json_t *event;
 
@@ -411,7 +404,7 @@ struct vf_qmp *vf_qmp_open(const char *path, int timeout_ms, const volatile int 
                            struct vf_error *err)
 {
     struct vf_qmp *q = vf_calloc(1, sizeof *q, err);
-    int64_t end = now_ms() + timeout_ms;
+    int64_t end = vf_clock_ms() + timeout_ms;
     struct timespec nap = {0, 20 * 1000 * 1000};
 
     if (!q)
@@ -421,7 +414,7 @@ struct vf_qmp *vf_qmp_open(const char *path, int timeout_ms, const volatile int 
     q->next_id = 1;
     q->events = json_array();
     q->fd = -1;
-    while (q->events && (q->fd = connect_to(path, err)) < 0 && now_ms() < end && !stopped(q))
+    while (q->events && (q->fd = connect_to(path, err)) < 0 && vf_clock_ms() < end && !stopped(q))
         (void)nanosleep(&nap, NULL); /* cut short: the loop looks again */
     if (!q->events)
         (void)vf_error_nomem(err); /* the NULL says it */

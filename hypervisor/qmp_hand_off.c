@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "core/checked.h"
+#include "core/clock.h"
 #include "hypervisor/once.h"
 #include "hypervisor/qmp_guest.h"
 
@@ -35,19 +36,11 @@ struct hand_off {
     bool ending;                          /* it was told, see once.h */
 };
 
-static double now(void)
-{
-    struct timespec t = {0};
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail with this clock */
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 static void say(struct hand_off *h, enum vf_guest_phase phase, uint64_t done, uint64_t total)
 {
-    if (phase == VF_GUEST_MEMORY && now() - h->said < SAY_SECONDS)
+    if (phase == VF_GUEST_MEMORY && vf_clock_now() - h->said < SAY_SECONDS)
         return;
-    h->said = now();
+    h->said = vf_clock_now();
     if (h->opts->events.progress)
         h->opts->events.progress(h->opts->events.ctx, phase, done, total);
 }
@@ -269,7 +262,7 @@ static int check_once(struct hand_off *h, struct vf_error *err)
 static int end_pass(struct hand_off *h, uint64_t left, struct vf_error *err)
 {
     if (!h->info->once || h->ending || !h->looks ||
-        !vf_once_near_end(left, h->ret->memory_bytes, now() - h->passing, h->rate))
+        !vf_once_near_end(left, h->ret->memory_bytes, vf_clock_now() - h->passing, h->rate))
         return 0;
     h->ending = true;
     return vf_qmp_callf(h->q, NULL, err, "migrate-set-parameters", "{s:I}", "downtime-limit",
@@ -320,7 +313,7 @@ static int switch_over(struct hand_off *h, struct vf_error *err)
     uint64_t left;
     int rc;
 
-    h->stopped = now();
+    h->stopped = vf_clock_now();
     h->ret->memory_seconds = h->stopped - h->start;
     say(h, VF_GUEST_STOPPED, 0, 0);
     look_at_memory(h, &left, NULL, 0);
@@ -336,7 +329,7 @@ static int switch_over(struct hand_off *h, struct vf_error *err)
     rc = h->far->ask(h->far, "commit", NULL, NULL, err);
     if (rc == 0) {
         h->ret->running_there = true;
-        h->ret->downtime_seconds = now() - h->stopped;
+        h->ret->downtime_seconds = vf_clock_now() - h->stopped;
     } else if (h->far->refused) {
         h->ret->committed = false; /* it says that it does not run it, and never will */
     }
@@ -356,10 +349,10 @@ int vf_qmp_hand_off(struct vf_guest *guest, const struct vf_guest_info *info, st
     rc = far->ask(far, "prepare", NULL, NULL, err);
     if (rc == 0)
         rc = start_disks(&h, err);
-    h.start = now();
+    h.start = vf_clock_now();
     if (rc == 0)
         rc = start_memory(&h, err);
-    h.passing = now();
+    h.passing = vf_clock_now();
     if (rc == 0)
         rc = await_memory(&h, "pre-switchover", 0, err);
     if (rc == 0) {

@@ -7,9 +7,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <time.h>
 
 #include "core/checked.h"
+#include "core/clock.h"
 #include "service/keeper_impl.h"
 
 #define DEPTH_MAX 16u /* of directories in directories */
@@ -322,22 +322,6 @@ static int adopt_all(struct vf_keeper *k, struct vf_error *err)
 
 /* ---- a scan ---- */
 
-static double cpu_seconds(void)
-{
-    struct timespec ts = {0, 0};
-
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts); /* cannot fail for the own thread */
-    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-static double seconds(void)
-{
-    struct timespec ts = {0, 0};
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts); /* as above */
-    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
 static int scan(struct vf_keeper *k, struct vf_error *err)
 {
     bool poll = false;
@@ -364,13 +348,14 @@ static int scan(struct vf_keeper *k, struct vf_error *err)
 
 int vf_keeper_scan(struct vf_keeper *k, struct vf_error *err)
 {
-    double cpu = cpu_seconds(), wall = seconds();
+    uint64_t cpu = vf_clock_cpu_ns();
+    double wall = vf_clock_now();
     int rc;
 
     k->scan_ms = k->now_ms;
     k->next_scan_ms = k->now_ms + k->opts.poll_ms; /* if it fails */
     rc = scan(k, err);
-    k->scan_cpu_seconds = cpu_seconds() - cpu;
-    k->scan_seconds = seconds() - wall;
+    k->scan_cpu_seconds = (double)(vf_clock_cpu_ns() - cpu) / 1e9;
+    k->scan_seconds = vf_clock_now() - wall;
     return rc;
 }

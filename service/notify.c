@@ -4,10 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <systemd/sd-daemon.h>
+
+#include "core/clock.h"
 
 /* Whether somebody listens does not matter to anything here: results are ignored throughout. */
 
@@ -15,11 +16,7 @@ void vf_notify_ready(void) { (void)sd_notify(0, "READY=1"); }
 
 void vf_notify_reloading(void)
 {
-    struct timespec ts = {0, 0};
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
-                     (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000);
+    (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, vf_clock_ns() / 1000);
 }
 
 void vf_notify_stopping(void) { (void)sd_notify(0, "STOPPING=1"); }

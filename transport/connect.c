@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/checked.h"
+#include "core/clock.h"
 #include "core/fdio.h"
 #include "transport/choose.h"
 #include "transport/conn_ops.h"
@@ -193,7 +194,7 @@ int vf_conn_why(struct vf_conn *c, int timeout_ms, struct vf_error *err)
     struct vf_conn_end end;
     char *text;
 
-    wait_end(b, vf_wait_now_ms() + timeout_ms, &end);
+    wait_end(b, vf_clock_ms() + timeout_ms, &end);
     if (!end.done)
         return vf_error_set(err, VF_ERR_TIMEOUT, 0, "%s stopped talking but is still running",
                             b->peer);
@@ -211,7 +212,7 @@ static void drain(struct vf_conn *c, int64_t deadline_ms)
 
     while (c->rfd >= 0) {
         struct pollfd p = {c->rfd, POLLIN, 0};
-        int64_t left = deadline_ms - vf_wait_now_ms();
+        int64_t left = deadline_ms - vf_clock_ms();
         ssize_t n;
 
         if (left <= 0)
@@ -226,7 +227,7 @@ static void drain(struct vf_conn *c, int64_t deadline_ms)
 
 int vf_conn_close(struct vf_conn *c, int timeout_ms, int *ret_exit_status, struct vf_error *err)
 {
-    int64_t deadline = vf_wait_now_ms() + timeout_ms;
+    int64_t deadline = vf_clock_ms() + timeout_ms;
     struct vf_conn_end end;
     char *text;
     int rc = -1;

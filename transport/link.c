@@ -9,9 +9,9 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/fdio.h"
 #include "core/ratelimit.h"
 
@@ -19,14 +19,6 @@
 #define PIECE_MIN 256u /* bytes paid for at a time under a rate limit */
 #define PIECE_MAX 65536u
 #define LOOK_MS   250 /* how often a wait for the limit sees whether it has changed */
-
-int64_t vf_link_now_ms(void)
-{
-    struct timespec t = {0};
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail with this clock */
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* Sets O_NONBLOCK; *ret_flags are the flags before. */
 static int make_nonblocking(int fd, int *ret_flags, struct vf_error *err)
@@ -59,8 +51,8 @@ int vf_link_open(struct vf_link *l, int rfd, int wfd, unsigned watchdog_ms,
     l->nudge_fd = -1;
     l->piece = 1024;
     l->wsock = fstat(wfd, &st) == 0 && S_ISSOCK(st.st_mode);
-    atomic_store(&l->sent_ms, vf_link_now_ms());
-    atomic_store(&l->received_ms, vf_link_now_ms());
+    atomic_store(&l->sent_ms, vf_clock_ms());
+    atomic_store(&l->received_ms, vf_clock_ms());
     l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (l->wake_fd < 0)
         return vf_error_sys(err, errno, "make an event descriptor");
@@ -120,7 +112,7 @@ static bool gone(int sys) { return sys == EPIPE || sys == ECONNRESET || sys == E
 
 long vf_link_read(struct vf_link *l, void *buf, size_t len, int64_t limit_ms, struct vf_error *err)
 {
-    int64_t start = vf_link_now_ms();
+    int64_t start = vf_clock_ms();
 
     for (;;) {
         int64_t now, end;
@@ -131,7 +123,7 @@ long vf_link_read(struct vf_link *l, void *buf, size_t len, int64_t limit_ms, st
             return cancelled(err);
         n = read(l->rfd, buf, len);
         sys = n < 0 ? errno : 0;
-        now = vf_link_now_ms();
+        now = vf_clock_ms();
         if (n >= 0) {
             if (n > 0)
                 atomic_store(&l->received_ms, now);
@@ -201,9 +193,9 @@ static void advance(struct iovec *iov, size_t n, size_t done)
 /* Lets time pass, unless woken; not longer than until the limit is another than at `changes`. */
 static void wait_for_rate(struct vf_link *l, int64_t ms, unsigned changes)
 {
-    int64_t end = vf_link_now_ms() + ms;
+    int64_t end = vf_clock_ms() + ms;
 
-    while ((ms = end - vf_link_now_ms()) > 0 && !atomic_load(&l->cancelled) &&
+    while ((ms = end - vf_clock_ms()) > 0 && !atomic_load(&l->cancelled) &&
            vf_ratelimit_changes(l->rate) == changes)
         (void)wait_for(-1, 0, l->wake_fd, -1, ms < LOOK_MS ? ms : LOOK_MS); /* time passes */
 }
@@ -242,7 +234,7 @@ static int64_t patience(struct vf_link *l, int64_t moved)
 int vf_link_write(struct vf_link *l, struct iovec *iov, size_t n, int64_t urgent_ms,
                   struct vf_error *err)
 {
-    int64_t moved = vf_link_now_ms(), now = moved, last = moved + urgent_ms, end;
+    int64_t moved = vf_clock_ms(), now = moved, last = moved + urgent_ms, end;
     int wake = urgent_ms ? -1 : l->wake_fd;
     size_t left = bytes_in(iov, n), paid = 0;
 
@@ -254,12 +246,12 @@ int vf_link_write(struct vf_link *l, struct iovec *iov, size_t n, int64_t urgent
             return cancelled(err);
         if (paid == 0) {
             paid = pay(l, left, urgent_ms != 0);
-            moved = vf_link_now_ms(); /* the limit stopped us, not the peer */
+            moved = vf_clock_ms(); /* the limit stopped us, not the peer */
             continue;
         }
         k = write_once(l, iov, n, paid < left ? paid : left);
         sys = k < 0 ? errno : EAGAIN;
-        now = vf_link_now_ms();
+        now = vf_clock_ms();
         if (k > 0) {
             moved = now;
             advance(iov, n, (size_t)k);

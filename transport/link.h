@@ -31,11 +31,8 @@ struct vf_link {
     size_t piece;              /* bytes to pay for at a time; the writer's own */
     atomic_bool cancelled;
     _Atomic uint64_t sent, received;      /* bytes */
-    _Atomic int64_t sent_ms, received_ms; /* when the last ones moved (vf_link_now_ms) */
+    _Atomic int64_t sent_ms, received_ms; /* when the last ones moved (vf_clock_ms) */
 };
-
-/* Milliseconds on a clock that never jumps. */
-int64_t vf_link_now_ms(void);
 
 /* Makes both descriptors (they may be one) non-blocking; they are borrowed until vf_link_close.  0,
  * or -1 with nothing to close. */

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "core/checked.h"
+#include "core/clock.h"
 #include "transport/frame.h"
 #include "transport/join.h"
 #include "transport/message.h"
@@ -22,7 +23,7 @@
 /* The message that is due now; false when none is, and *ret_ms is when to look again. */
 static bool pulse_due(struct vf_session *s, struct vf_msg *ret, int64_t *ret_ms)
 {
-    int64_t at = atomic_load(&s->link.sent_ms) + s->link.watchdog_ms / 3, now = vf_link_now_ms();
+    int64_t at = atomic_load(&s->link.sent_ms) + s->link.watchdog_ms / 3, now = vf_clock_ms();
 
     memset(ret, 0, sizeof *ret);
     *ret_ms = at;
@@ -126,21 +127,13 @@ void vf_session_ask_rtt(struct vf_session *s)
 
 static struct vf_session *of(struct vf_stream *st) { return (struct vf_session *)st; }
 
-static uint64_t now_ns(void)
-{
-    struct timespec t = {0};
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail with this clock */
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 /* The source's DATA may go over other connections, and it is measured how long it takes. */
 static int send_data(struct vf_session *s, const struct vf_msg *m, struct vf_error *err)
 {
-    uint64_t start = now_ns();
+    uint64_t start = vf_clock_ns();
     int rc = vf_lines_on(s) ? vf_lines_send(s, m, err) : vf_session_send(s, m, err);
 
-    atomic_fetch_add(&s->blocked_ns, now_ns() - start);
+    atomic_fetch_add(&s->blocked_ns, vf_clock_ns() - start);
     return rc;
 }
 
@@ -224,7 +217,7 @@ static int init_locks(struct vf_session *s)
 
     if (rc)
         return rc;
-    /* With the clock of vf_link_now_ms.  Default mutexes and this cannot fail on Linux. */
+    /* With the clock of vf_clock_ms.  Default mutexes and this cannot fail on Linux. */
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     rc = pthread_cond_init(&s->pulse_cond, &attr);
     (void)pthread_condattr_destroy(&attr);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/checked.h"
+#include "core/clock.h"
 #include "core/fdio.h"
 #include "transport/bulk.h"
 #include "transport/gather.h"
@@ -302,7 +303,7 @@ static struct vf_ins *ins_of(struct vf_session *s)
 void vf_ins_pulse(struct vf_session *s)
 {
     struct vf_ins *in = ins_of(s);
-    int64_t now = vf_link_now_ms();
+    int64_t now = vf_clock_ms();
 
     if (!in)
         return;

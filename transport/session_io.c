@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/clock.h"
 #include "transport/bulk.h"
 #include "transport/frame.h"
 #include "transport/message.h"
@@ -309,7 +310,7 @@ static void wake_pulse(struct vf_session *s, uint64_t cookie)
 /* Our PING's cookie was the time when it was made. */
 static void take_rtt(struct vf_session *s, uint64_t cookie)
 {
-    uint64_t now = (uint64_t)vf_link_now_ms();
+    uint64_t now = (uint64_t)vf_clock_ms();
     int64_t least = atomic_load(&s->rtt_ms), ms;
 
     if (cookie > now || now - cookie > INT32_MAX)
@@ -430,7 +431,7 @@ int vf_session_recv(struct vf_session *s, struct vf_msg *ret, struct vf_error *e
 void vf_session_reason(struct vf_session *s, struct vf_error *err)
 {
     struct timespec until;
-    int64_t end = vf_link_now_ms() + REASON_MS, left;
+    int64_t end = vf_clock_ms() + REASON_MS, left;
     struct vf_msg m;
 
     if (clock_gettime(CLOCK_REALTIME, &until) < 0)
@@ -438,7 +439,7 @@ void vf_session_reason(struct vf_session *s, struct vf_error *err)
     until.tv_sec += REASON_MS / 1000;
     if (pthread_mutex_timedlock(&s->recv_lock, &until) != 0)
         return; /* somebody else is reading, and will find it */
-    while (!s->over && (left = end - vf_link_now_ms()) > 0) {
+    while (!s->over && (left = end - vf_clock_ms()) > 0) {
         if (recv_locked(s, left, &m, NULL) < 0)
             break;
         vf_msg_free(&m);

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "core/checked.h"
+#include "core/clock.h"
 #include "transport/bulk.h"
 #include "transport/message.h"
 #include "transport/session.h"
@@ -69,7 +70,7 @@ static void say(struct vf_lines *l, const char *what, const struct line *n, cons
 /* Waits on cond at most ms; order_lock is held. */
 static void wait_on(struct vf_session *s, pthread_cond_t *cond, int64_t ms)
 {
-    int64_t at = vf_link_now_ms() + (ms > 0 ? ms : 0);
+    int64_t at = vf_clock_ms() + (ms > 0 ? ms : 0);
     struct timespec t = {at / 1000, at % 1000 * 1000000};
 
     (void)pthread_cond_timedwait(cond, &s->order_lock, &t); /* the caller looks again anyway */
@@ -174,7 +175,7 @@ static void *read_line(void *arg)
 static int64_t keep_alive(struct line *n)
 {
     struct vf_link *link = &n->bulk.link;
-    int64_t left = atomic_load(&link->sent_ms) + link->watchdog_ms / 3 - vf_link_now_ms();
+    int64_t left = atomic_load(&link->sent_ms) + link->watchdog_ms / 3 - vf_clock_ms();
     struct vf_msg ping = {.type = VF_MSG_PING};
     struct vf_error err;
 
@@ -313,11 +314,11 @@ static int live(struct line *n, struct vf_error *err)
 static bool over_after(struct vf_session *s, int64_t ms)
 {
     struct vf_lines *l = s->lines;
-    int64_t end = vf_link_now_ms() + ms, now;
+    int64_t end = vf_clock_ms() + ms, now;
     bool over;
 
     pthread_mutex_lock(&s->order_lock);
-    while (!atomic_load(&l->stop) && (now = vf_link_now_ms()) < end)
+    while (!atomic_load(&l->stop) && (now = vf_clock_ms()) < end)
         wait_on(s, &l->pause, end - now);
     over = atomic_load(&l->stop) || s->order.phase == VF_PHASE_RESULT;
     pthread_mutex_unlock(&s->order_lock);
@@ -366,12 +367,12 @@ static void *tune(void *arg)
     struct vf_lines *l = s->lines;
     struct vf_tune t;
 
-    vf_tune_init(&t, l->max < VF_LINKS_AUTO ? l->max : VF_LINKS_AUTO, vf_link_now_ms());
+    vf_tune_init(&t, l->max < VF_LINKS_AUTO ? l->max : VF_LINKS_AUTO, vf_clock_ms());
     pthread_mutex_lock(&s->order_lock);
     while (!atomic_load(&l->stop) && t.state != VF_TUNE_DONE) {
         unsigned live = l->live + 1, want;
 
-        want = vf_tune_step(&t, vf_link_now_ms(), atomic_load(&s->sent_data),
+        want = vf_tune_step(&t, vf_clock_ms(), atomic_load(&s->sent_data),
                             atomic_load(&s->blocked_ns), atomic_load(&s->rtt_ms), live);
         if (want > live) {
             pthread_mutex_unlock(&s->order_lock);
@@ -417,7 +418,7 @@ static int check_alive(struct vf_session *s, int64_t since_ms, struct vf_error *
     }
     if (atomic_load(&s->link.cancelled))
         return vf_error_set(err, VF_ERR_CANCELLED, 0, "cancelled");
-    if (vf_link_now_ms() - from >= patience)
+    if (vf_clock_ms() - from >= patience)
         return vf_error_set(err, VF_ERR_TIMEOUT, 0, "the far end has taken nothing for %d ms",
                             (int)patience);
     return 0;
@@ -427,7 +428,7 @@ int vf_lines_send(struct vf_session *s, const struct vf_msg *m, struct vf_error 
 {
     struct vf_lines *l = s->lines;
     const char *wrong = vf_msg_wrong(m);
-    int64_t start = vf_link_now_ms();
+    int64_t start = vf_clock_ms();
     int rc;
 
     if (wrong)
@@ -450,7 +451,7 @@ int vf_lines_send(struct vf_session *s, const struct vf_msg *m, struct vf_error 
 
 int vf_lines_wait_credit(struct vf_session *s, size_t len, struct vf_error *err)
 {
-    int64_t start = vf_link_now_ms();
+    int64_t start = vf_clock_ms();
     int rc;
 
     pthread_mutex_lock(&s->order_lock);
@@ -466,7 +467,7 @@ int vf_lines_ack(struct vf_session *s, uint64_t pieces, struct vf_error *err)
 
     if (vf_spread_ack(&l->spread, pieces, err) < 0)
         return -1;
-    l->progress_ms = vf_link_now_ms();
+    l->progress_ms = vf_clock_ms();
     pthread_cond_broadcast(&l->room);
     return 0;
 }
@@ -528,7 +529,7 @@ void vf_lines_close(struct vf_session *s)
     free(l);
 }
 
-/* With the clock of vf_link_now_ms. */
+/* With the clock of vf_clock_ms. */
 static int init_conds(struct vf_lines *l)
 {
     pthread_condattr_t attr;
@@ -561,7 +562,7 @@ int vf_session_spread(struct vf_stream *st, const struct vf_msg_welcome *w,
     l->opts = *opts;
     memcpy(l->token, w->token, VF_TOKEN_LEN); /* the decoder has checked its length */
     l->max = opts->links && opts->links < most ? opts->links : most;
-    l->progress_ms = vf_link_now_ms();
+    l->progress_ms = vf_clock_ms();
     vf_spread_init(&l->spread, w->links_window);
     rc = init_conds(l);
     if (rc) {

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "core/checked.h"
+#include "core/clock.h"
 #include "core/fdio.h"
 
 /* ---- names ---- */
@@ -114,7 +115,7 @@ static int lookup_wait(struct lookup *l, const char *what, const struct vf_wait 
 
     (void)pthread_mutex_lock(&l->lock);
     while (!l->ready && rc == 0) {
-        int64_t until = vf_wait_now_ms() + 100; /* the stop question is asked so often */
+        int64_t until = vf_clock_ms() + 100; /* the stop question is asked so often */
         struct timespec t = {until / 1000, (long)(until % 1000) * 1000000};
 
         (void)pthread_cond_timedwait(&l->done, &l->lock, &t);
@@ -212,7 +213,7 @@ int vf_tcp_connect(const char *host, unsigned port, const char *peer, const stru
         /* A silent address must not eat the time of those behind it. */
         struct vf_wait share = *wait;
 
-        share.deadline_ms = vf_wait_now_ms() + vf_wait_left(wait) / left;
+        share.deadline_ms = vf_clock_ms() + vf_wait_left(wait) / left;
         if (vf_wait_left(wait) == 0 || (wait->stopped && wait->stopped(wait->arg)))
             share.deadline_ms = 0;
         fd = connect_one(a, what, &share, err);

@@ -5,26 +5,19 @@
 #include <limits.h>
 #include <poll.h>
 #include <stddef.h>
-#include <time.h>
+
+#include "core/clock.h"
 
 #define STOP_SLICE_MS 100 /* how often the stop question is asked */
 
-int64_t vf_wait_now_ms(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* always there */
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 struct vf_wait vf_wait_in(int timeout_ms, bool (*stopped)(void *), void *arg)
 {
-    return (struct vf_wait){vf_wait_now_ms() + timeout_ms, stopped, arg};
+    return (struct vf_wait){vf_clock_ms() + timeout_ms, stopped, arg};
 }
 
 int vf_wait_left(const struct vf_wait *w)
 {
-    int64_t left = w->deadline_ms - vf_wait_now_ms();
+    int64_t left = w->deadline_ms - vf_clock_ms();
 
     return left <= 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
 }

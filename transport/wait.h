@@ -11,13 +11,10 @@
 #include "core/error.h"
 
 struct vf_wait {
-    int64_t deadline_ms;        /* on vf_wait_now_ms's clock */
+    int64_t deadline_ms;        /* on vf_clock_ms's clock */
     bool (*stopped)(void *arg); /* NULL: never; asked about ten times a second */
     void *arg;
 };
-
-/* Milliseconds on a clock that never jumps. */
-int64_t vf_wait_now_ms(void);
 
 /* A deadline timeout_ms from now (below 0: at once). */
 struct vf_wait vf_wait_in(int timeout_ms, bool (*stopped)(void *), void *arg);

@@ -7,12 +7,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cmd/clock.h"
 #include "cmd/indexd/indexd.h"
 #include "cmd/marker.h"
 #include "cmd/readguest.h"
 #include "cmd/report.h"
 #include "core/checked.h"
+#include "core/clock.h"
 #include "core/fdio.h"
 #include "service/notify.h"
 

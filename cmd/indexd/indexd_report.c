@@ -2,12 +2,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "cmd/clock.h"
 #include "cmd/indexd/indexd.h"
 #include "cmd/report.h"
+#include "core/clock.h"
 #include "service/clock.h"
 #include "service/metrics.h"
 #include "service/notify.h"

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "cmd/clock.h"
 #include "cmd/cmd.h"
 #include "core/checked.h"
+#include "core/clock.h"
 
 enum { GO = 0, STOP = 1, LATE = VF_STOP_NOW }; /* values of a job's stop flag */
 

@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cmd/clock.h"
 #include "cmd/dest.h"
 #include "cmd/progress.h"
 #include "cmd/report.h"

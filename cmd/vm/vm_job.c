@@ -4,13 +4,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cmd/clock.h"
 #include "cmd/guest/guest_talk.h"
 #include "cmd/inventory.h"
 #include "cmd/ratefile.h"
 #include "cmd/report.h"
 #include "cmd/vm/vm_impl.h"
 #include "core/checked.h"
+#include "core/clock.h"
 #include "core/fdio.h"
 
 /* Longer than a far end takes to find out that it was left. */

@@ -5,10 +5,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "cmd/clock.h"
 #include "cmd/guest/guest_talk.h"
 #include "cmd/marker.h"
 #include "cmd/progress.h"
@@ -17,6 +15,7 @@
 #include "cmd/vm/vm_impl.h"
 #include "core/block.h"
 #include "core/checked.h"
+#include "core/clock.h"
 
 #define ROUNDS          8u
 #define ROUND_BYTES     (UINT64_C(8) << 20) /* so little is left to the hypervisor */

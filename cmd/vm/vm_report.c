@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cmd/clock.h"
 #include "cmd/report.h"
 #include "cmd/vm/vm_impl.h"
+#include "core/clock.h"
 
 static const char *const ways[] = {"copy", "leave", "empty"};
 

@@ -11,22 +11,14 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/checked.h"
+#include "core/clock.h"
 #include "core/fdio.h"
 #include "tests/lib/check.h"
 
 #define SH(script) ((const char *const[]){"sh", "-c", (script), NULL})
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-
-    CHECK(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* Waits until the process is gone or a zombie of somebody else (5 s at most). */
 static bool gone(pid_t pid)
@@ -106,27 +98,27 @@ TEST(run_tells_status_and_last_line)
 TEST(run_gives_up_after_the_timeout)
 {
     struct vf_error err;
-    int64_t start = now_ms();
+    int64_t start = vf_clock_ms();
     char *out = NULL;
 
     CHECK_FAIL(vf_proc_run(SH("sleep 60"), &out, 200, &err), &err, VF_ERR_TIMEOUT);
     CHECK_HAS(err.msg, "'sh'");
     /* The same when its outputs are closed already. */
     CHECK_FAIL(vf_proc_run(SH("exec >&- 2>&-; sleep 60"), &out, 200, &err), &err, VF_ERR_TIMEOUT);
-    CHECK(now_ms() - start < 20000);
+    CHECK(vf_clock_ms() - start < 20000);
 }
 
 /* What some programs do: they leave a daemon behind that holds the pipes open. */
 TEST(run_does_not_wait_for_daemons)
 {
     struct vf_error err;
-    int64_t start = now_ms();
+    int64_t start = vf_clock_ms();
     char *out = NULL;
 
     if (!vf_test_have("setsid"))
         SKIP("no setsid program");
     CHECK_OK(vf_proc_run(SH("setsid sh -c 'sleep 8' & echo $!"), &out, 60000, &err), &err);
-    CHECK(now_ms() - start < 7000);
+    CHECK(vf_clock_ms() - start < 7000);
     free(out);
 }
 
@@ -328,10 +320,10 @@ TEST(finish_kills_what_ignores_sigterm)
         vf_proc_start(&p, SH("trap '' TERM; echo; while :; do sleep 60; done"), VF_PROC_OUT, &err),
         &err);
     CHECK_EQ_I64(vf_read_some(p.out, &c, 1, &err), 1); /* the trap is set */
-    start = now_ms();
+    start = vf_clock_ms();
     CHECK_OK(vf_proc_finish(&p, 50, &status, &err), &err);
     CHECK_EQ_I64(status, 128 + SIGKILL);
-    CHECK(now_ms() - start >= 2000);
+    CHECK(vf_clock_ms() - start >= 2000);
 }
 
 TEST(kill_takes_the_whole_group)

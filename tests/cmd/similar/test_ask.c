@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/clock.h"
 #include "cmd/cmd.h"
+#include "core/clock.h"
 #include "tests/lib/check.h"
 
 static struct vf_error err;
