@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "cmd/cmd.h"
 #include "cmd/report.h"
 #include "core/checked.h"
 #include "core/fdio.h"
+#include "core/thread.h"
 
 #define LOOK_MS  500
 #define TEXT_MAX 64
@@ -98,32 +98,12 @@ static void *watch(void *arg)
 
     pthread_mutex_lock(&r->lock);
     while (!r->ending) {
-        struct timespec at;
-
-        clock_gettime(CLOCK_MONOTONIC, &at);
-        at.tv_nsec += LOOK_MS * 1000 * 1000;
-        if (at.tv_nsec >= 1000 * 1000 * 1000) {
-            at.tv_nsec -= 1000 * 1000 * 1000;
-            at.tv_sec++;
-        }
-        (void)pthread_cond_timedwait(&r->end, &r->lock, &at); /* the loop looks again anyway */
+        (void)vf_thread_wait(&r->end, &r->lock, LOOK_MS); /* the loop looks again anyway */
         if (!r->ending)
             look(r);
     }
     pthread_mutex_unlock(&r->lock);
     return NULL;
-}
-
-static int start_thread(struct vf_ratefile *r, struct vf_error *err)
-{
-    sigset_t all, old;
-    int sys;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &old);
-    sys = pthread_create(&r->thread, NULL, watch, r);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return sys ? vf_error_sys(err, sys, "start a thread") : 0;
 }
 
 static void discard(struct vf_ratefile *r)
@@ -137,7 +117,6 @@ struct vf_ratefile *vf_ratefile_start(const struct vf_cli *cli, const char *path
                                       struct vf_ratelimit *limit, struct vf_error *err)
 {
     struct vf_ratefile *r = vf_calloc(1, sizeof *r, err);
-    pthread_condattr_t attr;
 
     if (!r)
         return NULL;
@@ -146,16 +125,13 @@ struct vf_ratefile *vf_ratefile_start(const struct vf_cli *cli, const char *path
     r->base = r->rate = base;
     r->limit = limit;
     pthread_mutex_init(&r->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&r->end, &attr);
-    pthread_condattr_destroy(&attr);
+    pthread_cond_init(&r->end, NULL);
     if (vf_ratefile_read(path, &r->rate, err) < 0) {
         discard(r);
         return NULL;
     }
     vf_ratelimit_set(limit, r->rate);
-    if (start_thread(r, err) < 0) {
+    if (vf_thread_start(&r->thread, watch, r, err) < 0) {
         discard(r);
         return NULL;
     }

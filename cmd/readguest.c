@@ -1,9 +1,7 @@
 #include "cmd/readguest.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -12,6 +10,7 @@
 #include "core/checked.h"
 #include "core/clock.h"
 #include "core/fdio.h"
+#include "core/thread.h"
 #include "formats/format.h"
 #include "formats/nbd.h"
 
@@ -92,17 +91,11 @@ static void *watch(void *arg)
 
     pthread_mutex_lock(&g->lock);
     while (!g->closing) {
-        struct timespec until;
-
         if (g->view && !g->broken && is_over(g))
             g->broken = true; /* nobody else begins with it */
         if (g->view && g->broken && g->users == 0)
             end_view(g);
-        (void)clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail */
-        until.tv_nsec += LOOK_MS * 1000000L;
-        until.tv_sec += until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
-        pthread_cond_clockwait(&g->moved, &g->lock, CLOCK_MONOTONIC, &until);
+        (void)vf_thread_wait(&g->moved, &g->lock, LOOK_MS); /* the loop looks again anyway */
     }
     pthread_mutex_unlock(&g->lock);
     return NULL;
@@ -222,18 +215,12 @@ static int take_disk(struct vf_view_list *l, const char *path, const char *forma
     return 0;
 }
 
-/* Without signals: those are the main thread's. */
 static int start_watcher(struct guest_image *g, struct vf_error *err)
 {
-    sigset_t all, old;
-    int sys;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &old);
-    sys = pthread_create(&g->watcher, NULL, watch, g);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    g->watching = sys == 0;
-    return sys ? vf_error_sys(err, sys, "start a thread") : 0;
+    if (vf_thread_start(&g->watcher, watch, g, err) < 0)
+        return -1;
+    g->watching = true;
+    return 0;
 }
 
 /* ---- what has changed ---- */

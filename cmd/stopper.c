@@ -5,9 +5,11 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "core/checked.h"
+#include "core/thread.h"
+
+#define LOOK_MS 100
 
 struct vf_stopper {
     const volatile int *stop;
@@ -23,17 +25,8 @@ static void *watch(void *arg)
     struct vf_stopper *s = arg;
 
     pthread_mutex_lock(&s->lock);
-    while (!s->ending && !*s->stop) {
-        struct timespec at;
-
-        clock_gettime(CLOCK_MONOTONIC, &at);
-        at.tv_nsec += 100 * 1000 * 1000;
-        if (at.tv_nsec >= 1000 * 1000 * 1000) {
-            at.tv_nsec -= 1000 * 1000 * 1000;
-            at.tv_sec++;
-        }
-        (void)pthread_cond_timedwait(&s->end, &s->lock, &at); /* the loop looks again anyway */
-    }
+    while (!s->ending && !*s->stop)
+        (void)vf_thread_wait(&s->end, &s->lock, LOOK_MS); /* the loop looks again anyway */
     if (!s->ending)
         s->stream->ops->cancel(s->stream);
     pthread_mutex_unlock(&s->lock);
@@ -44,25 +37,14 @@ struct vf_stopper *vf_stopper_start(const volatile int *stop, struct vf_stream *
                                     struct vf_error *err)
 {
     struct vf_stopper *s = vf_calloc(1, sizeof *s, err);
-    pthread_condattr_t attr;
-    sigset_t all, old;
-    int sys;
 
     if (!s)
         return NULL;
     s->stop = stop;
     s->stream = st;
     pthread_mutex_init(&s->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->end, &attr);
-    pthread_condattr_destroy(&attr);
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &old);
-    sys = pthread_create(&s->thread, NULL, watch, s);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (sys) {
-        (void)vf_error_sys(err, sys, "start a thread"); /* the NULL says it */
+    pthread_cond_init(&s->end, NULL);
+    if (vf_thread_start(&s->thread, watch, s, err) < 0) {
         pthread_cond_destroy(&s->end);
         pthread_mutex_destroy(&s->lock);
         free(s);

@@ -1,10 +1,10 @@
 /* The source's half of a migration: its threads and the order of a conversation. */
 #include <string.h>
-#include <time.h>
 
 #include "core/checked.h"
 #include "core/clock.h"
 #include "core/send_impl.h"
+#include "core/thread.h"
 
 void vf_sender_fail(struct sender *s, const struct vf_error *err)
 {
@@ -40,15 +40,7 @@ bool vf_sender_stopped(const struct sender *s) { return s->opts->stop && *s->opt
 
 void vf_sender_wait(struct sender *s)
 {
-    struct timespec until;
-
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += 200 * 1000 * 1000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    pthread_cond_timedwait(&s->moved, &s->lock, &until);
+    (void)vf_thread_wait(&s->moved, &s->lock, 200); /* the callers look again anyway */
 }
 
 static void *walk(void *arg)

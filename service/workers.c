@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -10,6 +9,7 @@
 
 #include "core/checked.h"
 #include "core/fdio.h"
+#include "core/thread.h"
 #include "service/polite.h"
 
 enum stage { STAGE_FREE, STAGE_GIVEN, STAGE_ENDED };
@@ -119,20 +119,6 @@ unsigned vf_workers_busy(struct vf_workers *w)
 
 bool vf_workers_free_one(struct vf_workers *w) { return vf_workers_busy(w) < w->limit; }
 
-/* Without signals: those are the main thread's. */
-static int start(struct worker *me, struct vf_error *err)
-{
-    sigset_t all, old;
-    int sys;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &old);
-    sys = pthread_create(&me->thread, NULL, work, me);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    me->started = sys == 0;
-    return sys ? vf_error_sys(err, sys, "start a thread") : 0;
-}
-
 int vf_workers_give(struct vf_workers *w, const struct vf_job *job, struct vf_error *err)
 {
     struct worker *me = NULL;
@@ -145,8 +131,9 @@ int vf_workers_give(struct vf_workers *w, const struct vf_job *job, struct vf_er
     if (!me)
         return vf_error_set(err, VF_ERR_BUSY, 0, "all workers are busy");
     me->all = w;
-    if (!me->started && start(me, err) < 0)
+    if (!me->started && vf_thread_start(&me->thread, work, me, err) < 0)
         return -1;
+    me->started = true;
     me->job = *job;
     me->result = (struct vf_job_result){.rc = -1};
     atomic_store(&me->progress, 0);

@@ -15,6 +15,7 @@
 #include "core/checked.h"
 #include "core/fdio.h"
 #include "core/proc.h"
+#include "core/thread.h"
 
 #define NO_PIDFD_POLL_MS 50 /* how often to look at the child where the kernel has no pidfd */
 
@@ -155,7 +156,7 @@ struct vf_conn *vf_child_connect(const struct vf_conn_ops *ops, const struct vf_
         if (!ch->base.reason)
             goto fail;
     }
-    if (vf_conn_thread(&ch->thread, child_main, ch, err) < 0)
+    if (vf_thread_start(&ch->thread, child_main, ch, err) < 0)
         goto fail;
     (void)pthread_mutex_lock(&ch->base.lock);
     while (!ch->started)

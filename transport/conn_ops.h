@@ -58,8 +58,4 @@ void vf_conn_base_destroy(struct vf_conn_base *b); /* closes rfd and wfd too */
 /* By the back end's thread, once.  why: the reason when lost, else NULL. */
 void vf_conn_base_end(struct vf_conn_base *b, int status, const struct vf_error *why);
 
-/* Starts a thread with all signals blocked (they are for the main thread).  0, or -1. */
-int vf_conn_thread(pthread_t *ret, void *(*run)(void *), void *arg,
-                   struct vf_error *err) VF_MUST_CHECK;
-
 #endif

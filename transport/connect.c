@@ -9,12 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/checked.h"
 #include "core/clock.h"
 #include "core/fdio.h"
+#include "core/thread.h"
 #include "transport/choose.h"
 #include "transport/conn_ops.h"
 #include "transport/local.h"
@@ -38,8 +38,6 @@ void vf_transport_exit(void) { libssh2_exit(); }
 int vf_conn_base_init(struct vf_conn_base *b, const struct vf_conn_ops *ops,
                       const struct vf_target *target, const char *program, struct vf_error *err)
 {
-    pthread_condattr_t monotonic;
-
     b->conn = (struct vf_conn){-1, -1, ops};
     b->peer = vf_target_peer(target, err);
     b->program = vf_strdup(program, err);
@@ -52,10 +50,7 @@ int vf_conn_base_init(struct vf_conn_base *b, const struct vf_conn_ops *ops,
     b->end = (struct vf_conn_end){.done = false};
     vf_diag_init(&b->diag);
     (void)pthread_mutex_init(&b->lock, NULL); /* these do not fail on Linux */
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&b->ended, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
+    (void)pthread_cond_init(&b->ended, NULL);
     return 0;
 }
 
@@ -83,25 +78,11 @@ void vf_conn_base_end(struct vf_conn_base *b, int status, const struct vf_error 
     (void)pthread_mutex_unlock(&b->lock);
 }
 
-int vf_conn_thread(pthread_t *ret, void *(*run)(void *), void *arg, struct vf_error *err)
-{
-    sigset_t all, old;
-    int rc;
-
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &old); /* cannot fail with these arguments */
-    rc = pthread_create(ret, NULL, run, arg);
-    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return rc ? vf_error_sys(err, rc, "start a thread") : 0;
-}
-
 /* Waits for the end until the deadline; *ret is what is known then. */
 static void wait_end(struct vf_conn_base *b, int64_t deadline_ms, struct vf_conn_end *ret)
 {
-    struct timespec t = {deadline_ms / 1000, (long)(deadline_ms % 1000) * 1000000};
-
     (void)pthread_mutex_lock(&b->lock);
-    while (!b->end.done && pthread_cond_timedwait(&b->ended, &b->lock, &t) == 0)
+    while (!b->end.done && vf_thread_wait_until(&b->ended, &b->lock, deadline_ms))
         ;
     *ret = b->end;
     (void)pthread_mutex_unlock(&b->lock);

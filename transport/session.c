@@ -6,10 +6,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/checked.h"
 #include "core/clock.h"
+#include "core/thread.h"
 #include "transport/frame.h"
 #include "transport/join.h"
 #include "transport/message.h"
@@ -63,9 +63,7 @@ static void *pulse(void *arg)
             if (rc < 0)
                 break;
         } else {
-            struct timespec t = {.tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000};
-
-            pthread_cond_timedwait(&s->pulse_cond, &s->pulse_lock, &t);
+            (void)vf_thread_wait_until(&s->pulse_cond, &s->pulse_lock, at);
             pthread_mutex_unlock(&s->pulse_lock);
             vf_ins_pulse(s);
             pthread_mutex_lock(&s->pulse_lock);
@@ -78,24 +76,7 @@ static void *pulse(void *arg)
 int vf_session_thread(pthread_t *ret, const char *name, void *(*run)(void *), void *arg,
                       struct vf_error *err)
 {
-    pthread_attr_t attr;
-    sigset_t all, old;
-    int rc;
-
-    rc = pthread_attr_init(&attr);
-    if (rc)
-        return vf_error_sys(err, rc, "start a thread");
-    (void)pthread_attr_setstacksize(&attr, STACK); /* else it gets the usual one */
-    /* Signals are for the program's own threads. */
-    sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &old); /* cannot fail with a valid set */
-    rc = pthread_create(ret, &attr, run, arg);
-    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-    (void)pthread_attr_destroy(&attr);
-    if (rc)
-        return vf_error_sys(err, rc, "start a thread");
-    (void)pthread_setname_np(*ret, name); /* for debuggers only */
-    return 0;
+    return vf_thread_start_small(ret, name, STACK, run, arg, err);
 }
 
 static int start_pulse(struct vf_session *s, struct vf_error *err)
@@ -210,32 +191,21 @@ static const struct vf_stream_ops session_ops = {
 
 /* ---- the beginning ---- */
 
-static int init_locks(struct vf_session *s)
+static void init_locks(struct vf_session *s)
 {
-    pthread_condattr_t attr;
-    int rc = pthread_condattr_init(&attr);
-
-    if (rc)
-        return rc;
-    /* With the clock of vf_clock_ms.  Default mutexes and this cannot fail on Linux. */
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    rc = pthread_cond_init(&s->pulse_cond, &attr);
-    (void)pthread_condattr_destroy(&attr);
-    if (rc)
-        return rc;
+    /* Default ones cannot fail on Linux. */
+    (void)pthread_cond_init(&s->pulse_cond, NULL);
     (void)pthread_mutex_init(&s->pulse_lock, NULL);
     (void)pthread_mutex_init(&s->recv_lock, NULL);
     (void)pthread_mutex_init(&s->send_lock, NULL);
     (void)pthread_mutex_init(&s->order_lock, NULL);
     (void)pthread_mutex_init(&s->turn_lock, NULL);
-    return 0;
 }
 
 static struct vf_session *session_new(int rfd, int wfd, const struct vf_session_opts *o,
                                       enum vf_side side, struct vf_error *err)
 {
     struct vf_session *s = vf_calloc(1, sizeof *s, err);
-    int rc;
 
     if (!s)
         return NULL;
@@ -251,12 +221,7 @@ static struct vf_session *session_new(int rfd, int wfd, const struct vf_session_
     if (vf_link_open(&s->link, rfd, wfd, o->watchdog_ms ? o->watchdog_ms : VF_WATCHDOG_MS,
                      o->ratelimit, err) < 0)
         goto failed;
-    rc = init_locks(s);
-    if (rc) {
-        (void)vf_error_sys(err, rc, "start a session"); /* the NULL says it */
-        vf_link_close(&s->link);
-        goto failed;
-    }
+    init_locks(s);
     return s;
 failed:
     free(s->in);

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/checked.h"
 #include "core/clock.h"
+#include "core/thread.h"
 #include "transport/bulk.h"
 #include "transport/message.h"
 #include "transport/session.h"
@@ -70,10 +70,7 @@ static void say(struct vf_lines *l, const char *what, const struct line *n, cons
 /* Waits on cond at most ms; order_lock is held. */
 static void wait_on(struct vf_session *s, pthread_cond_t *cond, int64_t ms)
 {
-    int64_t at = vf_clock_ms() + (ms > 0 ? ms : 0);
-    struct timespec t = {at / 1000, at % 1000 * 1000000};
-
-    (void)pthread_cond_timedwait(cond, &s->order_lock, &t); /* the caller looks again anyway */
+    (void)vf_thread_wait(cond, &s->order_lock, ms); /* the caller looks again anyway */
 }
 
 /* ---- opening ---- */
@@ -529,23 +526,6 @@ void vf_lines_close(struct vf_session *s)
     free(l);
 }
 
-/* With the clock of vf_clock_ms. */
-static int init_conds(struct vf_lines *l)
-{
-    pthread_condattr_t attr;
-    int rc = pthread_condattr_init(&attr);
-
-    if (rc)
-        return rc;
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    /* These cannot fail on Linux. */
-    (void)pthread_cond_init(&l->room, &attr);
-    (void)pthread_cond_init(&l->work, &attr);
-    (void)pthread_cond_init(&l->pause, &attr);
-    (void)pthread_condattr_destroy(&attr);
-    return 0;
-}
-
 int vf_session_spread(struct vf_stream *st, const struct vf_msg_welcome *w,
                       const struct vf_links_opts *opts, struct vf_error *err)
 {
@@ -564,11 +544,9 @@ int vf_session_spread(struct vf_stream *st, const struct vf_msg_welcome *w,
     l->max = opts->links && opts->links < most ? opts->links : most;
     l->progress_ms = vf_clock_ms();
     vf_spread_init(&l->spread, w->links_window);
-    rc = init_conds(l);
-    if (rc) {
-        free(l);
-        return vf_error_sys(err, rc, "start further connections");
-    }
+    (void)pthread_cond_init(&l->room, NULL); /* default ones cannot fail on Linux */
+    (void)pthread_cond_init(&l->work, NULL);
+    (void)pthread_cond_init(&l->pause, NULL);
     pthread_mutex_lock(&s->order_lock);
     l->spread.counted = s->counted;
     s->lines = l;

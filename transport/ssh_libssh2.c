@@ -13,6 +13,7 @@
 
 #include "core/checked.h"
 #include "core/fdio.h"
+#include "core/thread.h"
 #include "transport/conn_ops.h"
 #include "transport/hostkey.h"
 #include "transport/ssh_auth.h"
@@ -153,7 +154,7 @@ static struct vf_conn *start_thread(const struct vf_target *target, const struct
         make_pipe(false, &c->pump.from_user, &c->base.conn.wfd, err) < 0)
         goto fail;
     link->peer = c->base.peer; /* the old one goes with vf_libssh2_connect */
-    if (vf_conn_thread(&c->thread, ssh_main, c, err) < 0)
+    if (vf_thread_start(&c->thread, ssh_main, c, err) < 0)
         goto fail;
     return &c->base.conn;
 fail:

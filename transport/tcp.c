@@ -12,12 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/checked.h"
 #include "core/clock.h"
 #include "core/fdio.h"
+#include "core/thread.h"
 
 /* ---- names ---- */
 
@@ -78,10 +78,7 @@ static void *lookup_main(void *arg)
 static struct lookup *lookup_start(const char *host, const char *port, struct vf_error *err)
 {
     struct lookup *l = vf_calloc(1, sizeof *l + strlen(host) + 1, err);
-    pthread_condattr_t monotonic;
     pthread_t thread;
-    sigset_t all, old;
-    int rc;
 
     if (!l)
         return NULL;
@@ -89,18 +86,10 @@ static struct lookup *lookup_start(const char *host, const char *port, struct vf
     memcpy(l->host, host, strlen(host)); /* its zero is there already */
     (void)snprintf(l->port, sizeof l->port, "%s", port);
     (void)pthread_mutex_init(&l->lock, NULL); /* these do not fail on Linux */
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&l->done, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are for the main thread */
-    rc = pthread_create(&thread, NULL, lookup_main, l);
-    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (rc) {
+    (void)pthread_cond_init(&l->done, NULL);
+    if (vf_thread_start(&thread, lookup_main, l, err) < 0) {
         l->users = 1;
         lookup_drop(l);
-        (void)vf_error_sys(err, rc, "start a thread");
         return NULL;
     }
     (void)pthread_detach(thread);
@@ -115,10 +104,7 @@ static int lookup_wait(struct lookup *l, const char *what, const struct vf_wait 
 
     (void)pthread_mutex_lock(&l->lock);
     while (!l->ready && rc == 0) {
-        int64_t until = vf_clock_ms() + 100; /* the stop question is asked so often */
-        struct timespec t = {until / 1000, (long)(until % 1000) * 1000000};
-
-        (void)pthread_cond_timedwait(&l->done, &l->lock, &t);
+        (void)vf_thread_wait(&l->done, &l->lock, 100); /* the stop question is asked so often */
         if (!l->ready)
             rc = vf_wait_check(wait, what, err);
     }

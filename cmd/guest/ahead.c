@@ -2,10 +2,10 @@
 #include "cmd/guest/ahead.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "core/checked.h"
+#include "core/thread.h"
 
 struct vf_ahead {
     const struct vf_cli *cli;
@@ -46,8 +46,6 @@ struct vf_ahead *vf_ahead_start(const struct vf_cli *cli, const struct vf_target
                                 const char *group, struct vf_ratelimit *limit)
 {
     struct vf_ahead *a = vf_calloc(1, sizeof *a, NULL);
-    sigset_t all, old;
-    int sys;
 
     if (!a)
         return NULL;
@@ -59,11 +57,7 @@ struct vf_ahead *vf_ahead_start(const struct vf_cli *cli, const struct vf_target
     a->limit = limit;
     (void)pthread_mutex_init(&a->lock, NULL); /* default ones cannot fail on Linux */
     (void)pthread_cond_init(&a->moved, NULL);
-    sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &old);
-    sys = pthread_create(&a->thread, NULL, work, a);
-    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (sys == 0)
+    if (vf_thread_start(&a->thread, work, a, NULL) == 0)
         return a;
     free(a);
     return NULL;

@@ -2,13 +2,13 @@
 #include "cmd/similar/ask.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "cmd/cmd.h"
 #include "core/checked.h"
 #include "core/clock.h"
+#include "core/thread.h"
 
 enum { GO = 0, STOP = 1, LATE = VF_STOP_NOW }; /* values of a job's stop flag */
 
@@ -102,17 +102,14 @@ static bool look(struct asking *a)
 
 static int start(struct asking *a, pthread_t *thread, size_t n, size_t *ret_n, struct vf_error *err)
 {
-    sigset_t all, old;
-    int sys = 0;
+    int rc = 0;
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    for (*ret_n = 0; *ret_n < n && sys == 0;) {
+    for (*ret_n = 0; *ret_n < n && rc == 0;) {
         pthread_mutex_lock(&a->lock);
         a->running++;
         pthread_mutex_unlock(&a->lock);
-        sys = pthread_create(&thread[*ret_n], NULL, work, a);
-        if (sys == 0) {
+        rc = vf_thread_start(&thread[*ret_n], work, a, err);
+        if (rc == 0) {
             ++*ret_n;
             continue;
         }
@@ -120,8 +117,7 @@ static int start(struct asking *a, pthread_t *thread, size_t n, size_t *ret_n, s
         a->running--;
         pthread_mutex_unlock(&a->lock);
     }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return *ret_n ? 0 : vf_error_sys(err, sys, "start a thread"); /* fewer are enough */
+    return *ret_n ? 0 : -1; /* fewer are enough */
 }
 
 int vf_ask_all(const struct vf_ask *ask, struct vf_error *err)
