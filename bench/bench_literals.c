@@ -24,7 +24,6 @@ static int pack(int fd, uint64_t blocks, const struct vf_pack_opts *o, uint64_t 
                 struct vf_error *err)
 {
     static uint8_t data[VF_PIECE_BLOCKS * VF_BLOCK];
-    static const uint8_t root[VF_SHA_LEN];
     struct vf_packer *p;
     int rc = -1;
 
@@ -42,7 +41,7 @@ static int pack(int fd, uint64_t blocks, const struct vf_pack_opts *o, uint64_t 
             goto out;
     }
     if (p)
-        rc = vf_packer_finish(p, 1, root, err);
+        rc = vf_packer_flush(p, err);
 out:
     vf_packer_free(p);
     return rc;

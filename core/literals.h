@@ -6,11 +6,10 @@
  *   1 RUNS     batch, runs, then the bytes of all literal runs.  A run is literal, or says that its
  *              blocks equal earlier ones
  *   2 SEAL     batch, its strong digest (core/tree.h): all its literals have been sent
- *   3 FINISH   number of batches, root
  *   4 QUOTING  as RUNS, with quotes (core/quote.h) between the runs and the bytes; the quoted bytes
  *              are left out of these
  * A batch may have any number of RUNS and QUOTING, and after a repair was asked for further RUNS
- * and one more SEAL.  The last block of an odd-sized image travels padded with zeros.
+ * and one more SEAL.  The stream has no end of its own: it ends with the conversation.  The last block of an odd-sized image travels padded with zeros.
  *
  * literals_pack.c and literals_unpack.c are the only files of the program that know zstd.
  *
@@ -69,8 +68,6 @@ int vf_packer_runs(struct vf_packer *p, uint64_t base, const struct vf_pack_runs
                    struct vf_error *err) VF_MUST_CHECK;
 int vf_packer_seal(struct vf_packer *p, uint32_t batch, const uint8_t sha[VF_SHA_LEN],
                    struct vf_error *err) VF_MUST_CHECK;
-int vf_packer_finish(struct vf_packer *p, uint64_t batches, const uint8_t root[VF_SHA_LEN],
-                     struct vf_error *err) VF_MUST_CHECK;
 /* Sends on what the compressor still holds; costs a few bytes of compression. */
 int vf_packer_flush(struct vf_packer *p, struct vf_error *err) VF_MUST_CHECK;
 
@@ -100,8 +97,6 @@ struct vf_unpack_ops {
     int (*quoted)(void *ctx, uint32_t batch, uint64_t from, uint8_t *to, size_t len,
                   struct vf_error *err);
     int (*seal)(void *ctx, uint32_t batch, const uint8_t sha[VF_SHA_LEN], struct vf_error *err);
-    int (*finish)(void *ctx, uint64_t batches, const uint8_t root[VF_SHA_LEN],
-                  struct vf_error *err);
 };
 
 /* window_log: the largest window that is accepted. */

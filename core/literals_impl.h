@@ -8,7 +8,7 @@
 
 #include "core/error.h"
 
-enum { REC_RUNS = 1, REC_SEAL = 2, REC_FINISH = 3, REC_QUOTING = 4 };
+enum { REC_RUNS = 1, REC_SEAL = 2, REC_QUOTING = 4 };
 enum { CODE_PLAIN = 0, CODE_ZSTD = 1 };
 
 /* A failed zstd call as an error.  Returns -1. */

@@ -234,28 +234,16 @@ int vf_packer_runs(struct vf_packer *p, uint64_t base, const struct vf_pack_runs
     return adapt(p, r->len, err);
 }
 
-static int short_record(struct vf_packer *p, uint64_t kind, uint64_t number, const uint8_t *sha,
-                        ZSTD_EndDirective end, struct vf_error *err)
+int vf_packer_seal(struct vf_packer *p, uint32_t batch, const uint8_t sha[VF_SHA_LEN],
+                   struct vf_error *err)
 {
     struct vf_buf *h = &p->header;
 
     vf_buf_clear(h);
-    if (vf_buf_varint(h, kind, err) < 0 || vf_buf_varint(h, number, err) < 0 ||
+    if (vf_buf_varint(h, REC_SEAL, err) < 0 || vf_buf_varint(h, batch, err) < 0 ||
         vf_buf_add(h, sha, VF_SHA_LEN, err) < 0)
         return -1;
-    return code(p, h->data, h->len, end, err);
-}
-
-int vf_packer_seal(struct vf_packer *p, uint32_t batch, const uint8_t sha[VF_SHA_LEN],
-                   struct vf_error *err)
-{
-    return short_record(p, REC_SEAL, batch, sha, ZSTD_e_continue, err);
-}
-
-int vf_packer_finish(struct vf_packer *p, uint64_t batches, const uint8_t root[VF_SHA_LEN],
-                     struct vf_error *err)
-{
-    return short_record(p, REC_FINISH, batches, root, ZSTD_e_end, err);
+    return code(p, h->data, h->len, ZSTD_e_continue, err);
 }
 
 int vf_packer_flush(struct vf_packer *p, struct vf_error *err)

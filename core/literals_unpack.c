@@ -21,8 +21,6 @@ struct vf_unpacker {
     void *ctx;
     ZSTD_DCtx *dctx;
     int coding;         /* -1: first byte not seen */
-    bool finished;      /* the last record has been seen */
-    bool between;       /* a frame has ended and none has begun */
     struct vf_buf held; /* a record's head that is not complete */
     size_t nruns, at;   /* runs in `found` whose bytes are coming; the one that is next */
     uint64_t done;      /* its blocks that have come */
@@ -159,22 +157,17 @@ static int parse_head(struct vf_unpacker *u, struct vf_reader *r, struct vf_erro
     uint64_t kind, number;
     uint8_t sha[VF_SHA_LEN];
 
-    if (u->finished)
-        return malformed(err);
     if (!vf_reader_varint(r, &kind))
         return 0;
     if (kind == REC_RUNS || kind == REC_QUOTING)
         return parse_blocks(u, r, kind == REC_QUOTING, err);
-    if (kind != REC_SEAL && kind != REC_FINISH)
+    if (kind != REC_SEAL)
         return malformed(err);
     if (!vf_reader_varint(r, &number) || !vf_reader_copy(r, sha, sizeof sha))
         return 0;
     if (number > UINT32_MAX)
         return malformed(err);
-    if (kind == REC_SEAL)
-        return u->ops->seal(u->ctx, (uint32_t)number, sha, err) < 0 ? -1 : 1;
-    u->finished = true;
-    return u->ops->finish(u->ctx, number, sha, err) < 0 ? -1 : 1;
+    return u->ops->seal(u->ctx, (uint32_t)number, sha, err) < 0 ? -1 : 1;
 }
 
 /* n blocks of the literal run whose turn it is. */
@@ -317,14 +310,11 @@ int vf_unpacker_feed(struct vf_unpacker *u, const uint8_t *bytes, size_t len, st
     do {
         size_t rc;
 
-        if (in.pos < len && u->finished && u->between)
-            return malformed(err);
         out.pos = 0;
         rc = ZSTD_decompressStream(u->dctx, &out, &in); /* begins the next frame by itself */
         if (ZSTD_isError(rc))
             return vf_error_set(err, VF_ERR_PROTOCOL, 0, "literal stream: %s",
                                 ZSTD_getErrorName(rc));
-        u->between = rc == 0;
         if (take(u, u->out, out.pos, err) < 0)
             return -1;
     } while (in.pos < len || out.pos == OUT_LEN);

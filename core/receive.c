@@ -108,6 +108,22 @@ static int take_segments(struct receiver *r, struct vf_msg_segments *m, struct v
     return 0;
 }
 
+/* All batches have been announced: what a migration has to arrive at. */
+static int take_end(struct receiver *r, const struct vf_msg_end *m, struct vf_error *err)
+{
+    bool ok;
+
+    pthread_mutex_lock(&r->lock);
+    ok = !r->end_seen && m->batches == r->announced;
+    if (ok) {
+        r->end_seen = true;
+        memcpy(r->end_root, m->root, VF_SHA_LEN);
+        pthread_cond_broadcast(&r->moved);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return ok ? 0 : vf_error_set(err, VF_ERR_PROTOCOL, 0, "the end does not fit the batches");
+}
+
 /* One message.  1: a count has been answered, 0: go on, -1. */
 static int handle(struct receiver *r, struct vf_msg *m, struct vf_error *err)
 {
@@ -131,7 +147,7 @@ static int handle(struct receiver *r, struct vf_msg *m, struct vf_error *err)
         return take_segments(r, &m->segments, err);
     case VF_MSG_END:
         if (!count)
-            break;
+            return take_end(r, &m->end, err);
         return vf_receiver_counts(r, err) < 0 ? -1 : 1;
     default:
         break;

@@ -92,9 +92,8 @@ struct receiver {
     size_t jobs_at;
     struct vf_buf data[2];    /* literal stream: [0] being filled, [1] being decoded */
     struct recv_donor *donor; /* per resident image */
-    bool finish_seen;
-    uint64_t finish_batches;
-    uint8_t finish_root[VF_SHA_LEN];
+    bool end_seen; /* END has come, and all batches before it */
+    uint8_t end_root[VF_SHA_LEN];
     bool ended; /* verify thread: all is verified and published, result is valid */
     struct vf_msg_result result;
 };

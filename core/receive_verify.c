@@ -41,7 +41,7 @@ static struct recv_batch *wait_batch(struct receiver *r, uint32_t id, unsigned s
     bool ok = false;
 
     pthread_mutex_lock(&r->lock);
-    while (!r->failed && !(r->finish_seen && id >= r->finish_batches)) {
+    while (!r->failed && !(r->end_seen && id >= r->announced)) {
         ok = b->open && b->id == id && b->seals >= seals && b->copying == 0;
         if (ok)
             break;
@@ -276,11 +276,11 @@ static int finish_all(struct verify *v, struct vf_error *err)
     struct vf_map_info info;
     struct vf_msg m = {.type = VF_MSG_RESULT};
 
-    if (r->range_end != r->blocks || r->announced != r->finish_batches)
+    if (r->range_end != r->blocks)
         return vf_error_set(err, VF_ERR_PROTOCOL, 0, "the source ended before the image did");
     if (vf_build_finish(v->build, &info, err) < 0)
         return -1;
-    if (memcmp(info.root, r->finish_root, VF_SHA_LEN) != 0)
+    if (memcmp(info.root, r->end_root, VF_SHA_LEN) != 0)
         return vf_error_set(err, VF_ERR_MISMATCH, 0, "the assembled image has another root digest");
     if (vf_image_flush(r->part, err) < 0)
         return -1;

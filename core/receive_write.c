@@ -154,21 +154,6 @@ static int on_seal(void *ctx, uint32_t batch, const uint8_t sha[VF_SHA_LEN], str
     return 0;
 }
 
-static int on_finish(void *ctx, uint64_t batches, const uint8_t root[VF_SHA_LEN],
-                     struct vf_error *err)
-{
-    struct receiver *r = ((struct decode *)ctx)->r;
-
-    (void)err;
-    pthread_mutex_lock(&r->lock);
-    r->finish_seen = true;
-    r->finish_batches = batches;
-    memcpy(r->finish_root, root, VF_SHA_LEN);
-    pthread_cond_broadcast(&r->moved);
-    pthread_mutex_unlock(&r->lock);
-    return 0;
-}
-
 /* Waits for bytes of the literal stream and takes them all.  false: the migration is over. */
 static bool next_data(struct receiver *r)
 {
@@ -189,8 +174,8 @@ static bool next_data(struct receiver *r)
 
 void *vf_receiver_decode(void *arg)
 {
-    static const struct vf_unpack_ops ops = {on_base,   on_runs, on_blocks, on_again,
-                                             on_quoted, on_seal, on_finish};
+    static const struct vf_unpack_ops ops = {on_base,  on_runs,   on_blocks,
+                                             on_again, on_quoted, on_seal};
     struct receiver *r = arg;
     struct vf_error err = VF_ERROR_INIT;
     struct decode d = {

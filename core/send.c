@@ -43,6 +43,16 @@ void vf_sender_wait(struct sender *s)
     (void)vf_thread_wait(&s->moved, &s->lock, 200); /* the callers look again anyway */
 }
 
+static int send_end(struct sender *s, struct vf_error *err)
+{
+    struct vf_msg m = {.type = VF_MSG_END};
+
+    m.end.batches = s->announced;
+    m.end.zero_blocks = s->info.zero_blocks;
+    memcpy(m.end.root, s->info.root, VF_SHA_LEN);
+    return s->st->ops->send(s->st, &m, err);
+}
+
 static void *walk(void *arg)
 {
     struct sender *s = arg;
@@ -60,6 +70,10 @@ static void *walk(void *arg)
     s->source_ended = true;
     pthread_cond_broadcast(&s->moved);
     pthread_mutex_unlock(&s->lock);
+    /* The sooner the receiver knows what it has to arrive at, the less is left to say at the end.
+     */
+    if (!s->opts->count_only && send_end(s, &err) < 0)
+        vf_sender_fail(s, &err);
     return NULL;
 }
 
@@ -68,7 +82,6 @@ static void *end_count(void *arg)
 {
     struct sender *s = arg;
     struct vf_error err = VF_ERROR_INIT;
-    struct vf_msg m = {.type = VF_MSG_END};
     bool go;
 
     pthread_setname_np(pthread_self(), "vf-count");
@@ -76,12 +89,10 @@ static void *end_count(void *arg)
     while (!s->failed && !vf_sender_stopped(s) && !(s->source_ended && s->done == s->announced))
         vf_sender_wait(s);
     go = !s->failed && !vf_sender_stopped(s);
-    m.end.batches = s->announced;
-    m.end.zero_blocks = s->info.zero_blocks;
     pthread_mutex_unlock(&s->lock);
     if (!go)
         (void)vf_error_set(&err, VF_ERR_CANCELLED, 0, "interrupted"); /* unless another was first */
-    if (!go || s->st->ops->send(s->st, &m, &err) < 0)
+    if (!go || send_end(s, &err) < 0)
         vf_sender_fail(s, &err);
     return NULL;
 }

@@ -36,10 +36,10 @@ struct send_slot {
 };
 
 /* One thing for the thread that packs, in the order of the literal stream. */
-enum send_what { SEND_RUNS, SEND_SEAL, SEND_FLUSH, SEND_FINISH };
+enum send_what { SEND_RUNS, SEND_SEAL, SEND_FLUSH, SEND_NO_MORE };
 struct send_record {
     enum send_what what;
-    uint32_t batch; /* SEND_FINISH: how many there were */
+    uint32_t batch;
     uint64_t base;  /* SEND_RUNS: first block of the batch's range */
     uint8_t sha[VF_SHA_LEN];
     size_t nruns, nblocks; /* literal blocks among the runs */

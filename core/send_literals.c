@@ -328,7 +328,7 @@ static int run(struct piece *p, struct vf_error *err)
         if (send_batch(p, sha, &s->slot[batch % VF_BATCHES_OPEN], err) < 0)
             rc = -1;
     if (rc == 0)
-        rc = submit(p, SEND_FINISH, s->announced, s->info.root, err);
+        rc = submit(p, SEND_NO_MORE, 0, NULL, err);
     vf_sha_free(sha);
     return rc;
 }

@@ -141,10 +141,10 @@ static int pack(struct sender *s, struct vf_packer *p, const struct send_record 
         return pack_seal(s, p, r, err);
     case SEND_FLUSH:
         return vf_packer_flush(p, err);
-    case SEND_FINISH:
+    case SEND_NO_MORE:
         break;
     }
-    return vf_packer_finish(p, r->batch, r->sha, err) < 0 ? -1 : 1;
+    return 1;
 }
 
 void *vf_sender_pack(void *arg)

@@ -18,11 +18,11 @@
  *                                      <-      HAVE (level 0)
  *     DATA (pieces of the literal stream, core/literals.h)  ->
  *                                      <-      DONE, or RECHECK -> SEGMENTS -> REPAIR -> DATA ...
- * DONE DATA with the end record           ->
- *                                      <-      RESULT
+ *   END, as soon as all is announced   ->
+ *                                      <-      RESULT, when all is DONE
  * A receiver that holds nothing says so in ACCEPT, and the walk (NODES, HAVE, PROBES) is left out.
- * In a count (dry run) PROBES of full width for all unknown segments replace DATA, END closes,
- * COUNTS answers. Either side may send FAIL at any time and is then done.  PING is answered by PONG
+ * In a count (dry run) PROBES of full width for all unknown segments replace DATA, and COUNTS
+ * answers END. Either side may send FAIL at any time and is then done.  PING is answered by PONG
  * at once.
  */
 #ifndef VF_CORE_STREAM_H
@@ -174,9 +174,10 @@ struct vf_msg_repair { /* runs that must come again, as literals */
     size_t n;
     struct vf_run *run;
 };
-struct vf_msg_end { /* closes a count */
+struct vf_msg_end { /* all batches have been announced */
     uint64_t batches;
     uint64_t zero_blocks;
+    uint8_t root[VF_SHA_LEN]; /* of the source's tree (core/tree.h) */
 };
 struct vf_msg_count_image {
     char *name;

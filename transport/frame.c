@@ -35,7 +35,7 @@ uint32_t vf_frame_ceiling(uint8_t type)
         [VF_MSG_RECHECK] = NUM32,
         [VF_MSG_SEGMENTS] = NUM32 + NUM32 + VF_MAX_NODES * (RUN + VF_SHA_LEN),
         [VF_MSG_REPAIR] = NUM32 + NUM32 + VF_MAX_RUNS * RUN,
-        [VF_MSG_END] = NUM64 + NUM41,
+        [VF_MSG_END] = 2 * NUM41 + VF_SHA_LEN,
         [VF_MSG_COUNTS] = VF_MAX_COUNTS,
         [VF_MSG_RESULT] = 1 + VF_SHA_LEN + 5 * NUM41 + TEXT,
         [VF_MSG_FAIL] = 1 + TEXT,

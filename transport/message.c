@@ -265,6 +265,7 @@ static void put(struct out *o, const struct vf_msg *m)
     case VF_MSG_END:
         put_num(o, m->end.batches);
         put_num(o, m->end.zero_blocks);
+        put_bytes(o, m->end.root, VF_SHA_LEN);
         break;
     case VF_MSG_COUNTS:
         put_counts(o, &m->counts);

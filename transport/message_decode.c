@@ -298,6 +298,12 @@ static bool get_counts(struct in *in, struct vf_msg_counts *m)
     return true;
 }
 
+static bool get_end(struct in *in, struct vf_msg_end *m)
+{
+    return get_num(in, VF_MAX_BLOCKS, &m->batches) && get_num(in, VF_MAX_BLOCKS, &m->zero_blocks) &&
+           (vf_reader_copy(&in->r, m->root, VF_SHA_LEN) || fail(in, "cut short"));
+}
+
 static bool get_result(struct in *in, struct vf_msg_result *m)
 {
     if (!get_bool(in, &m->verified))
@@ -367,8 +373,7 @@ static bool get(struct in *in, struct vf_msg *m)
     case VF_MSG_REPAIR:
         return get_repair(in, &m->repair);
     case VF_MSG_END:
-        return get_num(in, VF_MAX_BLOCKS, &m->end.batches) &&
-               get_num(in, VF_MAX_BLOCKS, &m->end.zero_blocks);
+        return get_end(in, &m->end);
     case VF_MSG_COUNTS:
         return get_counts(in, &m->counts);
     case VF_MSG_RESULT:

@@ -37,7 +37,7 @@ static const struct rule rules[VF_MSG_TYPES_] = {
     [VF_MSG_RECHECK] = {RECEIVER, IN(VF_PHASE_WORK), MIGRATE},
     [VF_MSG_SEGMENTS] = {SOURCE, WORK, MIGRATE},
     [VF_MSG_REPAIR] = {RECEIVER, IN(VF_PHASE_WORK), MIGRATE},
-    [VF_MSG_END] = {SOURCE, IN(VF_PHASE_WORK), COUNT},
+    [VF_MSG_END] = {SOURCE, WORK, MIGRATE | COUNT},
     [VF_MSG_COUNTS] = {RECEIVER, IN(VF_PHASE_COUNTS), COUNT},
     [VF_MSG_RESULT] = {RECEIVER, IN(VF_PHASE_WORK), MIGRATE},
     [VF_MSG_FAIL] = {SOURCE | RECEIVER, ANY, ANY},
@@ -99,6 +99,8 @@ static int step_batch(struct vf_order *o, const struct vf_msg_batch *m, struct v
 {
     unsigned i = 0;
 
+    if (o->ended)
+        return refuse(VF_MSG_BATCH, "after END", err);
     if (m->batch != o->next_batch || m->range.first != o->next_block)
         return refuse(VF_MSG_BATCH, "out of order", err);
     if (m->range.n > o->blocks - o->next_block)
@@ -184,20 +186,25 @@ static int step_open(struct vf_order *o, uint32_t batch, const struct vf_msg *m,
 
 static int step_end(struct vf_order *o, const struct vf_msg_end *m, struct vf_error *err)
 {
+    bool count = o->purpose == VF_FOR_COUNT;
     /* With a receiver that has nothing, a count needs no batches. */
-    bool none = o->empty && o->next_batch == 0;
+    bool none = count && o->empty && o->next_batch == 0;
 
+    if (o->ended)
+        return refuse(VF_MSG_END, "twice", err);
     if (m->zero_blocks > o->blocks ||
         (!none && (o->next_block != o->blocks || m->batches != o->next_batch)))
         return refuse(VF_MSG_END, "does not fit the batches", err);
-    o->phase = VF_PHASE_COUNTS;
+    o->ended = true;
+    if (count)
+        o->phase = VF_PHASE_COUNTS;
     return 0;
 }
 
 static int step_result(struct vf_order *o, const struct vf_msg_result *m, struct vf_error *err)
 {
-    if (m->verified && (o->next_block != o->blocks || o->n_open))
-        return refuse(VF_MSG_RESULT, "while batches are open", err);
+    if (m->verified && (!o->ended || o->n_open))
+        return refuse(VF_MSG_RESULT, o->ended ? "while batches are open" : "before END", err);
     o->phase = VF_PHASE_RESULT;
     return 0;
 }

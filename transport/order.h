@@ -47,6 +47,7 @@ struct vf_order {
     enum vf_phase phase;
     enum vf_purpose purpose;         /* from HELLO on */
     bool empty;                      /* from ACCEPT on: no walk */
+    bool ended;                      /* END has been said */
     bool failed[2];                  /* by side: has said FAIL */
     uint64_t pings[2];               /* by side: PINGs that the other has not answered */
     uint64_t blocks;                 /* of the image, from OFFER on */

@@ -58,15 +58,10 @@ static int seal(void *ctx, uint32_t batch, const uint8_t sha[VF_SHA_LEN], struct
     (void)ctx, (void)batch, (void)sha, (void)err;
     return 0;
 }
-static int finish(void *ctx, uint64_t batches, const uint8_t root[VF_SHA_LEN], struct vf_error *err)
-{
-    (void)ctx, (void)batches, (void)root, (void)err;
-    return 0;
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    static const struct vf_unpack_ops ops = {base, runs, blocks, again, quoted, seal, finish};
+    static const struct vf_unpack_ops ops = {base, runs, blocks, again, quoted, seal};
     uint8_t image[64] = {0};
     struct vf_unpacker *u = vf_unpacker_new(20, &ops, image, NULL);
     size_t piece = len ? data[len - 1] + 1u : 1;

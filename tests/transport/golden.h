@@ -96,11 +96,16 @@ static inline void golden_counts(struct vf_msg_counts *m)
     m->image[1] = (struct vf_msg_count_image){copy("two.raw"), {5, 5}, false, false};
 }
 
+static inline void golden_root(uint8_t root[VF_SHA_LEN])
+{
+    for (unsigned i = 0; i < VF_SHA_LEN; i++)
+        root[i] = (uint8_t)(0xa0 + i);
+}
+
 static inline void golden_result(struct vf_msg_result *m)
 {
     m->verified = true;
-    for (unsigned i = 0; i < VF_SHA_LEN; i++)
-        m->root[i] = (uint8_t)(0xa0 + i);
+    golden_root(m->root);
     m->shared_blocks = 700;
     m->duplicate_blocks = 50;
     m->literal_blocks = 150;
@@ -193,10 +198,11 @@ static inline void golden_work(struct vf_msg *m, unsigned i, enum golden g)
         break;
     case VF_MSG_DONE:
     case VF_MSG_RECHECK:
-        m->done.batch = g == GOLDEN_MIGRATE && i != 15;
+        m->done.batch = g == GOLDEN_MIGRATE && i != 16;
         break;
     case VF_MSG_END:
-        m->end = (struct vf_msg_end){1, 1148};
+        m->end = (struct vf_msg_end){g == GOLDEN_COUNT ? 1 : 2, 1148, {0}};
+        golden_root(m->end.root);
         break;
     case VF_MSG_COUNTS:
         golden_counts(&m->counts);
@@ -218,7 +224,7 @@ static inline void golden_work(struct vf_msg *m, unsigned i, enum golden g)
 static inline bool golden_msg(enum golden g, unsigned i, enum vf_side *ret_from, struct vf_msg *ret)
 {
     /* One letter a message: capital from the source, small from the receiver. */
-    static const char *const script[] = {"HwOaBNhNhPhDBIjdrSpDdx", "HwOaBNhPhdEc", "Hf", "HwAsqq",
+    static const char *const script[] = {"HwOaBNhNhPhDBEIjdrSpDdx", "HwOaBNhPhdEc", "Hf", "HwAsqq",
                                          "HwGgTtTt"};
     static const uint8_t by_letter[256] = {
         ['H'] = VF_MSG_HELLO,  ['w'] = VF_MSG_WELCOME, ['O'] = VF_MSG_OFFER,

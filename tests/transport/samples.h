@@ -298,6 +298,7 @@ static inline struct vf_msg sample_msg(enum vf_msg_type type, uint64_t seed, siz
     case VF_MSG_END:
         m.end.batches = rng_num(&r, VF_MAX_BLOCKS);
         m.end.zero_blocks = rng_num(&r, VF_MAX_BLOCKS);
+        vf_test_random(rng_next(&r), m.end.root, VF_SHA_LEN);
         break;
     case VF_MSG_COUNTS:
         sample_counts(&r, &m.counts, n);
@@ -504,6 +505,7 @@ static inline void check_same_msg(const struct vf_msg *a, const struct vf_msg *b
     case VF_MSG_END:
         CHECK_EQ_U64(a->end.batches, b->end.batches);
         CHECK_EQ_U64(a->end.zero_blocks, b->end.zero_blocks);
+        CHECK_MEM(a->end.root, b->end.root, VF_SHA_LEN);
         break;
     case VF_MSG_COUNTS:
         check_same_counts(&a->counts, &b->counts);

@@ -53,7 +53,7 @@ static void nothing_due(struct vf_gather *g)
 
 static void other(struct vf_gather *g, uint64_t cookie, size_t len)
 {
-    struct vf_msg m = {.type = VF_MSG_END, .end = {cookie, 0}};
+    struct vf_msg m = {.type = VF_MSG_END, .end = {cookie, 0, {0}}};
     struct vf_error err;
 
     CHECK_OK(vf_gather_other(g, &m, len, &err), &err);
@@ -190,7 +190,7 @@ static void say_something(struct world *w)
     }
     {
         size_t len = rng_below(&w->r, rng_below(&w->r, 20) ? 5000 : 2 << 20);
-        struct vf_msg m = {.type = VF_MSG_END, .end = {w->said, 0}};
+        struct vf_msg m = {.type = VF_MSG_END, .end = {w->said, 0, {0}}};
 
         if (!vf_spread_credit(&w->s, len))
             return;

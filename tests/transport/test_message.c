@@ -81,7 +81,7 @@ TEST(ceilings)
     there_and_back(&m);
     m.batch.range = (struct vf_run){VF_MAX_BLOCKS - 1, 1};
     there_and_back(&m);
-    m = (struct vf_msg){.type = VF_MSG_END, .end = {VF_MAX_BLOCKS, VF_MAX_BLOCKS}};
+    m = (struct vf_msg){.type = VF_MSG_END, .end = {VF_MAX_BLOCKS, VF_MAX_BLOCKS, {0}}};
     there_and_back(&m);
     m = (struct vf_msg){.type = VF_MSG_FAIL, .fail = {255, text}};
     there_and_back(&m);

@@ -47,9 +47,9 @@ TEST(phases)
         {GOLDEN_MIGRATE, 1, "FAIL PING PONG", "WELCOME FAIL PING PONG"},
         {GOLDEN_MIGRATE, 2, "OFFER FAIL PING PONG", "FAIL PING PONG"},
         {GOLDEN_MIGRATE, 3, "FAIL PING PONG", "ACCEPT FAIL PING PONG"},
-        {GOLDEN_MIGRATE, 4, "BATCH NODES PROBES DATA SEGMENTS FAIL PING PONG PIECE FENCE",
+        {GOLDEN_MIGRATE, 4, "BATCH NODES PROBES DATA SEGMENTS END FAIL PING PONG PIECE FENCE",
          "HAVE DONE RECHECK REPAIR RESULT FAIL PING PONG ACK"},
-        {GOLDEN_MIGRATE, 22, "BATCH NODES PROBES DATA SEGMENTS FAIL PING PONG PIECE FENCE",
+        {GOLDEN_MIGRATE, 23, "BATCH NODES PROBES DATA SEGMENTS END FAIL PING PONG PIECE FENCE",
          "FAIL PING PONG ACK"},
         {GOLDEN_COUNT, 4, "BATCH NODES PROBES END FAIL PING PONG", "HAVE DONE FAIL PING PONG"},
         {GOLDEN_COUNT, 11, "FAIL PING PONG", "HAVE DONE COUNTS FAIL PING PONG"},
@@ -154,6 +154,13 @@ static int result(struct vf_order *o, bool verified, struct vf_error *err)
     return vf_order_step(o, VF_SIDE_RECEIVER, &m, err);
 }
 
+static int end(struct vf_order *o, uint64_t batches, struct vf_error *err)
+{
+    struct vf_msg m = {.type = VF_MSG_END, .end = {.batches = batches}};
+
+    return vf_order_step(o, VF_SIDE_SOURCE, &m, err);
+}
+
 TEST(batches_cover_the_image)
 {
     struct vf_error err;
@@ -174,6 +181,7 @@ TEST(batches_cover_the_image)
     CHECK_FAIL(of_batch(&o, VF_MSG_DONE, 1, &err), &err, VF_ERR_PROTOCOL);
     CHECK_FAIL(result(&o, true, &err), &err, VF_ERR_PROTOCOL);
     CHECK_OK(of_batch(&o, VF_MSG_DONE, 0, &err), &err);
+    CHECK_OK(end(&o, 2, &err), &err);
     CHECK_OK(result(&o, true, &err), &err);
     CHECK_FAIL(result(&o, true, &err), &err, VF_ERR_PROTOCOL);
 }
@@ -193,6 +201,7 @@ TEST(results)
     CHECK_FAIL(have(&o, 1, 1, 1, &err), &err, VF_ERR_PROTOCOL);
     at_work(&o, VF_FOR_MIGRATE, 0, true);
     CHECK_FAIL(batch(&o, 0, 0, 1, &err), &err, VF_ERR_PROTOCOL);
+    CHECK_OK(end(&o, 0, &err), &err);
     CHECK_OK(result(&o, true, &err), &err);
 }
 
@@ -246,13 +255,16 @@ TEST(questions_and_answers)
 
 TEST(empty_receiver)
 {
-    struct vf_msg end = {.type = VF_MSG_END, .end = {7, 3}};
+    struct vf_msg end = {.type = VF_MSG_END, .end = {7, 3, {0}}};
     struct vf_error err;
     struct vf_order o;
 
     at_work(&o, VF_FOR_MIGRATE, 100, true);
     CHECK_OK(batch(&o, 0, 0, 100, &err), &err);
     CHECK_FAIL(nodes(&o, 0, 2, 0, 1, &err), &err, VF_ERR_PROTOCOL);
+    end.end.zero_blocks = 101;
+    CHECK_FAIL(vf_order_step(&o, VF_SIDE_SOURCE, &end, &err), &err, VF_ERR_PROTOCOL);
+    end.end.zero_blocks = 3;
     /* A count has nothing to compare with then: no batches are needed. */
     at_work(&o, VF_FOR_COUNT, 100, true);
     CHECK_OK(vf_order_step(&o, VF_SIDE_SOURCE, &end, &err), &err);
@@ -261,7 +273,7 @@ TEST(empty_receiver)
 
 TEST(counts)
 {
-    struct vf_msg end = {.type = VF_MSG_END, .end = {2, 3}};
+    struct vf_msg end = {.type = VF_MSG_END, .end = {2, 3, {0}}};
     struct vf_error err;
     struct vf_order o;
 
@@ -279,6 +291,28 @@ TEST(counts)
     end.end.batches = 2;
     CHECK_OK(vf_order_step(&o, VF_SIDE_SOURCE, &end, &err), &err);
     CHECK_OK(of_batch(&o, VF_MSG_DONE, 0, &err), &err);
+}
+
+/* In a migration END comes while batches are open, once, and before RESULT. */
+TEST(end_of_a_migration)
+{
+    struct vf_error err;
+    struct vf_order o;
+
+    at_work(&o, VF_FOR_MIGRATE, 100, false);
+    CHECK_OK(batch(&o, 0, 0, 60, &err), &err);
+    CHECK_FAIL(end(&o, 1, &err), &err, VF_ERR_PROTOCOL);
+    CHECK_OK(batch(&o, 1, 60, 40, &err), &err);
+    CHECK_FAIL(end(&o, 1, &err), &err, VF_ERR_PROTOCOL);
+    CHECK_OK(of_batch(&o, VF_MSG_DONE, 0, &err), &err);
+    CHECK_FAIL(result(&o, true, &err), &err, VF_ERR_PROTOCOL);
+    CHECK_OK(end(&o, 2, &err), &err);
+    CHECK_FAIL(end(&o, 2, &err), &err, VF_ERR_PROTOCOL);
+    CHECK_FAIL(batch(&o, 2, 100, 1, &err), &err, VF_ERR_PROTOCOL);
+    CHECK_FAIL(result(&o, true, &err), &err, VF_ERR_PROTOCOL);
+    CHECK_OK(of_batch(&o, VF_MSG_DONE, 1, &err), &err);
+    CHECK_OK(result(&o, true, &err), &err);
+    CHECK(o.phase == VF_PHASE_RESULT);
 }
 
 TEST(summaries)
@@ -377,4 +411,5 @@ TEST(guests_and_tunnels)
 }
 
 TESTS(conversations, phases, check_only, batches_cover_the_image, results, open_batches,
-      questions_and_answers, empty_receiver, counts, summaries, repairs, guests_and_tunnels, pings)
+      questions_and_answers, empty_receiver, counts, end_of_a_migration, summaries, repairs,
+      guests_and_tunnels, pings)
