@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cmd/guest/guest_talk.h"
+#include "cmd/member.h"
 #include "core/checked.h"
 #include "formats/format.h"
 #include "formats/writer.h"
@@ -82,7 +83,7 @@ static int copy_all(struct vf_image *from, struct vf_image *to, const json_t *li
 int vf_guest_apply(struct vf_guest_arrival *a, const json_t *with, struct vf_error *err)
 {
     struct vf_open_opts raw = {.format = "raw", .beneath = true}, open = {.beneath = true};
-    uint64_t i = vf_talk_number(with, "disk");
+    uint64_t i = vf_member_number(with, "disk");
     const struct vf_arrival_disk *d = i < a->info.ndisks ? &a->disk[i] : NULL;
     struct vf_image *from = NULL, *to = NULL;
     struct vf_image_desc like;

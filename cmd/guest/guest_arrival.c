@@ -13,6 +13,7 @@
 #include "cmd/dest.h"
 #include "cmd/guest/guest_apply.h"
 #include "cmd/guest/guest_talk.h"
+#include "cmd/member.h"
 #include "core/checked.h"
 #include "core/fdio.h"
 
@@ -35,13 +36,13 @@ static int way_of(const char *text, enum vf_disk_way *ret)
 static int take_disk(struct vf_guest_arrival *a, const json_t *in, struct vf_arrival_disk *d,
                      struct vf_error *err)
 {
-    const char *name = vf_talk_text(in, "name");
+    const char *name = vf_member_text(in, "name");
 
-    if (way_of(vf_talk_text(in, "way"), &d->way) < 0)
+    if (way_of(vf_member_text(in, "way"), &d->way) < 0)
         return vf_error_set(err, VF_ERR_PROTOCOL, 0, "what is to become of a disk is not said");
-    d->id = vf_strdup(vf_talk_text(in, "id"), err);
-    d->format = vf_strdup(vf_talk_text(in, "format"), err);
-    d->size = vf_talk_number(in, "size");
+    d->id = vf_strdup(vf_member_text(in, "id"), err);
+    d->format = vf_strdup(vf_member_text(in, "format"), err);
+    d->size = vf_member_number(in, "size");
     d->read_only = json_is_true(json_object_get(in, "read_only"));
     if (d->way == VF_DISK_COPY) {
         if (vf_dest_name_check(name, err) < 0)
@@ -87,7 +88,7 @@ static int committing(void *ctx, struct vf_error *err)
 
 static int open_half(struct vf_guest_arrival *a, struct vf_error *err)
 {
-    const char *kind = vf_talk_text(a->doc, "kind");
+    const char *kind = vf_member_text(a->doc, "kind");
 
     if (strcmp(kind, "qmp") == 0)
         a->arrival = vf_qmp_arrival_open(&a->info, err);
@@ -101,7 +102,7 @@ static int open_half(struct vf_guest_arrival *a, struct vf_error *err)
 int vf_guest_arrival_open(struct vf_guest_arrival *a, const struct vf_guest_serve *s, json_t *doc,
                           bool lock, struct vf_error *err)
 {
-    const char *name = vf_talk_text(doc, "name");
+    const char *name = vf_member_text(doc, "name");
 
     memset(a, 0, sizeof *a);
     a->dir = (struct vf_guest_dir)VF_GUEST_DIR_INIT;
@@ -114,7 +115,7 @@ int vf_guest_arrival_open(struct vf_guest_arrival *a, const struct vf_guest_serv
                                                .libvirt_uri = s->store->set.libvirt_uri,
                                                .libvirt = s->store->set.libvirt_accept};
     a->info.name = name;
-    a->info.uuid = vf_talk_text(doc, "uuid");
+    a->info.uuid = vf_member_text(doc, "uuid");
     a->info.definition = json_object_get(doc, "definition");
     a->info.run_dir = a->dir.path;
     a->info.state_dir = a->dir.path;

@@ -14,6 +14,7 @@
 #include "cmd/guest/ahead.h"
 #include "cmd/cmd.h"
 #include "cmd/guest/guest_talk.h"
+#include "cmd/member.h"
 #include "cmd/report.h"
 #include "cmd/guest/tunnel.h"
 #include "core/checked.h"
@@ -389,8 +390,8 @@ int vf_guest_far_check(struct vf_guest_far *f, json_t *args, struct vf_error *er
         return -1;
     free(f->far_run_dir);
     free(f->token);
-    f->far_run_dir = vf_strdup(vf_talk_text(answer, "run_dir"), err);
-    f->token = vf_strdup(vf_talk_text(answer, "token"), err);
+    f->far_run_dir = vf_strdup(vf_member_text(answer, "run_dir"), err);
+    f->token = vf_strdup(vf_member_text(answer, "token"), err);
     json_decref(answer);
     f->half.far_run_dir = f->far_run_dir;
     return f->far_run_dir && f->token ? 0 : -1;

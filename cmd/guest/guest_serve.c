@@ -17,6 +17,7 @@
 #include "cmd/guest/guest_rehearse.h"
 #include "cmd/guest/guest_talk.h"
 #include "cmd/guest/tunnel.h"
+#include "cmd/member.h"
 #include "core/checked.h"
 #include "core/fdio.h"
 
@@ -95,8 +96,8 @@ static int check_space(const struct serving *v, struct vf_error *err)
 
     json_array_foreach(json_object_get(v->a.doc, "disks"), i, in)
     {
-        const char *name = vf_talk_text(in, "name");
-        uint64_t need = vf_talk_number(in, "bytes"), part;
+        const char *name = vf_member_text(in, "name");
+        uint64_t need = vf_member_number(in, "bytes"), part;
         char *part_name;
 
         if (v->a.disk[i].way != VF_DISK_COPY || !need)
@@ -152,7 +153,7 @@ static int check_disks(struct serving *v, json_t *made, json_t *replaced, struct
         return -1;
     json_array_foreach(json_object_get(v->a.doc, "disks"), i, in)
     {
-        const char *name = vf_talk_text(in, "name");
+        const char *name = vf_member_text(in, "name");
         struct stat sb;
 
         if (v->a.disk[i].way != VF_DISK_COPY)
@@ -218,7 +219,7 @@ static int do_attach(struct serving *v, json_t *with, struct vf_error *err)
 {
     struct vf_guest_dir dir;
     struct vf_error why = VF_ERROR_INIT;
-    const char *name = vf_talk_text(with, "name");
+    const char *name = vf_member_text(with, "name");
     json_t *doc;
     int rc;
 
@@ -336,7 +337,7 @@ static int find_socket(const struct vf_guest_serve *s, json_t *with, int *ret_fd
 {
     struct vf_guest_arrival a;
     struct vf_guest_dir dir;
-    const char *name = vf_talk_text(with, "name"), *path = NULL;
+    const char *name = vf_member_text(with, "name"), *path = NULL;
     json_t *doc;
     int rc;
 
@@ -347,13 +348,13 @@ static int find_socket(const struct vf_guest_serve *s, json_t *with, int *ret_fd
     if (!doc)
         return -1;
     rc = vf_guest_arrival_open(&a, s, doc, false, err);
-    if (rc == 0 && strcmp(vf_talk_text(doc, "token"), vf_talk_text(with, "token")) != 0)
+    if (rc == 0 && strcmp(vf_member_text(doc, "token"), vf_member_text(with, "token")) != 0)
         rc = vf_error_set(err, VF_ERR_DENIED, 0, "this is not the move that goes on here");
     if (rc == 0)
-        path = a.arrival->ops->socket(a.arrival, vf_talk_text(with, "socket"));
+        path = a.arrival->ops->socket(a.arrival, vf_member_text(with, "socket"));
     if (rc == 0 && !path)
         rc = vf_error_set(err, VF_ERR_DENIED, 0, "there is no socket '%.32s'",
-                          vf_talk_text(with, "socket"));
+                          vf_member_text(with, "socket"));
     if (rc == 0) {
         *ret_fd = vf_tunnel_connect(path, err);
         rc = *ret_fd < 0 ? -1 : 0;

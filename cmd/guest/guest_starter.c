@@ -16,6 +16,7 @@
 #include "cmd/dest.h"
 #include "cmd/guest/guest_rehearse.h"
 #include "cmd/guest/guest_talk.h"
+#include "cmd/member.h"
 #include "core/checked.h"
 #include "core/fdio.h"
 #include "hypervisor/qmp.h"
@@ -55,18 +56,18 @@ static bool lies_in(const char *path, const char *dir)
  * for them in the guest's own directory. */
 static int check_request(const struct server *s, const json_t *req, struct vf_error *err)
 {
-    const char *name = vf_talk_text(req, "name");
+    const char *name = vf_member_text(req, "name");
     char *dir = vf_strf(err, "%s/vm-%s", s->run_dir, name), *qmp = vf_strf(err, "%s/qmp", dir);
     size_t i, len = strlen(VF_STAND_IN);
     const json_t *d;
     int rc = dir && qmp ? vf_guest_name_check(name, err) : -1;
 
-    if (rc == 0 &&
-        (strcmp(vf_talk_text(req, "dir"), dir) != 0 || strcmp(vf_talk_text(req, "qmp"), qmp) != 0))
+    if (rc == 0 && (strcmp(vf_member_text(req, "dir"), dir) != 0 ||
+                    strcmp(vf_member_text(req, "qmp"), qmp) != 0))
         rc = vf_error_set(err, VF_ERR_DENIED, 0, "a guest's directory is not where it belongs");
     json_array_foreach(json_object_get(req, "disks"), i, d)
     {
-        const char *path = vf_talk_text(d, "path");
+        const char *path = vf_member_text(d, "path");
 
         if (rc == 0 && *path && !lies_in(path, s->images_dir) &&
             !(lies_in(path, dir) && strncmp(path + strlen(dir) + 1, VF_STAND_IN, len) == 0))
@@ -125,8 +126,8 @@ static int do_start(struct server *s, json_t *req, struct vf_error *err)
     if (!words)
         return -1;
     free(s->qmp);
-    s->qmp = vf_strdup(vf_talk_text(req, "qmp"), err);
-    rc = s->qmp ? spawn(s, words, vf_talk_text(req, "dir"), err) : -1;
+    s->qmp = vf_strdup(vf_member_text(req, "qmp"), err);
+    rc = s->qmp ? spawn(s, words, vf_member_text(req, "dir"), err) : -1;
     vf_qmp_start_words_free(words);
     return rc;
 }
@@ -206,7 +207,7 @@ static void do_kill(struct server *s)
 static int serve_one(struct server *s, const char *text, size_t len)
 {
     json_t *req = json_loadb(text, len, 0, NULL);
-    const char *what = vf_talk_text(req, "do");
+    const char *what = vf_member_text(req, "do");
     struct vf_error err = VF_ERROR_INIT;
     char answer[sizeof err.msg + 1];
     int rc = 0;

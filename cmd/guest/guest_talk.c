@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/member.h"
 #include "cmd/report.h"
 
 int vf_guest_name_check(const char *name, struct vf_error *err)
@@ -16,20 +17,6 @@ int vf_guest_name_check(const char *name, struct vf_error *err)
     return vf_error_set(err, VF_ERR_USAGE, 0,
                         "a guest's name has up to %u letters, digits and '._+-', not '%.64s'",
                         VF_GUEST_NAME_MAX, name);
-}
-
-const char *vf_talk_text(const json_t *obj, const char *key)
-{
-    const char *s = json_string_value(json_object_get(obj, key));
-
-    return s ? s : "";
-}
-
-uint64_t vf_talk_number(const json_t *obj, const char *key)
-{
-    json_int_t n = json_integer_value(json_object_get(obj, key));
-
-    return n > 0 ? (uint64_t)n : 0;
 }
 
 /* Sends obj (taken). */
@@ -78,10 +65,10 @@ int vf_talk_ask(struct vf_stream *st, const char *ask, json_t *with, json_t **re
         return -1;
     why = json_object_get(reply, "error");
     if (why) {
-        code = vf_err_by_name(vf_talk_text(why, "code"));
+        code = vf_err_by_name(vf_member_text(why, "code"));
         *ret_refused = true;
         rc = vf_error_set(err, code == VF_ERR_NONE ? VF_ERR_IO : code, 0, "far end: %s",
-                          vf_talk_text(why, "message"));
+                          vf_member_text(why, "message"));
     } else if (!json_is_object(json_object_get(reply, "answer"))) {
         rc = vf_error_set(err, VF_ERR_PROTOCOL, 0, "the far end's answer has no form");
     } else if (ret) {
@@ -103,7 +90,7 @@ int vf_talk_next(struct vf_stream *st, json_t **ret_question, const char **ret_a
         return vf_error_set(err, VF_ERR_PROTOCOL, 0, "a question has no \"ask\"");
     }
     *ret_question = q;
-    *ret_ask = vf_talk_text(q, "ask");
+    *ret_ask = vf_member_text(q, "ask");
     *ret_with = json_object_get(q, "with");
     return 0;
 }

@@ -36,8 +36,4 @@ int vf_talk_answer(struct vf_stream *st, json_t *answer, struct vf_error *err) V
 int vf_talk_refuse(struct vf_stream *st, const struct vf_error *why,
                    struct vf_error *err) VF_MUST_CHECK;
 
-/* Members of an object that a peer sent; "" and 0 when they are not there. */
-const char *vf_talk_text(const json_t *obj, const char *key);
-uint64_t vf_talk_number(const json_t *obj, const char *key);
-
 #endif

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cmd/indexd/indexd.h"
+#include "cmd/member.h"
 #include "cmd/report.h"
 #include "core/checked.h"
 #include "core/fdio.h"
@@ -23,18 +24,6 @@ static const struct vf_opt status_table[] = {
     {NULL, 0, VF_OPT_FLAG, 0, NULL, NULL, 0, 0, NULL},
 };
 
-static json_int_t number(json_t *o, const char *name)
-{
-    return json_integer_value(json_object_get(o, name));
-}
-
-static const char *text(json_t *o, const char *name)
-{
-    const char *s = json_string_value(json_object_get(o, name));
-
-    return s ? s : "";
-}
-
 static void print_line(const char *label, const char *what)
 {
     printf("%-12s ", label);
@@ -48,7 +37,7 @@ static void print_images(json_t *images)
     json_t *value;
     bool any = false;
 
-    printf("%-12s %" JSON_INTEGER_FORMAT, "images", number(images, "total"));
+    printf("%-12s %" PRIu64, "images", vf_member_number(images, "total"));
     json_object_foreach(images, name, value)
     {
         if (strcmp(name, "total") == 0 || !json_integer_value(value))
@@ -67,10 +56,10 @@ static void print_files(const char *label, json_t *list)
     json_array_foreach(list, i, o)
     {
         printf("%-12s ", label);
-        vf_put_clean(stdout, text(o, "image"));
-        if (*text(o, "message")) {
+        vf_put_clean(stdout, vf_member_text(o, "image"));
+        if (*vf_member_text(o, "message")) {
             fputs(": ", stdout);
-            vf_put_clean(stdout, text(o, "message"));
+            vf_put_clean(stdout, vf_member_text(o, "message"));
         }
         putchar('\n');
     }
@@ -83,30 +72,31 @@ static void print_status(json_t *s)
     size_t i;
 
     vf_seconds_text(json_number_value(json_object_get(s, "uptime_seconds")), since);
-    printf("%-12s process %" JSON_INTEGER_FORMAT ", for %s\n", "runs", number(s, "pid"), since);
-    print_line("store", text(s, "store"));
+    printf("%-12s process %" PRIu64 ", for %s\n", "runs", vf_member_number(s, "pid"), since);
+    print_line("store", vf_member_text(s, "store"));
     json_array_foreach(list, i, o)
     {
         printf("%-12s ", "directory");
-        vf_put_clean(stdout, text(o, "path"));
-        printf(" (%" JSON_INTEGER_FORMAT " files, %s", number(o, "files"), text(o, "watched"));
-        if (*text(o, "problem")) {
+        vf_put_clean(stdout, vf_member_text(o, "path"));
+        printf(" (%" PRIu64 " files, %s", vf_member_number(o, "files"),
+               vf_member_text(o, "watched"));
+        if (*vf_member_text(o, "problem")) {
             fputs(": ", stdout);
-            vf_put_clean(stdout, text(o, "problem"));
+            vf_put_clean(stdout, vf_member_text(o, "problem"));
         }
         puts(")");
     }
     print_images(json_object_get(s, "images"));
     vf_bytes_text((uint64_t)json_number_value(json_object_get(s, "rate")), rate);
-    vf_bytes_text((uint64_t)number(s, "read_bytes"), size);
-    printf("%-12s %" JSON_INTEGER_FORMAT " maps from %s so far; %s/s now\n", "made",
-           number(s, "indexed"), size, rate);
+    vf_bytes_text(vf_member_number(s, "read_bytes"), size);
+    printf("%-12s %" PRIu64 " maps from %s so far; %s/s now\n", "made",
+           vf_member_number(s, "indexed"), size, rate);
     printf("%-12s %.0f s ago, took %.3f s of processor time; next in %.0f s\n", "scan",
            json_number_value(json_object_get(scan, "seconds_ago")),
            json_number_value(json_object_get(scan, "cpu_seconds")),
            json_number_value(json_object_get(scan, "next_seconds")));
-    if (*text(s, "paused"))
-        print_line("paused", text(s, "paused"));
+    if (*vf_member_text(s, "paused"))
+        print_line("paused", vf_member_text(s, "paused"));
     print_files("reading", json_object_get(s, "reading"));
     print_files("failed", json_object_get(s, "failed"));
     print_files("skipped", json_object_get(s, "skipped"));

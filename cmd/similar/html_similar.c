@@ -3,22 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/member.h"
 #include "cmd/similar/html.h"
 #include "cmd/report.h"
 #include "cmd/similar/similar.h"
 #include "core/checked.h"
-
-static uint64_t number(const json_t *o, const char *key)
-{
-    return (uint64_t)json_integer_value(json_object_get(o, key));
-}
-
-static const char *text(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-
-    return s ? s : "";
-}
 
 static bool yes(const json_t *o, const char *key) { return json_is_true(json_object_get(o, key)); }
 
@@ -56,13 +45,13 @@ static void put_fact(FILE *out, const char *name, uint64_t part, uint64_t whole)
 
 static void put_facts(FILE *out, const json_t *r)
 {
-    uint64_t blocks = number(r, "blocks");
+    uint64_t blocks = vf_member_number(r, "blocks");
 
     fputs("<dl>\n", out);
     put_fact(out, "Size", blocks, 0);
-    put_fact(out, "Zero", number(r, "zero_blocks"), blocks);
-    put_fact(out, "Repeats within", number(r, "duplicate_blocks"), blocks);
-    put_fact(out, "Distinct", number(r, "distinct_blocks"), blocks);
+    put_fact(out, "Zero", vf_member_number(r, "zero_blocks"), blocks);
+    put_fact(out, "Repeats within", vf_member_number(r, "duplicate_blocks"), blocks);
+    put_fact(out, "Distinct", vf_member_number(r, "distinct_blocks"), blocks);
     fputs("</dl>\n", out);
 }
 
@@ -74,7 +63,8 @@ static const json_t *at_place(const json_t *r, uint64_t place)
     const json_t *n;
     size_t i;
 
-    json_array_foreach(json_object_get(r, "nodes"), i, n) if (number(n, "place") == place) return n;
+    json_array_foreach(json_object_get(r, "nodes"), i,
+                       n) if (vf_member_number(n, "place") == place) return n;
     return NULL;
 }
 
@@ -82,15 +72,15 @@ static void put_reason(FILE *out, const json_t *best, const json_t *next)
 {
     fputs("<p>It needs the least: ", out);
     fputs(mark(best), out);
-    put_bytes(out, number(best, "literal_blocks") * VF_BLOCK);
+    put_bytes(out, vf_member_number(best, "literal_blocks") * VF_BLOCK);
     fputs(" are missing there, about ", out);
-    put_bytes(out, number(best, "wire_bytes_estimate"));
+    put_bytes(out, vf_member_number(best, "wire_bytes_estimate"));
     fputs(" on the wire.", out);
     if (next && yes(next, "eligible")) {
         fputs(" The next best, ", out);
         vf_html_member(out, next, "node");
         fputs(", would take about ", out);
-        put_bytes(out, number(next, "wire_bytes_estimate"));
+        put_bytes(out, vf_member_number(next, "wire_bytes_estimate"));
         fputc('.', out);
     }
     fputs("</p>\n", out);
@@ -141,35 +131,35 @@ static void put_choice(FILE *out, const json_t *r)
 static void put_node(FILE *out, const json_t *r, const json_t *n)
 {
     const json_t *seconds = json_object_get(n, "seconds_estimate");
-    uint64_t blocks = number(r, "blocks");
+    uint64_t blocks = vf_member_number(r, "blocks");
     char time[VF_BYTES_TEXT] = "unknown";
 
     if (json_is_number(seconds))
         vf_seconds_text(json_number_value(seconds), time);
     fprintf(out, "<tr%s><th scope=\"row\">",
-            !yes(n, "eligible")       ? " class=\"out\""
-            : number(n, "place") == 1 ? " class=\"best\""
-                                      : "");
+            !yes(n, "eligible")                 ? " class=\"out\""
+            : vf_member_number(n, "place") == 1 ? " class=\"best\""
+                                                : "");
     vf_html_member(out, n, "node");
-    fprintf(out, "</th><td>%" PRIu64 "</td><td>%s", number(n, "place"), mark(n));
-    put_share(out, number(n, "shared_blocks"), blocks);
+    fprintf(out, "</th><td>%" PRIu64 "</td><td>%s", vf_member_number(n, "place"), mark(n));
+    put_share(out, vf_member_number(n, "shared_blocks"), blocks);
     fprintf(out, "</td><td>%s", mark(n));
-    put_share(out, number(n, "shared_distinct_blocks"), blocks);
+    put_share(out, vf_member_number(n, "shared_distinct_blocks"), blocks);
     fprintf(out, "</td><td>%s", mark(n));
-    put_bytes(out, number(n, "duplicate_blocks") * VF_BLOCK);
+    put_bytes(out, vf_member_number(n, "duplicate_blocks") * VF_BLOCK);
     fprintf(out, "</td><td>%s", mark(n));
-    put_bytes(out, number(n, "literal_blocks") * VF_BLOCK);
+    put_bytes(out, vf_member_number(n, "literal_blocks") * VF_BLOCK);
     fputs("</td><td>", out);
-    put_bytes(out, number(n, "wire_bytes_estimate"));
+    put_bytes(out, vf_member_number(n, "wire_bytes_estimate"));
     fprintf(out, "</td><td>%s</td><td>", time);
-    put_bytes(out, number(n, "free_bytes"));
+    put_bytes(out, vf_member_number(n, "free_bytes"));
     fputs("</td></tr>\n", out);
 }
 
 static int by_place(const void *a, const void *b)
 {
-    uint64_t x = number(*(const json_t *const *)a, "place"),
-             y = number(*(const json_t *const *)b, "place");
+    uint64_t x = vf_member_number(*(const json_t *const *)a, "place"),
+             y = vf_member_number(*(const json_t *const *)b, "place");
 
     return x < y ? -1 : x > y;
 }
@@ -285,14 +275,14 @@ static void put_strip(FILE *out, const json_t *r)
     fputs("</h2>\n", out);
     put_svg(out, cells);
     fputs("<div class=\"ends\"><span>begin</span><span>", out);
-    put_bytes(out, number(r, "virtual_size"));
+    put_bytes(out, vf_member_number(r, "virtual_size"));
     fputs("</span></div>\n<ul class=\"key\">", out);
     for (size_t k = 0; k < 4; k++)
         fprintf(out, "<li><span class=\"%s\"></span>%s</li>", kind_class[k], kind_name[k]);
     fprintf(out,
             "</ul>\n<p class=\"soft\">Zero blocks are counted, the others sampled (%" PRIu64
             " samples).</p>\n",
-            number(strip, "samples"));
+            vf_member_number(strip, "samples"));
     put_tenths(out, cells);
 }
 
@@ -323,7 +313,7 @@ static const json_t *image_of(const json_t *node, const char *name)
     size_t i;
 
     json_array_foreach(json_object_get(node, "images"), i,
-                       im) if (strcmp(text(im, "image"), name) == 0) return im;
+                       im) if (strcmp(vf_member_text(im, "image"), name) == 0) return im;
     return NULL;
 }
 
@@ -342,10 +332,10 @@ static struct row *rows_of(const json_t *const *node, size_t n, size_t *ret_rows
 
         json_array_foreach(json_object_get(node[k], "images"), i, im)
         {
-            for (at = 0; at < rows && strcmp(row[at].name, text(im, "image")) != 0; at++)
+            for (at = 0; at < rows && strcmp(row[at].name, vf_member_text(im, "image")) != 0; at++)
                 ;
             if (at == rows)
-                row[rows++].name = text(im, "image");
+                row[rows++].name = vf_member_text(im, "image");
             if (similarity(im) > row[at].best)
                 row[at].best = similarity(im);
         }
@@ -393,7 +383,7 @@ static void put_heat(FILE *out, const json_t *const *node, size_t n, const struc
 
 int vf_similar_page(const json_t *report, FILE *out, struct vf_error *err)
 {
-    const char *path = text(report, "image"), *slash = strrchr(path, '/');
+    const char *path = vf_member_text(report, "image"), *slash = strrchr(path, '/');
     size_t n = 0, rows = 0;
     const json_t **node = ranked(report, &n);
     struct row *row = node ? rows_of(node, n, &rows) : NULL;
@@ -459,9 +449,9 @@ static void put_list(FILE *out, const json_t *report)
         fputs("</th><td>", out);
         vf_html_member(out, im, "node");
         fputs("</td><td>", out);
-        put_bytes(out, number(im, "blocks") * VF_BLOCK);
+        put_bytes(out, vf_member_number(im, "blocks") * VF_BLOCK);
         fputs("</td><td>", out);
-        put_share(out, number(im, "zero_blocks"), number(im, "blocks"));
+        put_share(out, vf_member_number(im, "zero_blocks"), vf_member_number(im, "blocks"));
         fputs("</td></tr>\n", out);
     }
     fputs("</tbody>\n</table>\n", out);

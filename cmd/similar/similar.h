@@ -22,6 +22,9 @@ json_t *vf_similar_ranking(const struct vf_survey *s);
 /* The table for people, of what vf_similar_json gave. */
 int vf_similar_print(const json_t *report, FILE *out, struct vf_error *err) VF_MUST_CHECK;
 
+/* The nodes that could not be asked, and why; nothing when there are none. */
+void vf_similar_print_bad(const json_t *report, FILE *out);
+
 /* One page with all of it in it, which needs nothing else.  0, or -1 (VF_ERR_NOMEM, VF_ERR_IO). */
 int vf_similar_page(const json_t *report, FILE *out, struct vf_error *err) VF_MUST_CHECK;
 

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "cmd/member.h"
 #include "cmd/report.h"
 #include "cmd/similar/similar.h"
 #include "core/checked.h"
@@ -144,13 +145,6 @@ json_t *vf_similar_all_json(const struct vf_similar_all *a, struct vf_error *err
 
 /* ---- for people ---- */
 
-static const char *text(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-
-    return s ? s : "";
-}
-
 #define WIDE 15u /* columns that a terminal has room for */
 
 /* Columns have the numbers of the rows. */
@@ -165,9 +159,9 @@ static int print_matrix(const json_t *report, const char *key, FILE *out)
         const json_t *row = json_array_get(rows, i);
 
         fprintf(out, "%3zu  ", i + 1);
-        vf_put_clean(out, text(im, "node"));
+        vf_put_clean(out, vf_member_text(im, "node"));
         fputs("  ", out);
-        vf_put_clean(out, text(im, "image"));
+        vf_put_clean(out, vf_member_text(im, "image"));
         for (size_t k = 0; k < n; k++)
             fprintf(out, "%s %6.2f", k % WIDE == 0 ? "\n    " : "",
                     100 * json_number_value(json_array_get(row, k)));
@@ -176,26 +170,11 @@ static int print_matrix(const json_t *report, const char *key, FILE *out)
     return ferror(out) ? -1 : 0;
 }
 
-static void print_bad(const json_t *report, FILE *out)
-{
-    const json_t *n;
-    size_t i;
-
-    json_array_foreach(json_object_get(report, "unreachable"), i, n)
-    {
-        fputs(i == 0 ? "\nCould not be asked:\n  " : "  ", out);
-        vf_put_clean(out, text(n, "node"));
-        fputs(": ", out);
-        vf_put_clean(out, text(json_object_get(n, "error"), "message"));
-        fputc('\n', out);
-    }
-}
-
 int vf_similar_all_print(const json_t *report, FILE *out, struct vf_error *err)
 {
     if (!json_array_size(json_object_get(report, "images"))) {
         fputs("There are no indexed images to compare.\n", out);
-        print_bad(report, out);
+        vf_similar_print_bad(report, out);
         return 0;
     }
     fputs("Blocks of the image that the image of each column holds, in %, every occurrence counted "
@@ -206,6 +185,6 @@ int vf_similar_all_print(const json_t *report, FILE *out, struct vf_error *err)
     fputs("\nThe same with duplicates removed:\n\n", out);
     if (print_matrix(report, "similarity_distinct", out) < 0)
         return vf_error_set(err, VF_ERR_IO, 0, "standard output does not take the report");
-    print_bad(report, out);
+    vf_similar_print_bad(report, out);
     return 0;
 }

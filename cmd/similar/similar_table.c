@@ -2,20 +2,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "cmd/member.h"
 #include "cmd/report.h"
 #include "cmd/similar/similar.h"
-
-static uint64_t number(const json_t *o, const char *key)
-{
-    return (uint64_t)json_integer_value(json_object_get(o, key));
-}
-
-static const char *text(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-
-    return s ? s : "";
-}
 
 /* "~" before what is estimated. */
 static const char *mark(const json_t *o)
@@ -48,9 +37,9 @@ static int add_images(struct vf_table *t, const json_t *images, uint64_t blocks,
 
     json_array_foreach(images, i, im)
     {
-        if (vf_table_add(t, err, "  %s", text(im, "image")) < 0 ||
-            add_share(t, im, number(im, "shared_blocks"), blocks, err) < 0 ||
-            add_share(t, im, number(im, "shared_distinct_blocks"), blocks, err) < 0)
+        if (vf_table_add(t, err, "  %s", vf_member_text(im, "image")) < 0 ||
+            add_share(t, im, vf_member_number(im, "shared_blocks"), blocks, err) < 0 ||
+            add_share(t, im, vf_member_number(im, "shared_distinct_blocks"), blocks, err) < 0)
             return -1;
         for (unsigned k = 0; k < 5; k++)
             if (vf_table_add(t, err, "%s",
@@ -63,39 +52,39 @@ static int add_images(struct vf_table *t, const json_t *images, uint64_t blocks,
 
 static int add_node(struct vf_table *t, const json_t *report, const json_t *n, struct vf_error *err)
 {
-    uint64_t blocks = number(report, "blocks");
+    uint64_t blocks = vf_member_number(report, "blocks");
     const json_t *seconds = json_object_get(n, "seconds_estimate");
     char time[VF_BYTES_TEXT] = "-";
-    bool chosen = strcmp(text(n, "node"), text(report, "choice")) == 0;
+    bool chosen = strcmp(vf_member_text(n, "node"), vf_member_text(report, "choice")) == 0;
 
     if (json_is_number(seconds))
         vf_seconds_text(json_number_value(seconds), time);
-    if (vf_table_add(t, err, "%s", text(n, "node")) < 0 ||
-        add_share(t, n, number(n, "shared_blocks"), blocks, err) < 0 ||
-        add_share(t, n, number(n, "shared_distinct_blocks"), blocks, err) < 0 ||
-        add_bytes(t, mark(n), number(n, "duplicate_blocks") * VF_BLOCK, err) < 0 ||
-        add_bytes(t, mark(n), number(n, "literal_blocks") * VF_BLOCK, err) < 0 ||
-        add_bytes(t, "about ", number(n, "wire_bytes_estimate"), err) < 0 ||
+    if (vf_table_add(t, err, "%s", vf_member_text(n, "node")) < 0 ||
+        add_share(t, n, vf_member_number(n, "shared_blocks"), blocks, err) < 0 ||
+        add_share(t, n, vf_member_number(n, "shared_distinct_blocks"), blocks, err) < 0 ||
+        add_bytes(t, mark(n), vf_member_number(n, "duplicate_blocks") * VF_BLOCK, err) < 0 ||
+        add_bytes(t, mark(n), vf_member_number(n, "literal_blocks") * VF_BLOCK, err) < 0 ||
+        add_bytes(t, "about ", vf_member_number(n, "wire_bytes_estimate"), err) < 0 ||
         vf_table_add(t, err, "%s", time) < 0 ||
-        vf_table_add(t, err, "%s", chosen ? "the choice" : text(n, "reason_text")) < 0)
+        vf_table_add(t, err, "%s", chosen ? "the choice" : vf_member_text(n, "reason_text")) < 0)
         return -1;
     return add_images(t, json_object_get(n, "images"), blocks, err);
 }
 
 static void print_head(const json_t *report, FILE *out)
 {
-    uint64_t blocks = number(report, "blocks");
+    uint64_t blocks = vf_member_number(report, "blocks");
     char size[VF_BYTES_TEXT], zero[VF_BYTES_TEXT], again[VF_BYTES_TEXT];
 
-    vf_bytes_text(number(report, "virtual_size"), size);
-    vf_share_text(number(report, "zero_blocks"), blocks, zero);
-    vf_share_text(number(report, "duplicate_blocks"), blocks, again);
-    vf_put_clean(out, text(report, "image"));
+    vf_bytes_text(vf_member_number(report, "virtual_size"), size);
+    vf_share_text(vf_member_number(report, "zero_blocks"), blocks, zero);
+    vf_share_text(vf_member_number(report, "duplicate_blocks"), blocks, again);
+    vf_put_clean(out, vf_member_text(report, "image"));
     fprintf(out, ": %s, %" PRIu64 " blocks, %s of them zero, %s repeat others of the image\n\n",
             size, blocks, zero, again);
 }
 
-static void print_bad(const json_t *report, FILE *out)
+void vf_similar_print_bad(const json_t *report, FILE *out)
 {
     const json_t *n;
     size_t i;
@@ -103,9 +92,9 @@ static void print_bad(const json_t *report, FILE *out)
     json_array_foreach(json_object_get(report, "unreachable"), i, n)
     {
         fputs(i == 0 ? "\nCould not be asked:\n  " : "  ", out);
-        vf_put_clean(out, text(n, "node"));
+        vf_put_clean(out, vf_member_text(n, "node"));
         fputs(": ", out);
-        vf_put_clean(out, text(json_object_get(n, "error"), "message"));
+        vf_put_clean(out, vf_member_text(json_object_get(n, "error"), "message"));
         fputc('\n', out);
     }
 }
@@ -134,7 +123,7 @@ int vf_similar_print(const json_t *report, FILE *out, struct vf_error *err)
         if (estimated)
             fputs("\n~ estimated from samples; --json has the bounds, --exact N counts more\n",
                   out);
-        print_bad(report, out);
+        vf_similar_print_bad(report, out);
     }
     vf_table_free(t);
     return rc;

@@ -6,6 +6,7 @@
 
 #include "cmd/guest/guest_talk.h"
 #include "cmd/inventory.h"
+#include "cmd/member.h"
 #include "cmd/ratefile.h"
 #include "cmd/report.h"
 #include "cmd/vm/vm_impl.h"
@@ -35,7 +36,7 @@ static int note_disks(struct vf_vm *vm)
 
 int vf_vm_fold_left(const json_t *job, struct vf_error *err)
 {
-    const char *dir = vf_talk_text(job, "overlay_dir");
+    const char *dir = vf_member_text(job, "overlay_dir");
     const json_t *path;
     size_t i;
 
@@ -87,7 +88,7 @@ int vf_vm_open_dir(struct vf_vm *vm, bool lock, json_t **ret_job, struct vf_erro
 /* The QMP socket that was named, that an earlier try used, or that a guest has which came here. */
 static char *qmp_path(const struct vf_vm *vm, const json_t *job, struct vf_error *err)
 {
-    const char *noted = vf_talk_text(job, "qmp");
+    const char *noted = vf_member_text(job, "qmp");
     char *own, *ret = NULL;
 
     if (vm->req->opts->qmp)
@@ -136,7 +137,7 @@ static int ask_once(struct vf_vm *vm, const char *kind, struct vf_error *err)
 
 int vf_vm_resolve(struct vf_vm *vm, int seconds, struct vf_error *err)
 {
-    const char *kind = vm->job ? vf_talk_text(vm->job, "kind") : vm->guest->ops->kind;
+    const char *kind = vm->job ? vf_member_text(vm->job, "kind") : vm->guest->ops->kind;
     double end = vf_clock_now() + seconds;
     struct timespec nap = {1, 0};
     int rc;
@@ -161,7 +162,7 @@ int vf_vm_ask_there(struct vf_vm *vm, const json_t *job, bool *ret_finished, str
                                      .group = vm->req->group ? vm->req->group : "",
                                      .name = vm->req->opts->vm,
                                      .run_dir = vm->dir.path};
-    int rc = vf_target_parse(vf_talk_text(job, "to"), &target, err);
+    int rc = vf_target_parse(vf_member_text(job, "to"), &target, err);
 
     if (rc == 0) {
         vm->far = vf_guest_far_open(&opts, err);
@@ -174,14 +175,14 @@ int vf_vm_ask_there(struct vf_vm *vm, const json_t *job, bool *ret_finished, str
         return vf_error_prefix(err,
                                "the guest stands still here, and may run at %s, which has to be "
                                "asked first",
-                               vf_talk_text(job, "label"));
+                               vf_member_text(job, "label"));
     *ret_finished = rc == 1;
     return 0;
 }
 
 int vf_vm_clear(struct vf_vm *vm, const json_t *job, bool *ret_finished, struct vf_error *err)
 {
-    const char *phase = vf_talk_text(job, "phase");
+    const char *phase = vf_member_text(job, "phase");
     bool found = false;
 
     *ret_finished = strcmp(phase, "finish") == 0;

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "cmd/member.h"
 #include "cmd/report.h"
 #include "cmd/vm/vm_impl.h"
 #include "core/block.h"
@@ -88,15 +89,12 @@ static int add_node(struct vf_table *t, const json_t *o, struct vf_error *err)
     const char *why = json_string_value(json_object_get(o, "reason_text"));
 
     if (can) {
-        vf_bytes_text((uint64_t)json_integer_value(json_object_get(o, "literal_blocks")) * VF_BLOCK,
-                      literals);
-        vf_bytes_text((uint64_t)json_integer_value(json_object_get(o, "wire_bytes_estimate")),
-                      wire);
-        vf_bytes_text((uint64_t)json_integer_value(json_object_get(o, "free_bytes")), space);
+        vf_bytes_text(vf_member_number(o, "literal_blocks") * VF_BLOCK, literals);
+        vf_bytes_text(vf_member_number(o, "wire_bytes_estimate"), wire);
+        vf_bytes_text(vf_member_number(o, "free_bytes"), space);
     }
-    if (vf_table_add(t, err, "%" JSON_INTEGER_FORMAT,
-                     json_integer_value(json_object_get(o, "place"))) < 0 ||
-        vf_table_add(t, err, "%s", json_string_value(json_object_get(o, "node"))) < 0 ||
+    if (vf_table_add(t, err, "%" PRIu64, vf_member_number(o, "place")) < 0 ||
+        vf_table_add(t, err, "%s", vf_member_text(o, "node")) < 0 ||
         vf_table_add(t, err, "%s%s", can ? mark : "", literals) < 0 ||
         vf_table_add(t, err, "%s%s", can ? "about " : "", wire) < 0 ||
         vf_table_add(t, err, "%s", space) < 0)

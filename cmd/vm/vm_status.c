@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "cmd/guest/guest_talk.h"
+#include "cmd/member.h"
 #include "cmd/report.h"
 #include "cmd/vm/vm_impl.h"
 
@@ -57,10 +58,10 @@ int vf_vm_status(const struct vf_vm_request *req, struct vf_error *err)
         (void)vm.guest->ops->state(vm.guest, &state, &why); /* then it stays unknown */
     else if (!moving)
         state = "none";
-    phase = job ? vf_talk_text(job, "phase") : "none";
+    phase = job ? vf_member_text(job, "phase") : "none";
     here = vf_guest_dir_load(&vm.dir, "guest.json", &why);
     report = json_pack("{s:s, s:b, s:s, s:s, s:s, s:b}", "vm", req->opts->vm, "moving", (int)moving,
-                       "phase", phase, "to", vf_talk_text(job, "label"), "state", state,
+                       "phase", phase, "to", vf_member_text(job, "label"), "state", state,
                        "came_here", (int)json_is_true(json_object_get(here, "committed")));
     json_decref(here);
     rc = vf_report_set(req->cli, report, err);
@@ -81,7 +82,7 @@ out:
 /* Tells the process that moves it to go back, and waits for that. */
 static int interrupt(struct vf_vm *vm, const json_t *job, struct vf_error *err)
 {
-    pid_t pid = (pid_t)vf_talk_number(job, "pid");
+    pid_t pid = (pid_t)vf_member_number(job, "pid");
     struct timespec nap = {0, 200 * 1000 * 1000};
     bool moving = true;
 
@@ -105,12 +106,12 @@ static void forget(struct vf_vm *vm)
 /* The guest is not here any more: its process has ended, or its domain is gone. */
 static int clean_without(struct vf_vm *vm, const json_t *job, struct vf_error *err)
 {
-    const char *phase = vf_talk_text(job, "phase");
+    const char *phase = vf_member_text(job, "phase");
     bool finished = strcmp(phase, "finish") == 0;
 
     if (strcmp(phase, "commit") == 0 && vf_vm_ask_there(vm, job, &finished, err) < 0)
         return -1;
-    if (strcmp(vf_talk_text(job, "kind"), "qmp") == 0 && vf_vm_fold_left(job, err) < 0)
+    if (strcmp(vf_member_text(job, "kind"), "qmp") == 0 && vf_vm_fold_left(job, err) < 0)
         return -1;
     vm->running_at = finished ? "destination" : "nowhere";
     forget(vm);
@@ -134,7 +135,7 @@ static int clean(struct vf_vm *vm, const json_t *job, struct vf_error *err)
         return 0;
     if (vm->guest->ops->recover(vm->guest, false, NULL, err) < 0 ||
         vm->guest->ops->finish(vm->guest, &vm->info, err) < 0 ||
-        (strcmp(vf_talk_text(job, "kind"), "qmp") == 0 && vf_vm_fold_left(job, err) < 0))
+        (strcmp(vf_member_text(job, "kind"), "qmp") == 0 && vf_vm_fold_left(job, err) < 0))
         return -1;
     forget(vm);
     vm->running_at = "destination";
