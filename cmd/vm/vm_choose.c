@@ -13,8 +13,6 @@
 #include "formats/nbd.h"
 
 #define VIEW_CONNS 2u
-#define TIE_PART   1000u /* within a thousandth of the best, or so many bytes: as good */
-#define TIE_BYTES  16384u
 
 /* ---- could they take it? ---- */
 
@@ -291,9 +289,7 @@ static void order(struct vf_vm_choice *ch)
     if (!ch->can)
         return;
     /* Of those that are as good, the one with the most room. */
-    most = ch->node[0].wire + ch->node[0].wire / TIE_PART;
-    if (most < ch->node[0].wire + TIE_BYTES)
-        most = ch->node[0].wire + TIE_BYTES;
+    most = ch->node[0].wire + vf_rank_slack(ch->node[0].wire);
     for (size_t i = 1; i < ch->can && ch->node[i].wire <= most; i++)
         if (ch->node[i].free_bytes > ch->node[best].free_bytes)
             best = i;
