@@ -12,6 +12,8 @@
 #define PROBE_BYTES 2.0
 /* Blocks that travel although they are shared or duplicate, as a part of the literals. */
 #define EXTRA 0.005
+/* Bytes that are no difference, however little the best needs. */
+#define SLACK_LEAST (16u << 10)
 
 /* ---- what a migration will take ---- */
 
@@ -112,11 +114,16 @@ static int in_order(const void *x, const void *y)
     return strcmp(a->label, b->label);
 }
 
+uint64_t vf_rank_slack(uint64_t best)
+{
+    return best / 1000 > SLACK_LEAST ? best / 1000 : SLACK_LEAST;
+}
+
 /* Brings the one with the most free space of those that are about as good as the best to the
  * front. */
 static void break_tie(struct vf_rank_node *nodes, size_t can)
 {
-    const uint64_t best = nodes[0].prediction.wire.value, slack = best / 1000 + (16u << 10);
+    const uint64_t best = nodes[0].prediction.wire.value, slack = vf_rank_slack(best);
     struct vf_rank_node first;
     size_t pick = 0;
 

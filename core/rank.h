@@ -69,10 +69,13 @@ struct vf_rank_node {
 uint64_t vf_rank_room(const struct vf_map_info *info);
 
 /* Fills in predictions, refuses those without room, and sorts: those that can take it first, by
- * predicted wire bytes; nodes within 0.1 % (or 16 KiB) of the best are a tie, which the most free
- * space decides, then the label.  Then those that cannot, by their reason and label.  Returns how
- * many can.  The same nodes in any order give the same result. */
+ * predicted wire bytes; nodes within 0.1 % (at least 16 KiB) of the best are a tie, which the most
+ * free space decides, then the label.  Then those that cannot, by their reason and label.  Returns
+ * how many can.  The same nodes in any order give the same result. */
 size_t vf_rank(const struct vf_wire_model *model, struct vf_rank_node *nodes, size_t n);
+
+/* How many bytes more than the best's a node's may be to be as good. */
+uint64_t vf_rank_slack(uint64_t best);
 
 /* Those whose interval reaches below the upper bound of the first: the ones worth an exact count,
  * from the front, at least 1 and at most max. */

@@ -180,8 +180,11 @@ void vf_ask_more(struct vf_ask_job *job, double seconds)
     pthread_mutex_unlock(&job->all->lock);
 }
 
-void vf_ask_explain(const struct vf_ask_job *job, struct vf_error *err)
+int vf_ask_failed(const struct vf_ask_job *job, struct vf_error *why, struct vf_error *err)
 {
     if (flag_of(&job->stop) == LATE)
-        (void)vf_error_set(err, VF_ERR_TIMEOUT, 0, "no answer within %g s", job->ask->deadline);
+        (void)vf_error_set(why, VF_ERR_TIMEOUT, 0, "no answer within %g s", job->ask->deadline);
+    if (why->code == VF_ERR_CANCELLED || why->code == VF_ERR_NOMEM)
+        return vf_error_set(err, why->code, 0, "%s", why->msg);
+    return 0;
 }

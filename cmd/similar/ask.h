@@ -46,7 +46,9 @@ void vf_ask_met(struct vf_ask_job *job);
 /* From a job: the node has begun to answer, from now on it has so many seconds. */
 void vf_ask_more(struct vf_ask_job *job, double seconds);
 
-/* From a job that failed: if its time was over, *err becomes VF_ERR_TIMEOUT and says so. */
-void vf_ask_explain(const struct vf_ask_job *job, struct vf_error *err);
+/* From a job that failed: if its time was over, *why becomes VF_ERR_TIMEOUT and says so.  0: it is
+ * the node's result, and may be noted; -1 with *err: it ends all jobs (interrupted, no memory). */
+int vf_ask_failed(const struct vf_ask_job *job, struct vf_error *why,
+                  struct vf_error *err) VF_MUST_CHECK;
 
 #endif

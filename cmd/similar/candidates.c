@@ -57,6 +57,18 @@ int vf_candidates_find(const struct vf_storedir *store, const struct vf_opt_list
     return rc;
 }
 
+int vf_candidates_to_choose(const struct vf_storedir *store, const struct vf_opt_list *named,
+                            struct vf_candidates *ret, struct vf_error *err)
+{
+    if (vf_candidates_find(store, named, false, ret, err) < 0)
+        return -1;
+    if (ret->n)
+        return 0;
+    return vf_error_set(
+        err, VF_ERR_USAGE, 0,
+        "--to auto has no nodes to choose from: give --node, or `vmferry node add`");
+}
+
 static void free_one(struct vf_candidate *node)
 {
     struct vf_msg m = {.type = VF_MSG_COUNTS, .counts = node->counts};
@@ -76,13 +88,6 @@ void vf_candidates_free(struct vf_candidates *c)
         free_one(&c->node[i]);
     free(c->node);
     *c = (struct vf_candidates){NULL, 0};
-}
-
-/* Is this the node's failure, or the end of everything? */
-static bool ends_all(const struct vf_error *why)
-{
-    return why->code == VF_ERR_CANCELLED || why->code == VF_ERR_CHANGED ||
-           why->code == VF_ERR_NOMEM;
 }
 
 /* What the jobs of a count share; all of it is read only for them. */
@@ -143,8 +148,9 @@ static int count_one(void *ctx, size_t i, struct vf_ask_job *job, struct vf_erro
     }
     if (rc == 0)
         return 0;
-    vf_ask_explain(job, &why);
-    if (ends_all(&why))
+    if (vf_ask_failed(job, &why, err) < 0)
+        return -1;
+    if (why.code == VF_ERR_CHANGED) /* the image did, and is the same for all */
         return vf_error_set(err, why.code, 0, "%s", why.msg);
     node->why = why;
     return 0;

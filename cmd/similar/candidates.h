@@ -52,6 +52,9 @@ struct vf_candidates {
 int vf_candidates_find(const struct vf_storedir *store, const struct vf_opt_list *named,
                        bool own_store, struct vf_candidates *ret,
                        struct vf_error *err) VF_MUST_CHECK;
+/* The same for `--to auto`, which without nodes is VF_ERR_USAGE. */
+int vf_candidates_to_choose(const struct vf_storedir *store, const struct vf_opt_list *named,
+                            struct vf_candidates *ret, struct vf_error *err) VF_MUST_CHECK;
 void vf_candidates_free(struct vf_candidates *c);
 
 /* How one image is counted at nodes. */

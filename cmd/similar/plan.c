@@ -5,45 +5,21 @@
 #include "cmd/report.h"
 #include "cmd/similar/similar.h"
 
-static enum vf_err code_of(enum vf_rank_why why)
-{
-    switch (why) {
-    case VF_RANK_SPACE:
-        return VF_ERR_SPACE;
-    case VF_RANK_EXISTS:
-        return VF_ERR_EXISTS;
-    case VF_RANK_FORMAT:
-        return VF_ERR_UNSUPPORTED;
-    default:
-        return VF_ERR_DENIED;
-    }
-}
-
-static const char *reason_of(const struct vf_candidate *n)
-{
-    return n->verdict == n->why_not && n->reason ? n->reason : vf_rank_phrase(n->verdict);
-}
-
 /* Nobody takes it: what the first in the ranking says. */
 static int nobody(const struct vf_plan *p, struct vf_error *err)
 {
     const struct vf_candidate *n = p->survey.place[0];
 
+    vf_survey_why(n, err);
     if (n->told)
-        (void)vf_error_set(err, code_of(n->verdict), 0, "far end: %s", reason_of(n));
-    else
-        *err = n->why;
+        (void)vf_error_prefix(err, "far end"); /* -1 below */
     return p->nodes.n > 1 ? vf_error_prefix(err, "no node can take it: %s", n->label) : -1;
 }
 
 int vf_plan_make(const struct vf_plan_opts *opts, struct vf_plan *ret, struct vf_error *err)
 {
-    if (vf_candidates_find(opts->store, opts->named, false, &ret->nodes, err) < 0)
+    if (vf_candidates_to_choose(opts->store, opts->named, &ret->nodes, err) < 0)
         return -1;
-    if (!ret->nodes.n)
-        return vf_error_set(err, VF_ERR_USAGE, 0,
-                            "--to auto has no nodes to choose from: give --node, or `vmferry node "
-                            "add`");
     ret->count = opts->count;
     ret->survey = (struct vf_survey){.count = &ret->count,
                                      .store_fd = opts->store->fd,
@@ -98,7 +74,7 @@ static int add_node(const struct vf_plan *p, struct vf_table *t, const struct vf
         vf_table_add(t, err, "%s%s", n->told ? "about " : "", n->told ? wire : "-") < 0 ||
         vf_table_add(t, err, "%s", n->reached ? space : "-") < 0)
         return -1;
-    return vf_table_add(t, err, "%s", can ? "" : n->told ? reason_of(n) : n->why.msg);
+    return vf_table_add(t, err, "%s", can ? "" : n->told ? vf_survey_reason(n) : n->why.msg);
 }
 
 int vf_plan_print(const struct vf_plan *p, struct vf_error *err)

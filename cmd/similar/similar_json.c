@@ -128,9 +128,7 @@ static void put_verdict(json_t *o, bool *ok, const struct vf_survey *s,
     if (n->place < s->can)
         return;
     put(o, ok, "reason", json_string(vf_rank_word(n->verdict)));
-    put(o, ok, "reason_text",
-        vf_json_text(n->verdict == n->why_not && n->reason ? n->reason
-                                                           : vf_rank_phrase(n->verdict)));
+    put(o, ok, "reason_text", vf_json_text(vf_survey_reason(n)));
 }
 
 static json_t *node_json(const struct vf_survey *s, const struct vf_candidate *n, bool images)

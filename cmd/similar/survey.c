@@ -141,9 +141,8 @@ static int tell_one(void *ctx, size_t i, struct vf_ask_job *job, struct vf_error
     }
     if (rc == 0)
         return 0;
-    vf_ask_explain(job, &why);
-    if (why.code == VF_ERR_CANCELLED || why.code == VF_ERR_NOMEM)
-        return vf_error_set(err, why.code, 0, "%s", why.msg);
+    if (vf_ask_failed(job, &why, err) < 0)
+        return -1;
     node->why = why;
     node->why_not = why_silent(&why);
     return 0;
@@ -401,4 +400,35 @@ void vf_survey_free(struct vf_survey *s)
 const struct vf_candidate *vf_survey_best(const struct vf_survey *s)
 {
     return s->can ? s->place[0] : NULL;
+}
+
+const char *vf_survey_reason(const struct vf_candidate *n)
+{
+    return n->verdict == n->why_not && n->reason ? n->reason : vf_rank_phrase(n->verdict);
+}
+
+static enum vf_err code_of(enum vf_rank_why why)
+{
+    switch (why) {
+    case VF_RANK_SPACE:
+        return VF_ERR_SPACE;
+    case VF_RANK_EXISTS:
+        return VF_ERR_EXISTS;
+    case VF_RANK_FORMAT:
+        return VF_ERR_UNSUPPORTED;
+    case VF_RANK_SILENT:
+    case VF_RANK_VERSION:
+        return VF_ERR_UNREACHABLE;
+    default:
+        return VF_ERR_DENIED;
+    }
+}
+
+void vf_survey_why(const struct vf_candidate *n, struct vf_error *ret)
+{
+    if (n->why.code != VF_ERR_NONE)
+        *ret = n->why;
+    else
+        (void)vf_error_set(ret, code_of(n->verdict), 0, "%s",
+                           vf_survey_reason(n)); /* noted, not returned */
 }

@@ -55,6 +55,13 @@ int vf_survey_tell(const struct vf_cli *cli, const struct vf_survey_tell *opts,
 /* The first that can take the image; NULL when none can. */
 const struct vf_candidate *vf_survey_best(const struct vf_survey *s);
 
+/* Why the ranking puts a node that told behind those that can take the image: in the node's words
+ * where there are some.  Borrowed. */
+const char *vf_survey_reason(const struct vf_candidate *n);
+
+/* The same as an error, also of nodes that could not be asked. */
+void vf_survey_why(const struct vf_candidate *n, struct vf_error *ret);
+
 /* What an exact count says, in the words of an estimate. */
 void vf_likeness_exact(const struct vf_shared *shared, bool has_zero, uint64_t distinct,
                        struct vf_likeness *ret);

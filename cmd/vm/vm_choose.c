@@ -39,9 +39,8 @@ static int check_one(void *ctx, size_t i, struct vf_ask_job *job, struct vf_erro
     vf_guest_far_close(far, rc < 0 ? &why : NULL);
     if (rc == 0)
         return 0;
-    vf_ask_explain(job, &why);
-    if (why.code == VF_ERR_CANCELLED || why.code == VF_ERR_NOMEM)
-        return vf_error_set(err, why.code, 0, "%s", why.msg);
+    if (vf_ask_failed(job, &why, err) < 0)
+        return -1;
     node->why = why;
     return 0;
 }
@@ -223,19 +222,6 @@ static int survey_all(struct vf_vm *vm, struct vf_error *err)
 
 /* ---- sums and their order ---- */
 
-static enum vf_err code_of(enum vf_rank_why why)
-{
-    switch (why) {
-    case VF_RANK_SPACE:
-        return VF_ERR_SPACE;
-    case VF_RANK_SILENT:
-    case VF_RANK_VERSION:
-        return VF_ERR_UNREACHABLE;
-    default:
-        return VF_ERR_DENIED;
-    }
-}
-
 static void sum_node(const struct vf_vm_choice *ch, struct vf_vm_node *n)
 {
     n->exact = true;
@@ -245,13 +231,8 @@ static void sum_node(const struct vf_vm_choice *ch, struct vf_vm_node *n)
         const struct vf_vm_view *v = &ch->view[i];
         const struct vf_candidate *c = &v->nodes.node[n->nth];
 
-        if (c->place >= v->survey.can && n->why.code == VF_ERR_NONE) {
-            if (c->why.code != VF_ERR_NONE)
-                n->why = c->why;
-            else
-                (void)vf_error_set(&n->why, code_of(c->verdict), 0, "%s",
-                                   vf_rank_phrase(c->verdict)); /* noted, not returned */
-        }
+        if (c->place >= v->survey.can && n->why.code == VF_ERR_NONE)
+            vf_survey_why(c, &n->why);
         n->exact = n->exact && c->exact;
         n->wire += c->prediction.wire.value;
         n->low += c->prediction.wire.low;
@@ -332,12 +313,8 @@ int vf_vm_choose(struct vf_vm *vm, struct vf_error *err)
 {
     struct vf_vm_choice *ch = &vm->choice;
 
-    if (vf_candidates_find(vm->req->store, &vm->req->nodes, false, &ch->all, err) < 0)
+    if (vf_candidates_to_choose(vm->req->store, &vm->req->nodes, &ch->all, err) < 0)
         return -1;
-    if (!ch->all.n)
-        return vf_error_set(err, VF_ERR_USAGE, 0,
-                            "--to auto has no nodes to choose from: give --node, or `vmferry node "
-                            "add`");
     ch->node = vf_calloc(ch->all.n, sizeof *ch->node, err);
     if (!ch->node)
         return -1;

@@ -72,6 +72,8 @@ TEST(ties)
     CHECK_STR(n[0].label, "b"); /* 0.04 % more, and more room */
     CHECK_STR(n[1].label, "a");
     CHECK_STR(n[2].label, "c");
+    CHECK_EQ_U64(vf_rank_slack(5), 16384);
+    CHECK_EQ_U64(vf_rank_slack(20000000), 20000);
 }
 
 TEST(words)

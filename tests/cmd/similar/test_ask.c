@@ -13,7 +13,7 @@ static struct vf_error err;
 
 struct work {
     pthread_mutex_t lock;
-    unsigned now, most, done, late, stopped;
+    unsigned now, most, done, late, stopped, ended;
     size_t fails, hangs, meets, more; /* numbers of jobs that do so; SIZE_MAX: none */
 };
 
@@ -27,6 +27,7 @@ static int job(void *ctx, size_t i, struct vf_ask_job *j, struct vf_error *why)
 {
     struct work *w = ctx;
     struct vf_error said = VF_ERROR_INIT;
+    bool ended;
     int rc = 0;
 
     pthread_mutex_lock(&w->lock);
@@ -43,12 +44,13 @@ static int job(void *ctx, size_t i, struct vf_ask_job *j, struct vf_error *why)
         usleep(10000);
     }
     (void)vf_error_set(&said, VF_ERR_CANCELLED, 0, "interrupted"); /* what a peer would say */
-    vf_ask_explain(j, &said);
+    ended = vf_ask_failed(j, &said, why) < 0;
     pthread_mutex_lock(&w->lock);
     w->now--;
     w->done++;
     w->late += said.code == VF_ERR_TIMEOUT;
     w->stopped += *vf_ask_cli(j)->stop && said.code == VF_ERR_CANCELLED;
+    w->ended += ended;
     pthread_mutex_unlock(&w->lock);
     if (i == w->fails)
         rc = vf_error_set(why, VF_ERR_NOMEM, 0, "job %zu", i);
@@ -86,6 +88,7 @@ TEST(one_that_hangs_is_left)
     CHECK_OK(run(&w, 10, 0, 0.3, &go), &err);
     CHECK_EQ_U64(w.done, 10);
     CHECK_EQ_U64(w.late, 1);
+    CHECK_EQ_U64(w.ended, 9); /* each says "interrupted"; where the time was over it is a result */
     CHECK(vf_clock_now() - start < 20);
 }
 
