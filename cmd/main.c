@@ -252,7 +252,7 @@ static int run(struct vf_cli *cli, int argc, char **argv, struct vf_error *err)
         first = argv[at++];
         if (is_group(first)) {
             if (vf_opts_parse(&set, 1, argc - at, argv + at, true, &n, err) < 0)
-                return -1;
+                return vf_error_prefix(err, "%s", first);
             at += n;
             second = at < argc ? argv[at++] : NULL;
         }

@@ -27,6 +27,9 @@ wrong "a command is missing" index
 wrong "a command is missing" node
 wrong "unknown command 'index frobnicate'" index frobnicate
 wrong "unknown option '--frobnicate'" --frobnicate
+wrong "indexd: unknown option '--frobnicate'" indexd --frobnicate
+wrong "indexd status: unknown option '--frobnicate'" indexd status --frobnicate
+wrong "index: unknown option '--frobnicate'" index --frobnicate
 wrong "did you mean '--format'" index add --fromat raw "$vf_tmp/a.raw"
 wrong "unknown option '-z'" index ls -z
 wrong "takes no value" --json=yes index ls
