@@ -104,6 +104,17 @@ struct vf_frozen {
 };
 void vf_frozen_free(struct vf_frozen *f, size_t n); /* frees the array too */
 
+/* Looks at what passes through a tunnel.  Both are called by threads of the tunnel's, not at the
+ * same time for one direction. */
+struct vf_far_look {
+    void *ctx;
+    /* Before these bytes are sent to the far end; on failure they are not, and this connection is
+     * at an end on both sides. */
+    int (*out)(void *ctx, const uint8_t *bytes, size_t len, struct vf_error *err);
+    /* When these bytes of the far end's have been given to who is connected here. */
+    void (*in)(void *ctx, const uint8_t *bytes, size_t len);
+};
+
 /* The way to the far half and to its sockets; made by cmd/. */
 struct vf_far {
     /* Asks the far half.  args (may be NULL) is borrowed, *ret_answer (may be NULL) is a new
@@ -115,8 +126,10 @@ struct vf_far {
     /* Listens on the Unix socket local_path (made here, 0600; removed at the end of the move); each
      * connection there is carried, over a connection of its own to the far end, to the far half's
      * socket of that name (vf_arrival_ops.socket), which has to be there by then.  At the return
-     * the listening has begun and one connection to the far end stands ready. */
-    int (*tunnel)(struct vf_far *, const char *name, const char *local_path, struct vf_error *err);
+     * the listening has begun and one connection to the far end stands ready.  look: NULL, or kept
+     * until the tunnels are at an end, which is before the guest is closed. */
+    int (*tunnel)(struct vf_far *, const char *name, const char *local_path,
+                  const struct vf_far_look *look, struct vf_error *err);
     /* Non-zero with *err when a tunnel has broken since it was made. */
     int (*broken)(struct vf_far *, struct vf_error *err);
     /* Sockets that tunnels need belong here: a directory of mode 0700 (0711 for libvirt), on this

@@ -418,6 +418,7 @@ static void close_guest(struct vf_guest *guest)
         virDomainFree(g->dom);
     if (g->conn)
         virConnectClose(g->conn);
+    vf_lv_eye_destroy(&g->eye);
     free(g);
 }
 
@@ -438,6 +439,7 @@ struct vf_guest *vf_libvirt_guest_open(const char *name, const char *uri, const 
 
     if (!g)
         return NULL;
+    vf_lv_eye_init(&g->eye);
     g->guest.ops = &ops;
     g->guest.same_run_dir = true; /* QEMU here and there gets one path for each socket */
     g->stop = stop;

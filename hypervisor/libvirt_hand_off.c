@@ -9,10 +9,15 @@
  * The guest arrives stopped (PAUSED), and the far half lets it run when libvirt has removed it
  * here.  libvirt by itself would let it run there first, and if that answer got lost, here as well.
  * So the order is: it stands still; events.commit; libvirt moves it or keeps it here; when it has
- * moved, far: commit.  As long as libvirt has it here and it was not let run there, a failure
- * leaves it here, also after events.commit: *ret then says that it is not committed. */
+ * moved, far: commit.  As long as libvirt may let it run here and it was not let run there, a
+ * failure leaves it here, also after events.commit: *ret then says that it is not committed.
+ *
+ * It has moved when the far libvirt's yes has come here (libvirt_eye.h): all that libvirt still
+ * does then is to end the guest's process, which takes a fifth of a second, and more for much
+ * memory. The guest does not wait for that.  Where that yes cannot be seen, it does. */
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -50,16 +55,17 @@ struct hand_off {
     virConnectPtr
         watch_conn;       /* a call on the one that moves the guest may wait until it has moved */
     virDomainPtr watched; /* of that */
+    virConnectPtr judge_conn; /* another thread may be in the middle of a call on the others */
+    virDomainPtr judged;      /* of that */
     double start, stopped, broke, said;
     bool still; /* the guest was seen to stand still, at stopped */
-    bool told, give_up;
+    bool told;
+    atomic_bool give_up;
     unsigned long long looks;    /* QEMU's dirty-sync-count */
     unsigned long long downtime; /* that was set, ms; 0: none yet */
     double passing;              /* since when memory travels */
     bool twice;                  /* its memory was sent more than once, which info->once forbids */
-    /* of the thread that waits for libvirt */
-    pthread_mutex_t lock;
-    bool done;
+    /* of the thread that waits for libvirt, until it has ended */
     virDomainPtr moved;
     struct vf_error why;
 };
@@ -106,8 +112,10 @@ static void remove_dir(struct hand_off *h)
 static int tunnel(struct hand_off *h, const char *name, bool for_qemu, char **ret_path,
                   struct vf_error *err)
 {
+    const struct vf_far_look *look = for_qemu ? NULL : &h->g->eye.look;
+
     *ret_path = vf_strf(err, "%s/%s", for_qemu ? h->far->far_run_dir : h->far->run_dir, name);
-    if (!*ret_path || h->far->tunnel(h->far, name, *ret_path, err) < 0)
+    if (!*ret_path || h->far->tunnel(h->far, name, *ret_path, look, err) < 0)
         return -1;
     if (for_qemu)
         (void)chmod(*ret_path, 0666); /* if QEMU runs as root it works all the same */
@@ -183,26 +191,14 @@ static void *mover(void *arg)
     virDomainPtr moved =
         virDomainMigrate3(h->g->dom, h->far_conn, h->params, (unsigned)h->nparams, h->flags);
 
-    (void)pthread_mutex_lock(&h->lock);
     if (!moved)
         (void)vf_lv_error(&h->why, "moving the guest");
     h->moved = moved;
-    h->done = true;
-    (void)pthread_mutex_unlock(&h->lock);
+    vf_lv_eye_over(&h->g->eye);
     return NULL;
 }
 
 /* ---- while it is under way ---- */
-
-static bool is_done(struct hand_off *h)
-{
-    bool done;
-
-    (void)pthread_mutex_lock(&h->lock);
-    done = h->done;
-    (void)pthread_mutex_unlock(&h->lock);
-    return done;
-}
 
 /* The guest has been stopped by libvirt, and is about to leave. */
 static void stands_still(struct hand_off *h)
@@ -217,10 +213,10 @@ static void stands_still(struct hand_off *h)
         return;
     h->told = true;
     if (h->opts->events.commit && h->opts->events.commit(h->opts->events.ctx, &why) < 0)
-        h->give_up = true; /* libvirt decides whether that is in time */
+        h->give_up = true; /* judge sees it, if not libvirt */
 }
 
-/* Before libvirt goes on with it: that takes two round trips from when the guest stands still. */
+/* As early as it can be known; judge looks again at the end. */
 static void check_once(struct hand_off *h)
 {
     if (h->info->once && !h->info->paused && h->looks > VF_ONCE_LOOKS)
@@ -300,11 +296,30 @@ static void look_at_state(struct hand_off *h)
     }
 }
 
+/* By a thread of the tunnel's, see libvirt_eye.h: libvirt has all over there, and the guest stands
+ * still.  The thread that watches may have had no processor when a second pass began. */
+static int judge(void *ctx, struct vf_error *err)
+{
+    struct hand_off *h = ctx;
+    virTypedParameterPtr p = NULL;
+    int n = 0, type = 0;
+    unsigned long long looks;
+
+    if (h->give_up)
+        return vf_error_set(err, VF_ERR_CANCELLED, 0, "the move was given up");
+    if (!h->info->once || h->info->paused)
+        return 0;
+    if (virDomainGetJobStats(h->judged, &type, &p, &n, 0) < 0)
+        return vf_lv_error(err, "how often memory was sent");
+    looks = stat_of(p, n, VIR_DOMAIN_JOB_MEMORY_ITERATION);
+    virTypedParamsFree(p, n);
+    /* one more than while the guest ran; 0: not known */
+    return looks && looks <= VF_ONCE_LOOKS + 1 ? 0 : vf_once_refuse(err);
+}
+
 static void watch(struct hand_off *h, struct vf_error *broken)
 {
-    const struct timespec t = {0, LOOK_MS * 1000000};
-
-    for (unsigned look = 0; !is_done(h); look++) {
+    for (unsigned look = 0; !vf_lv_eye_wait(&h->g->eye, LOOK_MS); look++) {
         look_at_state(h);
         if ((h->info->once || look % STATS_EVERY == 0) && !h->still)
             look_at_stats(h);
@@ -317,7 +332,6 @@ static void watch(struct hand_off *h, struct vf_error *broken)
             h->give_up = true;
         if (h->give_up && (h->twice || look % STATS_EVERY == 0))
             (void)virDomainAbortJob(h->watched); /* too early or too late: asked again, or done */
-        (void)nanosleep(&t, NULL);               /* cut short: looks again */
     }
 }
 
@@ -327,7 +341,7 @@ static int arrived(struct hand_off *h, struct vf_error *err)
 {
     struct vf_error why = VF_ERROR_INIT;
 
-    h->ret->committed = true; /* it is gone here */
+    h->ret->committed = true; /* libvirt does not let it run here any more */
     if (!h->still)
         stands_still(h);
     if (!h->told && h->opts->events.commit)
@@ -344,7 +358,8 @@ static int run_libvirt(struct hand_off *h, struct vf_error *err)
 {
     struct vf_error broken = VF_ERROR_INIT;
     pthread_t thread;
-    int e;
+    bool yes;
+    int e, rc = -1;
 
     h->start = vf_clock_now();
     /* that it stands still says nothing about one that did so before */
@@ -353,15 +368,23 @@ static int run_libvirt(struct hand_off *h, struct vf_error *err)
         if (h->opts->events.commit && h->opts->events.commit(h->opts->events.ctx, err) < 0)
             return -1;
     }
+    vf_lv_eye_begin(&h->g->eye, judge, h);
     e = pthread_create(&thread, NULL, mover, h);
     if (e)
         return vf_error_sys(err, e, "thread for libvirt's migration");
     watch(h, &broken);
+    yes = vf_lv_eye_yes(&h->g->eye);
+    if (yes) /* meanwhile libvirt ends the guest's process here */
+        rc = arrived(h, err);
     (void)pthread_join(thread, NULL);
+    vf_lv_eye_end(&h->g->eye);
+    if (yes)
+        return rc;
     if (h->moved)
         return arrived(h, err);
     if (h->opts->stop && *h->opts->stop)
         return vf_error_set(err, VF_ERR_CANCELLED, 0, "interrupted");
+    h->twice = h->twice || (vf_lv_eye_refused(&h->g->eye) && !h->give_up);
     h->ret->again = h->twice;
     if (h->twice)
         return vf_once_refuse(err);
@@ -369,20 +392,22 @@ static int run_libvirt(struct hand_off *h, struct vf_error *err)
     return -1;
 }
 
-static int open_watch(struct hand_off *h, struct vf_error *err)
+/* The guest again, on a connection of its own. */
+static int open_again(struct hand_off *h, virConnectPtr *ret_conn, virDomainPtr *ret_dom,
+                      struct vf_error *err)
 {
     char uuid[VIR_UUID_STRING_BUFLEN];
     char *uri = virConnectGetURI(h->g->conn);
 
     if (!uri)
         return vf_lv_error(err, "libvirt's address");
-    h->watch_conn = vf_lv_connect(uri, err);
+    *ret_conn = vf_lv_connect(uri, err);
     free(uri);
-    if (!h->watch_conn)
+    if (!*ret_conn)
         return -1;
     if (virDomainGetUUIDString(h->g->dom, uuid) == 0)
-        h->watched = virDomainLookupByUUIDString(h->watch_conn, uuid);
-    return h->watched ? 0 : vf_lv_error(err, "the guest");
+        *ret_dom = virDomainLookupByUUIDString(*ret_conn, uuid);
+    return *ret_dom ? 0 : vf_lv_error(err, "the guest");
 }
 
 static int prepare(struct hand_off *h, struct vf_error *err)
@@ -390,8 +415,10 @@ static int prepare(struct hand_off *h, struct vf_error *err)
     if (h->opts->postcopy)
         return vf_error_set(err, VF_ERR_UNSUPPORTED, 0,
                             "postcopy is not possible here: a failure could not be undone");
-    if (h->far->ask(h->far, "prepare", NULL, &h->answer, err) < 0 || open_watch(h, err) < 0 ||
-        open_tunnels(h, err) < 0 || set_params(h, err) < 0)
+    if (h->far->ask(h->far, "prepare", NULL, &h->answer, err) < 0 ||
+        open_again(h, &h->watch_conn, &h->watched, err) < 0 ||
+        open_again(h, &h->judge_conn, &h->judged, err) < 0 || open_tunnels(h, err) < 0 ||
+        set_params(h, err) < 0)
         return -1;
     h->far_conn = vf_lv_connect(h->far_uri, err);
     return h->far_conn ? 0 : vf_error_prefix(err, "the far end's libvirt");
@@ -454,7 +481,6 @@ int vf_lv_hand_off(struct vf_guest *guest, const struct vf_guest_info *info, str
                          .far = far,
                          .opts = opts,
                          .ret = ret,
-                         .lock = PTHREAD_MUTEX_INITIALIZER,
                          .why = VF_ERROR_INIT};
     int rc;
 
@@ -470,6 +496,10 @@ int vf_lv_hand_off(struct vf_guest *guest, const struct vf_guest_info *info, str
         virDomainFree(h.watched);
     if (h.watch_conn)
         virConnectClose(h.watch_conn);
+    if (h.judged)
+        virDomainFree(h.judged);
+    if (h.judge_conn)
+        virConnectClose(h.judge_conn);
     virTypedParamsFree(h.params, h.nparams);
     json_decref(h.answer);
     if (h.mem)

@@ -9,6 +9,7 @@
 #include <libvirt/libvirt.h>
 
 #include "hypervisor/hypervisor.h"
+#include "hypervisor/libvirt_eye.h"
 #include "hypervisor/libvirt_xml.h"
 
 #define VF_LV_OVERLAY  ".vmferry-"
@@ -23,7 +24,8 @@ struct vf_lv_guest {
     virConnectPtr conn;
     virDomainPtr dom;
     const volatile int *stop;
-    bool frozen; /* once at least: disks that nobody writes were handed out */
+    bool frozen;          /* once at least: disks that nobody writes were handed out */
+    struct vf_lv_eye eye; /* lives as long as the tunnels may use it */
 };
 
 /* Silences libvirt's own messages and connects; NULL uri: VF_LV_URI.  NULL: VF_ERR_UNREACHABLE,

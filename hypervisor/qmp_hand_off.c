@@ -54,7 +54,7 @@ static int start_mirror(struct hand_off *h, size_t i, struct vf_error *err)
 {
     char *sock = vf_strf(err, "%s/disk%zu.out", h->far->run_dir, i);
     char node[VF_QMP_NODE_MAX], job[VF_QMP_NODE_MAX], name[VF_QMP_NODE_MAX];
-    int rc = sock ? h->far->tunnel(h->far, "disk", sock, err) : -1;
+    int rc = sock ? h->far->tunnel(h->far, "disk", sock, NULL, err) : -1;
 
     (void)snprintf(node, sizeof node, VF_QMP_OURS "t%zu", i);
     (void)snprintf(job, sizeof job, VF_QMP_OURS "m%zu", i);
@@ -207,7 +207,7 @@ static int start_memory(struct hand_off *h, struct vf_error *err)
     if (rc == 0)
         rc = h->far->ask(h->far, "incoming", NULL, NULL, err);
     if (rc == 0)
-        rc = h->far->tunnel(h->far, "mem", sock, err);
+        rc = h->far->tunnel(h->far, "mem", sock, NULL, err);
     if (rc == 0)
         uri = vf_strf(err, "unix:%s", sock);
     vf_qmp_forget(h->q, "MIGRATION");

@@ -83,7 +83,11 @@ static int committing(void *ctx, struct vf_error *err)
         return 0;
     if (json_object_set_new(a->doc, "committed", json_true()) < 0)
         return vf_error_nomem(err);
-    return vf_guest_arrival_save(a, err);
+    if (vf_guest_arrival_save(a, err) == 0)
+        return 0;
+    (void)json_object_set_new(a->doc, "committed",
+                              json_false()); /* replaces a value that is there */
+    return -1;
 }
 
 static int open_half(struct vf_guest_arrival *a, struct vf_error *err)

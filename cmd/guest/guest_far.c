@@ -38,6 +38,7 @@ struct visit {
 struct tunnel {
     struct vf_guest_far *far;
     char *name, *path; /* of the far socket; of ours */
+    const struct vf_far_look *look;
     int listener;
     struct vf_peer spare; /* the connection that stands ready for the first visitor */
     bool has_spare, has_thread;
@@ -145,7 +146,7 @@ static void *serve_visit(void *arg)
     if (rc == 0)
         rc = name_socket(v, &err);
     if (rc == 0)
-        rc = vf_tunnel_pump(v->peer.stream, v->fd, &err);
+        rc = vf_tunnel_pump(v->peer.stream, v->fd, v->t->look, &err);
     if (rc < 0)
         note_failure(v->t, &err);
     pthread_mutex_lock(&v->t->lock);
@@ -280,7 +281,7 @@ static int first_connection(const struct tunnel *t, struct vf_peer *ret, struct 
 }
 
 static int op_tunnel(struct vf_far *half, const char *name, const char *local_path,
-                     struct vf_error *err)
+                     const struct vf_far_look *look, struct vf_error *err)
 {
     struct vf_guest_far *f = (struct vf_guest_far *)half;
     struct tunnel *t;
@@ -292,6 +293,7 @@ static int op_tunnel(struct vf_far *half, const char *name, const char *local_pa
     if (!t)
         return -1;
     t->far = f;
+    t->look = look;
     t->listener = -1;
     (void)pthread_mutex_init(&t->lock, NULL); /* a default one cannot fail on Linux */
     t->name = vf_strdup(name, err);

@@ -257,10 +257,18 @@ static int do_prepare(struct serving *v, json_t *with, json_t **ret, struct vf_e
     return v->a.arrival->ops->prepare(v->a.arrival, with, ret, err);
 }
 
+/* libvirt ends the guest at the source by itself as soon as it is here: then this may be the only
+ * one.  The source says what is to become of it when it comes back, or asks again. */
+static bool has_arrived(const struct serving *v)
+{
+    return strcmp(v->a.arrival->ops->kind, "libvirt") == 0 &&
+           strcmp(v->a.arrival->ops->state(v->a.arrival), "paused") == 0;
+}
+
 static int do_commit(struct serving *v, json_t **ret, struct vf_error *err)
 {
     if (v->a.arrival->ops->commit(v->a.arrival, err) < 0) {
-        if (!vf_guest_arrival_committed(&v->a)) {
+        if (!vf_guest_arrival_committed(&v->a) && !has_arrived(v)) {
             vf_guest_arrival_drop(&v->a);
             vf_guest_arrival_close(&v->a);
         }
@@ -292,14 +300,6 @@ static int answer(struct serving *v, const char *ask, json_t *with, json_t **ret
         return 0;
     }
     return v->a.arrival->ops->ask(v->a.arrival, ask, with, ret, err);
-}
-
-/* libvirt ends the guest at the source by itself as soon as it is here: then this may be the only
- * one.  The source says what is to become of it when it comes back. */
-static bool has_arrived(const struct serving *v)
-{
-    return strcmp(v->a.arrival->ops->kind, "libvirt") == 0 &&
-           strcmp(v->a.arrival->ops->state(v->a.arrival), "paused") == 0;
 }
 
 int vf_guest_serve(const struct vf_guest_serve *s, struct vf_error *err)
@@ -386,7 +386,7 @@ int vf_guest_serve_tunnel(const struct vf_guest_serve *s, struct vf_error *err)
     }
     rc = vf_talk_answer(s->stream, NULL, err);
     if (rc == 0)
-        rc = vf_tunnel_pump(s->stream, fd, err);
+        rc = vf_tunnel_pump(s->stream, fd, NULL, err);
     vf_close_fd(&fd);
     return rc;
 }

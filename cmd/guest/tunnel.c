@@ -14,6 +14,7 @@
 
 #include "core/checked.h"
 #include "core/fdio.h"
+#include "hypervisor/hypervisor.h"
 
 /* Small enough that another tunnel's bytes get in between on a slow line. */
 #define PIECE (64u << 10)
@@ -21,6 +22,7 @@
 struct pump {
     struct vf_stream *st;
     int fd;
+    const struct vf_far_look *look;
     struct vf_error err; /* of the thread */
     int rc;
 };
@@ -40,6 +42,8 @@ static void *outward(void *arg)
             continue;
         m.bytes.len = n > 0 ? (size_t)n : 0;
         m.bytes.bytes = buf;
+        if (n > 0 && p->look && p->look->out(p->look->ctx, buf, (size_t)n, &p->err) < 0)
+            break;
         if (p->st->ops->send(p->st, &m, &p->err) < 0)
             break;
         if (n <= 0) {
@@ -68,15 +72,18 @@ static int inward(struct pump *p, struct vf_error *err)
             return 0;
         }
         rc = vf_write_full(p->fd, m.bytes.bytes, m.bytes.len, err);
+        if (rc == 0 && p->look)
+            p->look->in(p->look->ctx, m.bytes.bytes, m.bytes.len);
         vf_msg_free(&m);
         if (rc < 0)
             return -1;
     }
 }
 
-int vf_tunnel_pump(struct vf_stream *st, int fd, struct vf_error *err)
+int vf_tunnel_pump(struct vf_stream *st, int fd, const struct vf_far_look *look,
+                   struct vf_error *err)
 {
-    struct pump p = {.st = st, .fd = fd};
+    struct pump p = {.st = st, .fd = fd, .look = look};
     struct vf_error own = VF_ERROR_INIT;
     pthread_t thread;
     int rc = pthread_create(&thread, NULL, outward, &p);

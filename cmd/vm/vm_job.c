@@ -120,6 +120,19 @@ int vf_vm_open_guest(struct vf_vm *vm, const json_t *job, struct vf_error *err)
 
 /* ---- after the commit point ---- */
 
+/* It was not let run there, but is there and may be the only one: libvirt's. */
+static bool stands_there(struct vf_far *half)
+{
+    struct vf_error why = VF_ERROR_INIT;
+    json_t *answer = NULL;
+    bool ret = half->ask(half, "state", NULL, &answer, &why) == 0 &&
+               strcmp(vf_member_text(answer, "state"), "paused") == 0;
+
+    json_decref(answer);
+    return ret;
+}
+
+/* 1: it runs there; 0: it is not there and never will be; -1: not known, or not yet. */
 static int ask_once(struct vf_vm *vm, const char *kind, struct vf_error *err)
 {
     struct vf_far *half = vf_guest_far_half(vm->far);
@@ -132,7 +145,7 @@ static int ask_once(struct vf_vm *vm, const char *kind, struct vf_error *err)
     }
     if (half->ask(half, "commit", NULL, NULL, err) == 0)
         return 1;
-    return half->refused ? 0 : -1;
+    return half->refused && !stands_there(half) ? 0 : -1;
 }
 
 int vf_vm_resolve(struct vf_vm *vm, int seconds, struct vf_error *err)

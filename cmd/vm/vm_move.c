@@ -236,7 +236,7 @@ static int settle(struct vf_vm *vm, struct vf_error *err)
     struct vf_error why = VF_ERROR_INIT;
     int rc;
 
-    vf_say(vm->cli, "the answer of %s was lost: asking again", vm->req->label);
+    vf_say(vm->cli, "%s: asking %s again", err->msg, vm->req->label);
     rc = vf_vm_resolve(vm, RESOLVE_SECONDS, &why);
     if (rc == 1) {
         vm->result.running_there = true;
