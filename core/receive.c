@@ -51,7 +51,7 @@ struct recv_batch *vf_receiver_batch(struct receiver *r, uint32_t id, struct vf_
     return NULL;
 }
 
-void vf_recv_batch_clear(struct receiver *r, struct recv_batch *b)
+static void clear_batch(struct receiver *r, struct recv_batch *b)
 {
     size_t items = (b->segs.len / sizeof(struct recv_seg)) +
                    (b->written.len / sizeof(struct vf_run)) +
@@ -65,6 +65,17 @@ void vf_recv_batch_clear(struct receiver *r, struct recv_batch *b)
     free(b->strong.run);
     free(b->strong.sha);
     memset(b, 0, sizeof *b);
+}
+
+int vf_receiver_done(struct receiver *r, struct recv_batch *b, struct vf_error *err)
+{
+    const struct vf_msg m = {.type = VF_MSG_DONE, .done.batch = b->id};
+
+    pthread_mutex_lock(&r->lock);
+    clear_batch(r, b);
+    r->done++;
+    pthread_mutex_unlock(&r->lock);
+    return r->st->ops->send(r->st, &m, err);
 }
 
 int vf_receiver_note(struct receiver *r, size_t n, struct vf_error *err)
@@ -264,7 +275,7 @@ int vf_receive(struct vf_stream *st, enum vf_purpose purpose, unsigned window_lo
     if (r->sink)
         r->sink->ops->abort(r->sink);
     for (size_t i = 0; i < VF_BATCHES_OPEN; i++)
-        vf_recv_batch_clear(r, &r->batch[i]);
+        clear_batch(r, &r->batch[i]);
     vf_buf_free(&r->jobs);
     vf_buf_free(&r->data[0]);
     vf_buf_free(&r->data[1]);

@@ -32,7 +32,6 @@ int vf_receiver_count_probes(struct receiver *r, const struct vf_msg_probes *m,
                              struct vf_error *err)
 {
     struct recv_batch *b = vf_receiver_batch(r, m->batch, err);
-    struct vf_msg done = {.type = VF_MSG_DONE};
 
     if (!b)
         return -1;
@@ -40,12 +39,7 @@ int vf_receiver_count_probes(struct receiver *r, const struct vf_msg_probes *m,
         return vf_error_set(err, VF_ERR_PROTOCOL, 0, "probes that were not asked for");
     if (vf_sorter_add(r->prints, m->digest, m->n, err) < 0)
         return -1;
-    done.done.batch = b->id;
-    pthread_mutex_lock(&r->lock);
-    vf_recv_batch_clear(r, b);
-    r->done++;
-    pthread_mutex_unlock(&r->lock);
-    return r->st->ops->send(r->st, &done, err);
+    return vf_receiver_done(r, b, err);
 }
 
 /* Sorted fingerprints, gathered into distinct ones with their counts. */

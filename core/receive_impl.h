@@ -102,7 +102,9 @@ void vf_receiver_fail(struct receiver *r, const struct vf_error *err);
 bool vf_receiver_failed(struct receiver *r);
 /* The open batch of that number; NULL with *err set. */
 struct recv_batch *vf_receiver_batch(struct receiver *r, uint32_t id, struct vf_error *err);
-void vf_recv_batch_clear(struct receiver *r, struct recv_batch *b);
+
+/* The batch is over: forgets it and tells the source.  Takes the lock.  0 or -1. */
+int vf_receiver_done(struct receiver *r, struct recv_batch *b, struct vf_error *err) VF_MUST_CHECK;
 /* Counts n more noted items. */
 int vf_receiver_note(struct receiver *r, size_t n, struct vf_error *err);
 

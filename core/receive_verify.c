@@ -229,7 +229,6 @@ static void start_writeback(struct receiver *r, struct vf_run range)
 static int finish_batch(struct verify *v, struct recv_batch *b, struct vf_error *err)
 {
     struct receiver *r = v->r;
-    struct vf_msg m = {.type = VF_MSG_DONE};
     const struct vf_node *segs;
     size_t n;
     int rc;
@@ -245,12 +244,7 @@ static int finish_batch(struct verify *v, struct recv_batch *b, struct vf_error 
     segs = nodes_of(v, &n);
     if (vf_build_add(v->build, segs, n, md5s_of(v), err) < 0)
         return -1;
-    m.done.batch = b->id;
-    pthread_mutex_lock(&r->lock);
-    vf_recv_batch_clear(r, b);
-    r->done++;
-    pthread_mutex_unlock(&r->lock);
-    return r->st->ops->send(r->st, &m, err);
+    return vf_receiver_done(r, b, err);
 }
 
 /* The receiver's own count of the new image against its residents. */

@@ -233,17 +233,10 @@ static int use_known(struct receiver *r, struct recv_batch *b, struct vf_error *
 
 static int done(struct receiver *r, struct recv_batch *b, struct vf_error *err)
 {
-    struct vf_msg m = {.type = VF_MSG_DONE};
-
     b->asked = DONE_ASKING;
     if (r->purpose != VF_FOR_COUNT)
         return 0; /* the verify thread says it */
-    m.done.batch = b->id;
-    pthread_mutex_lock(&r->lock);
-    vf_recv_batch_clear(r, b);
-    r->done++;
-    pthread_mutex_unlock(&r->lock);
-    return r->st->ops->send(r->st, &m, err);
+    return vf_receiver_done(r, b, err);
 }
 
 static int groups(struct receiver *r, struct recv_batch *b, const struct vf_msg_nodes *m,
