@@ -3,7 +3,6 @@
 #include "formats/nbd.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/un.h>
 #include <time.h>
@@ -234,64 +233,19 @@ TEST(errors_are_clear)
     CHECK_HAS(err.msg, "qemu-utils");
 }
 
-struct reader {
-    struct vf_image *im;
-    const uint8_t *want;
-    uint64_t seed;
-    int bad;
-};
-
-static void *read_randomly(void *arg)
-{
-    struct reader *r = arg;
-    uint8_t *buf = malloc(MIB);
-
-    for (uint64_t i = 0; buf && i < 100; i++) {
-        uint64_t v[2], off, len;
-        struct vf_extent x;
-
-        vf_test_random(r->seed * 1000 + i, v, sizeof v);
-        off = v[0] % r->im->size;
-        len = v[1] % (200 << 10);
-        if (len > r->im->size - off)
-            len = r->im->size - off;
-        if (vf_image_read(r->im, buf, (size_t)len, off, NULL) < 0 ||
-            vf_image_next_extent(r->im, off, &x, NULL) < 0 ||
-            memcmp(buf, r->want + off, (size_t)len) != 0)
-            r->bad++;
-    }
-    free(buf);
-    return NULL;
-}
-
 TEST(threads)
 {
     struct vf_open_opts o = {.readers = 3};
-    struct reader readers[6];
-    pthread_t threads[6];
-    uint8_t *want = malloc(8 * MIB);
     struct vf_error err;
     struct vf_image *im;
-    int fd;
 
     NEED("qemu-nbd");
     util_make_raw("a.raw", 8 * MIB, 12);
     convert_to("m.vdi", "vdi", "");
-    fd = open(vf_test_path("a.raw"), O_RDONLY | O_CLOEXEC);
-    CHECK(want && fd >= 0 && pread(fd, want, 8 * MIB, 0) == (ssize_t)(8 * MIB));
-    (void)close(fd);
     im = util_open("m.vdi", &o, NULL, &err);
     CHECK_OK(im, &err);
-    for (unsigned i = 0; i < 6; i++) {
-        readers[i] = (struct reader){im, want, i, 0};
-        CHECK(pthread_create(&threads[i], NULL, read_randomly, &readers[i]) == 0);
-    }
-    for (unsigned i = 0; i < 6; i++) {
-        CHECK(pthread_join(threads[i], NULL) == 0);
-        CHECK_EQ_I64(readers[i].bad, 0);
-    }
+    util_read_in_threads(im, vf_test_path("a.raw"));
     vf_image_close(im);
-    free(want);
 }
 
 /* A server that is not ours, by its socket. */

@@ -1,8 +1,6 @@
 /* Tests of formats/qcow2.c: every image is compared with what qemu-img reads. */
 #include "formats/qcow2.h"
 
-#include <pthread.h>
-
 #include "tests/formats/util.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -194,65 +192,22 @@ TEST(shrinking_is_reported)
     vf_image_close(im);
 }
 
-struct reader {
-    struct vf_image *im;
-    const uint8_t *want;
-    uint64_t seed;
-    int bad;
-};
-
-static void *read_randomly(void *arg)
-{
-    struct reader *r = arg;
-    uint8_t *buf = malloc(MIB);
-
-    for (uint64_t i = 0; buf && i < 150; i++) {
-        uint64_t v[2], off, len;
-
-        vf_test_random(r->seed * 1000 + i, v, sizeof v);
-        off = v[0] % r->im->size;
-        len = v[1] % (200 << 10);
-        if (len > r->im->size - off)
-            len = r->im->size - off;
-        if (vf_image_read(r->im, buf, (size_t)len, off, NULL) < 0 ||
-            memcmp(buf, r->want + off, (size_t)len) != 0)
-            r->bad++;
-    }
-    free(buf);
-    return NULL;
-}
-
 /* More threads than handles, on plain and compressed clusters mixed. */
 TEST(threads)
 {
     struct vf_open_opts o = {.readers = 3};
-    struct reader readers[6];
-    pthread_t threads[6];
-    uint8_t *want = malloc(8 * MIB);
     struct vf_error err;
     struct vf_image *im;
-    int fd;
 
     NEED("qemu-io");
     util_make_raw("m.raw", 8 * MIB, 12);
     SH("rm -f m.qcow2; qemu-img convert -c -f raw -O qcow2 m.raw m.qcow2 && "
        "qemu-io -c 'write -P 7 1M 100k' -c 'write -z 3M 64k' m.qcow2 && "
        "qemu-img convert -f qcow2 -O raw m.qcow2 m.raw");
-    fd = open(vf_test_path("m.raw"), O_RDONLY | O_CLOEXEC);
-    CHECK(want && fd >= 0 && pread(fd, want, 8 * MIB, 0) == (ssize_t)(8 * MIB));
-    (void)close(fd);
     im = util_open("m.qcow2", &o, NULL, &err);
     CHECK_OK(im, &err);
-    for (unsigned i = 0; i < 6; i++) {
-        readers[i] = (struct reader){im, want, i, 0};
-        CHECK(pthread_create(&threads[i], NULL, read_randomly, &readers[i]) == 0);
-    }
-    for (unsigned i = 0; i < 6; i++) {
-        CHECK(pthread_join(threads[i], NULL) == 0);
-        CHECK_EQ_I64(readers[i].bad, 0);
-    }
+    util_read_in_threads(im, vf_test_path("m.raw"));
     vf_image_close(im);
-    free(want);
 }
 
 TESTS(plain_and_compressed_of_every_cluster_size, odd_size_and_empty, desc, zero_clusters,

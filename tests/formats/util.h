@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -154,6 +155,59 @@ static inline uint64_t util_zero_bytes(struct vf_image *im)
         sum += x.zero ? x.len : 0;
     }
     return sum;
+}
+
+/* One of the threads of util_read_in_threads. */
+struct util_reader {
+    struct vf_image *im;
+    const uint8_t *want;
+    uint64_t seed;
+    int bad;
+};
+
+static inline void *util_read_randomly(void *arg)
+{
+    struct util_reader *r = arg;
+    uint8_t *buf = malloc(1u << 20);
+
+    for (uint64_t i = 0; buf && i < 150; i++) {
+        uint64_t v[2], off, len;
+        struct vf_extent x;
+
+        vf_test_random(r->seed * 1000 + i, v, sizeof v);
+        off = v[0] % r->im->size;
+        len = v[1] % (200 << 10);
+        if (len > r->im->size - off)
+            len = r->im->size - off;
+        if (vf_image_read(r->im, buf, (size_t)len, off, NULL) < 0 ||
+            vf_image_next_extent(r->im, off, &x, NULL) < 0 ||
+            memcmp(buf, r->want + off, (size_t)len) != 0)
+            r->bad++;
+    }
+    r->bad += !buf;
+    free(buf);
+    return NULL;
+}
+
+/* The content of im equals that of the file at path, for six threads that read here and there. */
+static inline void util_read_in_threads(struct vf_image *im, const char *path)
+{
+    struct util_reader reader[6];
+    pthread_t thread[6];
+    uint8_t *want = malloc((size_t)im->size);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    CHECK(want && fd >= 0 && pread(fd, want, (size_t)im->size, 0) == (ssize_t)im->size);
+    (void)close(fd);
+    for (unsigned i = 0; i < 6; i++) {
+        reader[i] = (struct util_reader){im, want, i, 0};
+        CHECK(pthread_create(&thread[i], NULL, util_read_randomly, &reader[i]) == 0);
+    }
+    for (unsigned i = 0; i < 6; i++) {
+        CHECK(pthread_join(thread[i], NULL) == 0);
+        CHECK_EQ_I64(reader[i].bad, 0);
+    }
+    free(want);
 }
 
 /* Opens name in the test directory. */
