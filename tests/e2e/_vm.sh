@@ -1,5 +1,6 @@
 # shellcheck shell=sh
-# _vm.sh - what tests share that move running guests between two stores. After e2e/_lib.sh:
+# _vm.sh - what tests share that move running guests between two stores of this machine. After
+# e2e/_lib.sh:
 #
 #   vm_sites                                  settings of both stores; the consoles' logs are
 #                                             $vf_tmp/src.log and $vf_tmp/dst.log
@@ -7,12 +8,6 @@
 #                                             $vf_tmp/a, its QMP socket $vf_tmp/a/qmp
 
 . "$VF_TESTS/lab/guest.sh"
-
-# No namespaces here: both ends are stores of this machine.
-at() {
-    shift
-    "$@"
-}
 
 # What a store runs to take a guest: the same machine as vm_guest starts, on the store's disks.
 # Words: QMP-SOCKET, [ro:]FORMAT:DISK..., "--", and -incoming's.
@@ -66,7 +61,7 @@ vm_settings() {
 
 # A failed test says what the guest said last: the directory is gone when its log is read.
 _vm_last_words() {
-    # shellcheck disable=SC2154 # vf_status comes from vf_run_cleanup
+    #
     [ "$vf_status" -ne 0 ] && [ "$vf_status" -ne 77 ] || return 0
     for vf_s in src dst; do
         echo "---- $vf_s" && tail -n 30 "$vf_tmp/$vf_s.log"

@@ -4,10 +4,6 @@
 # timeout: 240
 . "${VF_TESTS:-$(dirname "$0")/..}/e2e/_indexd.sh"
 . "$VF_TESTS/lab/guest.sh"
-at() { # no site: this machine
-    shift
-    "$@"
-}
 guest_build
 
 indexd_settings 'settle = 300ms' 'scan-interval = 1s' 'moving-interval = 2s'

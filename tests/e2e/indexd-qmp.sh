@@ -6,10 +6,6 @@
 # timeout: 240
 . "${VF_TESTS:-$(dirname "$0")/..}/e2e/_indexd.sh"
 . "$VF_TESTS/lab/guest.sh"
-at() { # no site: this machine
-    shift
-    "$@"
-}
 guest_build
 
 socket=$vf_tmp/g/qmp

@@ -35,8 +35,15 @@ lab_up() {
     "$vf_wanlab" up "$@" A B || fail "the lab does not start"
 }
 
-# at SITE COMMAND...: in that site.
-at() { "$vf_wanlab" exec "$@"; }
+# at SITE COMMAND...: in that site; without lab_up there are none, and it is this machine.
+at() {
+    if [ "${WANLAB_DIR:-}" ]; then
+        "$vf_wanlab" exec "$@"
+    else
+        shift
+        "$@"
+    fi
+}
 
 # wire_bytes: what both sites have put on the line so far.
 wire_bytes() { echo $(($("$vf_wanlab" sent A) + $("$vf_wanlab" sent B))); }
