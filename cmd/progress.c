@@ -84,10 +84,30 @@ static void update_rate(struct vf_progress *p, double at, uint64_t done)
     p->rate_done = done;
 }
 
+/* Numbers as people read them. */
+struct texts {
+    char done[VF_BYTES_TEXT], total[VF_BYTES_TEXT], rate[VF_BYTES_TEXT], left[VF_BYTES_TEXT],
+        saved[VF_BYTES_TEXT], sent[VF_BYTES_TEXT];
+};
+
+static struct texts texts_of(const struct state *s)
+{
+    struct texts t = {.left = "?"};
+
+    vf_bytes_text(s->done, t.done);
+    vf_bytes_text(s->total, t.total);
+    vf_bytes_text((uint64_t)s->rate, t.rate);
+    vf_bytes_text(s->saved, t.saved);
+    vf_bytes_text(s->sent, t.sent);
+    if (s->left >= 0)
+        vf_seconds_text(s->left, t.left);
+    return t;
+}
+
 static void put_bar(const struct vf_progress *p, const struct state *s)
 {
-    char done[VF_BYTES_TEXT], total[VF_BYTES_TEXT], rate[VF_BYTES_TEXT], left[VF_BYTES_TEXT],
-        saved[VF_BYTES_TEXT], sent[VF_BYTES_TEXT], bar[BAR_LEN + 1], line[LINE_ROOM];
+    const struct texts t = texts_of(s);
+    char bar[BAR_LEN + 1], line[LINE_ROOM];
     unsigned fill = s->total ? (unsigned)((double)s->done / (double)s->total * BAR_LEN) : 0;
     struct winsize ws = {0};
     size_t columns = 80;
@@ -95,16 +115,10 @@ static void put_bar(const struct vf_progress *p, const struct state *s)
     for (unsigned i = 0; i < BAR_LEN; i++)
         bar[i] = i < fill ? '#' : '-';
     bar[BAR_LEN] = '\0';
-    vf_bytes_text(s->done, done);
-    vf_bytes_text(s->total, total);
-    vf_bytes_text((uint64_t)s->rate, rate);
-    vf_bytes_text(s->saved, saved);
-    vf_bytes_text(s->sent, sent);
-    vf_seconds_text(s->left, left);
     snprintf(line, sizeof line, "[%s] %3.0f %% %s of %s, %s/s, %s left%s%s%s%s  %.60s (%s)", bar,
-             100 * vf_share(s->done, s->total), done, total, rate, s->left < 0 ? "?" : left,
-             p->stream ? ", sent " : "", p->stream ? sent : "", p->stream ? ", saved " : "",
-             p->stream ? saved : "", p->title, s->phase);
+             100 * vf_share(s->done, s->total), t.done, t.total, t.rate, t.left,
+             p->stream ? ", sent " : "", p->stream ? t.sent : "", p->stream ? ", saved " : "",
+             p->stream ? t.saved : "", p->title, s->phase);
     if (ioctl(STDERR_FILENO, TIOCGWINSZ, &ws) == 0 && ws.ws_col > 1)
         columns = ws.ws_col;
     if (columns <= sizeof line)
@@ -117,20 +131,13 @@ static void put_bar(const struct vf_progress *p, const struct state *s)
 
 static void put_plain(const struct vf_progress *p, const struct state *s)
 {
-    char done[VF_BYTES_TEXT], total[VF_BYTES_TEXT], rate[VF_BYTES_TEXT], left[VF_BYTES_TEXT],
-        saved[VF_BYTES_TEXT], sent[VF_BYTES_TEXT];
+    const struct texts t = texts_of(s);
 
-    vf_bytes_text(s->done, done);
-    vf_bytes_text(s->total, total);
-    vf_bytes_text((uint64_t)s->rate, rate);
-    vf_bytes_text(s->saved, saved);
-    vf_bytes_text(s->sent, sent);
-    vf_seconds_text(s->left, left);
     vf_put_clean(stderr, p->title);
-    fprintf(stderr, ": %s: %s of %s (%.0f %%), %s/s, %s left", s->phase, done, total,
-            100 * vf_share(s->done, s->total), rate, s->left < 0 ? "?" : left);
+    fprintf(stderr, ": %s: %s of %s (%.0f %%), %s/s, %s left", s->phase, t.done, t.total,
+            100 * vf_share(s->done, s->total), t.rate, t.left);
     if (p->stream)
-        fprintf(stderr, ", sent %s, saved %s", sent, saved);
+        fprintf(stderr, ", sent %s, saved %s", t.sent, t.saved);
     fputc('\n', stderr);
 }
 
