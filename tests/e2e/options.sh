@@ -4,7 +4,12 @@
 
 cd "$vf_tmp" || exit
 vf_image noise.raw 2M seed=1
-seq 1 400000 | head -c 2M >text.raw
+# Lines of a log: what levels differ in, which numbers in a row are not.
+awk 'BEGIN { split("mail web disk cron user shop", who); split("starts ends fails waits", does)
+    for (i = r = 1; i < 60000; i++) {
+        r = (r * 69069 + 1) % 4294967296
+        print "Jan " i % 28 " " who[r % 997 % 6 + 1] "[" r % 10007 "]: " does[r % 1009 % 4 + 1] " after " r % 65537 " ms"
+    } }' | head -c 2M >text.raw
 
 # Compression saves where it can.
 moved text.raw none.raw --compress none
