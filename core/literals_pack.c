@@ -11,9 +11,12 @@
 #include "core/literals_impl.h"
 #include "core/load.h"
 
-#define OUT_LEN       (128u * 1024)
-#define LONG_LEVEL    3  /* from here on with the whole window and long-distance matching */
-#define SHORT_WINDOW  22 /* for the levels below, 2^n bytes */
+#define OUT_LEN      (128u * 1024)
+#define LONG_LEVEL   3  /* from here on with the whole window and long-distance matching */
+#define SHORT_WINDOW 22 /* for the levels below, 2^n bytes */
+#define SHORT_MATCH                                                                                \
+    5 /* and so many bytes for a match and a table of 2^n: zstd's 7 and 14 take as */
+#define SHORT_TABLE   15 /* much time and give 2 % more */
 #define LDM_LEAST     22
 #define LDM_TABLE_LOG 22
 #define LDM_RATE_LOG  7 /* of zstd: one place in 128 */
@@ -53,6 +56,8 @@ static int set_level(struct vf_packer *p, int level, struct vf_error *err)
     p->level = level;
     if (set(p, ZSTD_c_compressionLevel, level, err) < 0 ||
         set(p, ZSTD_c_windowLog, (int)log, err) < 0 ||
+        set(p, ZSTD_c_minMatch, level < LONG_LEVEL ? SHORT_MATCH : 0, err) < 0 ||
+        set(p, ZSTD_c_hashLog, level < LONG_LEVEL ? SHORT_TABLE : 0, err) < 0 ||
         set(p, ZSTD_c_enableLongDistanceMatching, far, err) < 0)
         return -1;
     /* Its table, 8 bytes an entry, would grow with the window; quotes reach further for less. */
