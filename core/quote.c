@@ -4,6 +4,7 @@
 
 #include "core/checked.h"
 #include "core/pages.h"
+#include "core/places.h"
 
 #define LEAST_TABLE (UINT64_C(1) << 20)
 #define WAYS        4u /* places in a bucket, the newest first */
@@ -15,21 +16,14 @@
 #define PLACE_HAD  (UINT64_C(1) << PLACE_BITS)
 #define CHECK_MASK (~((PLACE_HAD << 1) - 1))
 
-/* The rolling hash is that of content-defined cutting: h = 2 * h + gear[byte], so that bit n
- * depends on the last n + 1 bytes.  A place is remembered where SAMPLE's bits are all set: one in
- * 64, chosen by the 56 bytes before it. */
-#define SAMPLE_TOP 56
-#define SAMPLE     (UINT64_C(63) << (SAMPLE_TOP - 6))
-#define HASHED     64u
+/* A place (core/places.h) is remembered under a hash of the HASHED bytes that end with it. */
+#define HASHED 64u
 
-#define LANES        4u
-#define PIECE        (32u * 1024) /* bytes hashed at a time, in all lanes */
-#define LANE_SAMPLES 1024u        /* eight times what is likely */
-#define SAMPLES_MAX  (32u * 1024) /* of one record of 1 MiB; twice what is likely */
+#define PIECE        (16u * 1024) /* bytes whose places are found at a time */
+#define HURRY_LEAST  128u         /* bytes of a quote, where time is short */
 #define READ_BACK    192u         /* bytes before a place, and after it, that are read at first */
 #define READ_ON      832u
 #define READ_MORE    16384u
-#define AHEAD        8u                   /* samples whose buckets are on their way from memory */
 #define NOTED_FIRST  (INT64_C(512) << 20) /* bytes that are noted before there is a judgement */
 #define NOTED_HURRY  (INT64_C(192) << 20) /* credit that is left alone where time is short */
 #define NOTED_WORTH  64                   /* bytes noted for each that was quoted */
@@ -37,17 +31,7 @@
 
 struct sample {
     uint64_t hash;
-    uint32_t pos;  /* of the byte behind the hashed ones, in the data that is searched */
-    uint64_t byte; /* the same in the image */
-};
-
-/* One of the stretches that are hashed side by side, so that the processor need not wait for each
- * step of one hash. */
-struct lane {
-    const uint8_t *p; /* its next byte */
-    uint64_t h;
-    size_t n;
-    struct sample found[LANE_SAMPLES];
+    uint32_t pos; /* of the byte behind the hashed ones, in the data that is searched */
 };
 
 struct vf_quoter {
@@ -56,21 +40,13 @@ struct vf_quoter {
     uint64_t mask;
     int64_t credit; /* bytes of the receiver's that may still be noted */
     unsigned asked;
+    bool hurry;
     size_t n;
-    struct sample sample[SAMPLES_MAX];
-    struct lane lane[LANES];
-    uint64_t gear[256];
+    struct sample sample[PIECE];
+    uint32_t found[PIECE];
+    enum vf_places_way way;
     uint8_t buf[READ_MORE];
 };
-
-static uint64_t mix(uint64_t x)
-{
-    x ^= x >> 32;
-    x *= UINT64_C(0x9e3779b97f4a7c15);
-    x ^= x >> 29;
-    x *= UINT64_C(0xbf58476d1ce4e5b9);
-    return x ^ x >> 32;
-}
 
 struct vf_quoter *vf_quoter_new(struct vf_image *image, uint64_t table_bytes, struct vf_error *err)
 {
@@ -89,8 +65,7 @@ struct vf_quoter *vf_quoter_new(struct vf_image *image, uint64_t table_bytes, st
         vf_quoter_free(q);
         return NULL;
     }
-    for (uint64_t i = 1; i < 256; i++) /* gear[0] is 0, so that no place is among zeros only */
-        q->gear[i] = mix(i);
+    q->way = vf_places_best();
     return q;
 }
 
@@ -105,108 +80,98 @@ void vf_quoter_free(struct vf_quoter *q)
 
 /* ---- places ---- */
 
-static inline __attribute__((always_inline)) void step(struct lane *l, uint64_t *h,
-                                                       const uint64_t *gear, const uint8_t *p)
+static uint64_t *bucket(const struct vf_quoter *q, uint64_t hash)
 {
-    *h = 2 * *h + gear[*p];
-    if (__builtin_expect((*h & SAMPLE) == SAMPLE, 0) && l->n < LANE_SAMPLES)
-        l->found[l->n++] = (struct sample){*h, 0, (uint64_t)(uintptr_t)p};
+    return q->table[hash & q->mask];
 }
 
-/* Hashes n bytes in each lane. */
-static void hash_lanes(const uint64_t *gear, struct lane l[LANES], size_t n)
+/* Of the HASHED bytes before p.  Multiplied in two lines, so that one need not wait for the other.
+ */
+static uint64_t hash_before(const uint8_t *p)
 {
-    uint64_t h0 = l[0].h, h1 = l[1].h, h2 = l[2].h, h3 = l[3].h;
-    const uint8_t *p0 = l[0].p, *p1 = l[1].p, *p2 = l[2].p, *p3 = l[3].p;
+    uint64_t a = UINT64_C(0x9e3779b97f4a7c15), b = UINT64_C(0xbf58476d1ce4e5b9);
 
-    for (size_t i = 0; i < n; i++) {
-        step(&l[0], &h0, gear, p0 + i);
-        step(&l[1], &h1, gear, p1 + i);
-        step(&l[2], &h2, gear, p2 + i);
-        step(&l[3], &h3, gear, p3 + i);
+    for (size_t i = HASHED; i; i -= 16) {
+        uint64_t x, y;
+
+        memcpy(&x, p - i, sizeof x);
+        memcpy(&y, p - i + 8, sizeof y);
+        a = (a ^ x ^ a >> 32) * UINT64_C(0x9e3779b97f4a7c15);
+        b = (b ^ y ^ b >> 32) * UINT64_C(0xbf58476d1ce4e5b9);
     }
+    a = (a ^ a >> 29) * UINT64_C(0xbf58476d1ce4e5b9) + b;
+    a = (a ^ a >> 32) * UINT64_C(0x9e3779b97f4a7c15);
+    return a ^ a >> 32;
 }
 
-/* Adds the places in data that are worth remembering to q->sample; data is content byte `byte` of
- * the image on, and at least HASHED bytes. */
-static void sample_piece(struct vf_quoter *q, const uint8_t *all, const uint8_t *data, size_t len,
-                         uint64_t byte)
+/* The places in the next piece of data, of which *at bytes are done, to q->sample; their buckets
+ * are on their way from memory.  false: that was all. */
+static bool next_piece(struct vf_quoter *q, const uint8_t *data, size_t len, size_t *at)
 {
-    struct lane *l = q->lane;
-    size_t each = len / LANES;
+    size_t n, places, behind = HASHED - VF_PLACE_LEN;
 
-    for (size_t k = 0; k < LANES; k++) {
-        l[k].p = data + k * each;
-        l[k].h = 0;
-        l[k].n = 0;
-        for (size_t i = HASHED; i > 0; i--)
-            l[k].h = 2 * l[k].h + q->gear[l[k].p[-(ptrdiff_t)i]];
-    }
-    hash_lanes(q->gear, l, each);
-    for (size_t k = 0; k < LANES; k++)
-        for (size_t i = 0; i < l[k].n && q->n < SAMPLES_MAX; i++) {
-            size_t pos = (size_t)((uintptr_t)l[k].found[i].byte - (uintptr_t)all) + 1;
+    if (*at == 0)
+        *at = behind;
+    if (*at + VF_PLACE_LEN > len)
+        return false;
+    n = len - VF_PLACE_LEN + 1 - *at;
+    n = n < PIECE ? n : PIECE;
+    places = vf_places_find(q->way, data + *at, n, q->hurry, q->found);
+    q->n = 0;
+    for (size_t i = 0; i < places; i++) {
+        size_t pos = *at + q->found[i] + VF_PLACE_LEN;
+        uint64_t hash = hash_before(data + pos);
 
-            /* In a run of equal bytes every hash is the same: one place is enough. */
-            if (q->n == 0 || q->sample[q->n - 1].hash != l[k].found[i].hash)
-                q->sample[q->n++] = (struct sample){l[k].found[i].hash, (uint32_t)pos, byte + pos};
-        }
-}
-
-/* The first HASHED bytes only begin a hash. */
-static void sample(struct vf_quoter *q, const uint8_t *data, size_t len, uint64_t byte)
-{
-    for (size_t at = HASHED, n; at + LANES <= len; at += n) {
-        n = len - at < PIECE ? (len - at) / LANES * LANES : PIECE;
-        sample_piece(q, data, data + at, n, byte);
-    }
-}
-
-static uint64_t *bucket(const struct vf_quoter *q, uint64_t mixed)
-{
-    return q->table[mixed & q->mask];
-}
-
-/* From sample `from` on: hashes that depend evenly on all bytes. */
-static void prepare(struct vf_quoter *q, size_t from)
-{
-    for (size_t i = from; i < q->n; i++)
-        q->sample[i].hash = mix(q->sample[i].hash);
-}
-
-static void remember(struct vf_quoter *q, size_t from, uint64_t flags)
-{
-    for (size_t i = from; i < q->n; i++) {
-        const struct sample *s = &q->sample[i];
-        uint64_t *b = bucket(q, s->hash), check = s->hash & CHECK_MASK;
-        size_t k = 0;
-
-        if (i + AHEAD < q->n)
-            __builtin_prefetch(bucket(q, s[AHEAD].hash), 1);
-        if (s->byte > PLACE_MASK)
+        /* In a run of equal bytes every hash is the same: one place is enough. */
+        if (q->n && q->sample[q->n - 1].hash == hash)
             continue;
-        while (k < WAYS - 1 && b[k] && (b[k] & CHECK_MASK) != check)
-            k++;
-        memmove(b + 1, b, k * sizeof *b);
-        b[0] = check | flags | s->byte;
+        __builtin_prefetch(bucket(q, hash), 1);
+        q->sample[q->n++] = (struct sample){hash, (uint32_t)pos};
     }
-    q->n = from;
+    *at += n;
+    return true;
+}
+
+/* The way of the bucket that remembers such a hash; WAYS: none.  All are looked at, because it
+ * cannot be foretold which it is.  An empty one hardly ever fits, and does no harm: what is found
+ * is compared. */
+static size_t find_way(const uint64_t *b, uint64_t hash)
+{
+    unsigned fits = 1u << WAYS;
+
+    for (unsigned k = 0; k < WAYS; k++)
+        fits |= (unsigned)(((b[k] ^ hash) & CHECK_MASK) == 0) << k;
+    return (size_t)__builtin_ctz(fits);
+}
+
+/* Puts a place at the front of its bucket, where way k (WAYS: the oldest) makes room. */
+static void remember(uint64_t *b, size_t k, uint64_t hash, uint64_t flags, uint64_t byte)
+{
+    if (byte > PLACE_MASK)
+        return;
+    for (size_t i = WAYS - 1; i; i--) /* all: as above */
+        b[i] = k >= i ? b[i - 1] : b[i];
+    b[0] = (hash & CHECK_MASK) | flags | byte;
 }
 
 void vf_quoter_note(struct vf_quoter *q, uint64_t first, size_t n, const uint8_t *data)
 {
-    size_t from = q->n;
+    size_t at = 0;
 
-    sample(q, data, n * VF_BLOCK, first * VF_BLOCK);
-    prepare(q, from);
-    remember(q, from, PLACE_HAD);
+    while (next_piece(q, data, n * VF_BLOCK, &at))
+        for (size_t i = 0; i < q->n; i++) {
+            const struct sample *s = &q->sample[i];
+            uint64_t *b = bucket(q, s->hash);
+
+            remember(b, find_way(b, s->hash), s->hash, PLACE_HAD, first * VF_BLOCK + s->pos);
+        }
 }
 
-void vf_quoter_commit(struct vf_quoter *q) { remember(q, 0, 0); }
+void vf_quoter_hurry(struct vf_quoter *q, bool hurry) { q->hurry = hurry; }
 
-bool vf_quoter_wants(struct vf_quoter *q, size_t n, bool hurry)
+bool vf_quoter_wants(struct vf_quoter *q, size_t n)
 {
-    if (q->credit <= (hurry ? NOTED_HURRY : 0))
+    if (q->credit <= (q->hurry ? NOTED_HURRY : 0))
         return ++q->asked % NOTED_SAMPLE == 0;
     q->credit -= (int64_t)(n * VF_BLOCK);
     return true;
@@ -323,18 +288,16 @@ static int try_place(struct vf_quoter *q, struct stretch *s, size_t pos, uint64_
 {
     uint64_t e = place & PLACE_MASK, from;
     struct vf_quote quote;
-    size_t before, after, len, to;
+    size_t before, after, len, to, least = q->hurry ? HURRY_LEAST : VF_QUOTE_LEAST;
 
-    if (e > s->limit)
-        return 0;
     if (compare(q, s, pos, e, &before, &after, err) < 0)
         return -1;
     from = e - before;
     len = before + after;
-    if (len < VF_QUOTE_LEAST)
+    if (len < least)
         return 0;
     without_zeros(s->data + pos - before, e, &from, &len);
-    if (len < VF_QUOTE_LEAST)
+    if (len < least)
         return 0;
     to = pos - before + (size_t)(from - (e - before));
     quote = (struct vf_quote){at + to, len, from};
@@ -350,24 +313,26 @@ int vf_quoter_find(struct vf_quoter *q, uint64_t record, uint64_t first, size_t 
                    const uint8_t *data, uint64_t at, struct vf_buf *ret, struct vf_error *err)
 {
     struct stretch s = {data, n * VF_BLOCK, 0, record * VF_BLOCK};
-    size_t from = q->n;
+    size_t done = 0;
 
-    sample(q, data, s.len, first * VF_BLOCK);
-    prepare(q, from);
-    for (size_t i = from; i < q->n; i++) {
-        const struct sample *p = &q->sample[i];
-        const uint64_t *b = bucket(q, p->hash);
+    while (next_piece(q, data, s.len, &done)) {
+        for (size_t i = 0; i < q->n; i++) {
+            const struct sample *p = &q->sample[i];
+            uint64_t *b = bucket(q, p->hash);
+            size_t k, anchor = s.anchor;
 
-        if (i + AHEAD < q->n)
-            __builtin_prefetch(bucket(q, p[AHEAD].hash));
-        if (p->pos <= s.anchor || ret->len / sizeof(struct vf_quote) == VF_QUOTES_MAX)
-            continue;
-        for (size_t k = 0; k < WAYS && b[k]; k++)
-            if (((b[k] ^ p->hash) & CHECK_MASK) == 0) {
-                if (try_place(q, &s, p->pos, b[k], at, ret, err) < 0)
-                    return -1;
-                break;
-            }
+            if (p->pos <= s.anchor) /* quoted: where it came from is remembered */
+                continue;
+            k = find_way(b, p->hash);
+            if (k < WAYS && (b[k] & PLACE_MASK) > s.limit)
+                continue; /* of this record */
+            if (k < WAYS && ret->len / sizeof(struct vf_quote) < VF_QUOTES_MAX &&
+                try_place(q, &s, p->pos, b[k], at, ret, err) < 0)
+                return -1;
+            if (s.anchor == anchor)
+                remember(b, k, p->hash, 0, first * VF_BLOCK + p->pos);
+        }
+        done = done > s.anchor ? done : s.anchor;
     }
     return 0;
 }

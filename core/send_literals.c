@@ -23,17 +23,18 @@ struct piece {
     uint64_t cpu_ns;            /* of this thread, when the last record was handed over */
 };
 
-/* Is there time for quotes?  *ret_hurry: but for few only. */
-static bool quoting(const struct piece *p, bool *ret_hurry)
+/* Is there time for quotes?  The quoter learns how much. */
+static bool quoting(const struct piece *p)
 {
-    bool no;
+    bool no, hurry;
 
     if (!p->quoter)
         return false;
     pthread_mutex_lock(&p->s->lock);
     no = p->s->no_quotes;
-    *ret_hurry = p->s->hurry;
+    hurry = p->s->hurry;
     pthread_mutex_unlock(&p->s->lock);
+    vf_quoter_hurry(p->quoter, hurry);
     return !no;
 }
 
@@ -44,7 +45,7 @@ static int quote(struct piece *p, struct vf_error *err)
     const struct vf_quote *q;
     uint64_t at = 0;
     size_t n, len = 0;
-    bool hurry, look = quoting(p, &hurry) && !p->repair;
+    bool look = quoting(p) && !p->repair;
 
     for (size_t i = 0; look && i < r->nruns; i++) {
         const struct vf_run *run = &r->runs[i].run;
@@ -56,8 +57,6 @@ static int quote(struct piece *p, struct vf_error *err)
             return -1;
         at += run->n * VF_BLOCK;
     }
-    if (look)
-        vf_quoter_commit(p->quoter);
     q = (const void *)r->quotes.data;
     n = r->quotes.len / sizeof *q;
     at = 0;
@@ -158,10 +157,8 @@ static int read_blocks(struct piece *p, uint64_t first, size_t n, const uint8_t 
 static int note_run(struct piece *p, uint64_t first, size_t n, const uint8_t (*md5)[VF_MD5_LEN],
                     struct vf_error *err)
 {
-    bool hurry;
-
     vf_repeats_add(p->repeats, md5, first, n);
-    if (!quoting(p, &hurry) || !vf_quoter_wants(p->quoter, n, hurry))
+    if (!quoting(p) || !vf_quoter_wants(p->quoter, n))
         return 0;
     if (read_padded(p->s->image, first, n, p->known, err) < 0)
         return -1;

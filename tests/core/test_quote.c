@@ -29,7 +29,6 @@ static struct vf_quoter *after_half(struct vf_image **ret_image, bool noted)
         } else {
             CHECK_OK(vf_quoter_find(q, at, at, 1024, data + at * VF_BLOCK, 0, &ignored, &err),
                      &err);
-            vf_quoter_commit(q);
         }
     vf_buf_free(&ignored);
     return q;
@@ -44,7 +43,6 @@ static uint64_t find(struct vf_quoter *q, size_t n)
     uint64_t end = 0, sum = 0;
 
     CHECK_OK(vf_quoter_find(q, HALF, HALF, n, data + HALF * VF_BLOCK, 0, &quotes, &err), &err);
-    vf_quoter_commit(q);
     c = (const void *)quotes.data;
     CHECK(quotes.len / sizeof *c <= VF_QUOTES_MAX);
     for (size_t i = 0; i < quotes.len / sizeof *c; i++) {
@@ -131,15 +129,16 @@ TEST(interest)
     prepare();
     q = after_half(&im, true);
     for (unsigned i = 0; i < 1100; i++) /* 1100 MiB */
-        wanted += vf_quoter_wants(q, 2048, false);
+        wanted += vf_quoter_wants(q, 2048);
     CHECK(wanted > 500 && wanted < 600);
     wanted = 0;
     for (unsigned i = 0; i < 160; i++)
-        wanted += vf_quoter_wants(q, 2048, false);
+        wanted += vf_quoter_wants(q, 2048);
     CHECK_EQ_U64(wanted, 10);
     CHECK(find(q, 2048) > 0);
-    CHECK(vf_quoter_wants(q, 2048, false));
-    CHECK(!vf_quoter_wants(q, 2048, true)); /* not that much of it */
+    CHECK(vf_quoter_wants(q, 2048));
+    vf_quoter_hurry(q, true);
+    CHECK(!vf_quoter_wants(q, 2048)); /* not that much of it */
     vf_quoter_free(q);
     vf_image_close(im);
 }
