@@ -16,7 +16,6 @@
 #include "core/fdio.h"
 #include "formats/writer.h"
 
-#define GROUP_XATTR "user.vmferry.group"
 #define VIEWS_AGAIN 10.0 /* seconds until a guest is asked again that could not be read */
 
 static int take_names(struct dest *d, const struct vf_msg_offer *offer, struct vf_error *err)
@@ -83,9 +82,8 @@ static int64_t find_part(const struct dest *d, const char *known_as)
 
 /* ---- the part ---- */
 
-/* The record of a file in the image directory as it is now. */
-static int fill_record(const struct dest *d, char *path, enum vf_image_state state,
-                       struct vf_image_record *ret, struct vf_error *err)
+int vf_dest_record(const struct dest *d, char *path, enum vf_image_state state,
+                   struct vf_image_record *ret, struct vf_error *err)
 {
     *ret = (struct vf_image_record){.path = path,
                                     .format = d->format,
@@ -103,7 +101,7 @@ static int index_leftover(struct dest *d, char **ret_known_as, struct vf_error *
     struct vf_send_opts opts = {0};
     struct vf_map_sink *sink;
 
-    if (fill_record(d, d->part_path, VF_IMAGE_PARTIAL, &rec, err) < 0)
+    if (vf_dest_record(d, d->part_path, VF_IMAGE_PARTIAL, &rec, err) < 0)
         return -1;
     sink = vf_index_begin(d->index, &rec, err);
     if (!sink || vf_index_image(d->part, sink, &opts, NULL, err) < 0)
@@ -132,7 +130,7 @@ static int note_group(const struct dest *d, struct vf_error *err)
 
     if (fd < 0)
         return vf_error_sys(err, errno, "'%s'", d->part_path);
-    if (fsetxattr(fd, GROUP_XATTR, d->group, strlen(d->group), 0) < 0 && errno != ENOTSUP)
+    if (fsetxattr(fd, VF_DEST_GROUP_XATTR, d->group, strlen(d->group), 0) < 0 && errno != ENOTSUP)
         rc = vf_error_sys(err, errno, "attribute of '%s'", d->part_path);
     vf_close_fd(&fd);
     return rc;
@@ -142,7 +140,7 @@ static bool is_of_group(const struct dest *d)
 {
     char group[VF_GROUP_MAX + 1];
     int fd = openat(d->images_fd, d->part_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    ssize_t n = fd < 0 ? -1 : fgetxattr(fd, GROUP_XATTR, group, sizeof group - 1);
+    ssize_t n = fd < 0 ? -1 : fgetxattr(fd, VF_DEST_GROUP_XATTR, group, sizeof group - 1);
 
     vf_close_fd(&fd);
     if (n < 0)
@@ -223,93 +221,35 @@ out:
     return rc;
 }
 
-/* ---- publishing ---- */
+/* ---- the end ---- */
 
-/* The final name, at once; one that appeared meanwhile is not replaced unless that was asked for.
- */
-static int rename_part(struct dest *d, struct vf_error *err)
+/* Is what has arrived worth keeping?  Not what filled the disk, nor what did not verify. */
+static bool keep_part(const struct dest *d, const struct vf_error *outcome)
 {
-    int rc;
+    struct stat sb;
 
-    if (d->replaces) {
-        rc = renameat(d->images_fd, d->part_name, d->images_fd, d->name);
-    } else {
-        rc = renameat2(d->images_fd, d->part_name, d->images_fd, d->name, RENAME_NOREPLACE);
-        if (rc < 0 && (errno == EINVAL || errno == ENOSYS)) { /* not on this file system */
-            rc = linkat(d->images_fd, d->part_name, d->images_fd, d->name, 0);
-            if (rc == 0)
-                rc = unlinkat(d->images_fd, d->part_name, 0);
-        }
-    }
-    if (rc < 0)
-        return vf_error_sys(err, errno, "rename to '%s'", d->path);
-    d->published = true;
-    if (fsync(d->images_fd) < 0)
-        return vf_error_sys(err, errno, "sync '%s'", d->store->images_dir);
-    return 0;
+    if (outcome->code == VF_ERR_SPACE || outcome->code == VF_ERR_MISMATCH)
+        return false;
+    return fstatat(d->images_fd, d->part_name, &sb, AT_SYMLINK_NOFOLLOW) == 0 && sb.st_blocks > 0;
 }
 
-static int sync_part(struct dest *d, struct vf_error *err)
+/* The lock is held until the end of this, so the part is our own.  Failures change nothing for the
+ * outcome: what stays behind is found by the next transfer of that name. */
+static void clean_up(struct dest *d, const struct vf_error *outcome)
 {
-    int fd, rc = 0;
+    int ignored = 0;
 
-    vf_image_close(d->part); /* QEMU has then written all and is gone */
-    d->part = NULL;
-    if (vf_writer_check(d->images_fd, d->part_name, d->format, err) < 0)
-        return -1;
-    fd = openat(d->images_fd, d->part_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd >= 0)
-        (void)fremovexattr(fd, GROUP_XATTR); /* of no use any more, and of no harm */
-    if (fd < 0 || fsync(fd) < 0)
-        rc = vf_error_sys(err, errno, "sync '%s'", d->part_path);
-    vf_close_fd(&fd);
-    return rc;
-}
-
-/* The replaced image's map must outlive the new one's commit: the report counts against it. */
-static int set_aside(struct dest *d, struct vf_error *err)
-{
-    struct vf_image_record rec = {0};
-    char *old;
-    int rc = vf_index_get(d->index, d->path, &rec, err);
-
-    if (rc != VF_FOUND)
-        return rc < 0 ? -1 : 0;
-    d->replaced_path = vf_strf(err, "%s/replaced-%ld", d->store->tmp_dir, (long)getpid());
-    if (!d->replaced_path) {
-        vf_image_record_clear(&rec);
-        return -1;
-    }
-    old = rec.path;
-    rec.path = d->replaced_path;
-    rc = vf_index_update(d->index, old, &rec, err);
-    rec.path = old;
-    vf_image_record_clear(&rec);
-    return rc;
-}
-
-static int dest_publish(struct vf_dest *dest, struct vf_map_sink *sink, struct vf_map_info *info,
-                        struct vf_error *err)
-{
-    struct dest *d = (struct dest *)dest;
-    struct timespec tick = {0, 20 * 1000 * 1000};
-    struct vf_image_record rec;
-
-    if (sync_part(d, err) < 0 || rename_part(d, err) < 0 || (d->replaces && set_aside(d, err) < 0))
-        goto fail;
-    (void)nanosleep(&tick, NULL); /* so that a later write is sure to change the file's times */
-    if (fill_record(d, d->path, VF_IMAGE_COMPLETE, &rec, err) < 0 ||
-        vf_index_set_record(sink, &rec, err) < 0)
-        goto fail;
-    if (sink->ops->commit(sink, info, err) == 0)
-        return 0;
-    sink = NULL;
-fail:
-    if (sink)
-        sink->ops->abort(sink);
+    if (d->cleaned)
+        return;
+    d->cleaned = true;
+    if (d->has_part && !d->published && outcome && !keep_part(d, outcome))
+        ignored |= remove_part(d, NULL);
     if (d->published)
-        (void)vf_error_prefix(err, "the image is complete, but not indexed"); /* returns -1 below */
-    return -1;
+        ignored |= vf_index_remove(d->index, d->part_path, NULL);
+    if (d->replaced_path)
+        ignored |= vf_index_remove(d->index, d->replaced_path, NULL);
+    (void)ignored;
+    vf_close_fd(&d->lock_fd);
 }
 
 static int dest_count(struct vf_dest *dest, struct vf_shared *ret, struct vf_error *err)
@@ -328,6 +268,8 @@ static int dest_count(struct vf_dest *dest, struct vf_shared *ret, struct vf_err
     vf_index_prints_free(prints);
     if (map)
         map->ops->close(map);
+    if (rc == 0) /* now: who hears of it need not wait for more */
+        clean_up(d, NULL);
     return rc;
 }
 
@@ -336,7 +278,7 @@ static const char *dest_tmpdir(struct vf_dest *dest)
     return ((struct dest *)dest)->store->tmp_dir;
 }
 
-static const struct vf_dest_ops ops = {dest_open, dest_publish, dest_count, dest_tmpdir};
+static const struct vf_dest_ops ops = {dest_open, vf_dest_publish, dest_count, dest_tmpdir};
 
 struct vf_dest *vf_dest_new(const struct vf_storedir *store, struct vf_index *index, int images_fd,
                             const char *group, struct vf_error *err)
@@ -372,31 +314,6 @@ int vf_dest_would_take(struct vf_dest *dest, const struct vf_msg_offer *offer, s
     return vf_dest_check_space(d, offer, err);
 }
 
-/* Is what has arrived worth keeping?  Not what filled the disk, nor what did not verify. */
-static bool keep_part(const struct dest *d, const struct vf_error *outcome)
-{
-    struct stat sb;
-
-    if (outcome->code == VF_ERR_SPACE || outcome->code == VF_ERR_MISMATCH)
-        return false;
-    return fstatat(d->images_fd, d->part_name, &sb, AT_SYMLINK_NOFOLLOW) == 0 && sb.st_blocks > 0;
-}
-
-/* The lock is held until the end of this, so the part is our own.  Failures change nothing for the
- * outcome: what stays behind is found by the next transfer of that name. */
-static void clean_up(struct dest *d, const struct vf_error *outcome)
-{
-    int ignored = 0;
-
-    if (d->has_part && !d->published && outcome && !keep_part(d, outcome))
-        ignored |= remove_part(d, NULL);
-    if (d->published)
-        ignored |= vf_index_remove(d->index, d->part_path, NULL);
-    if (d->replaced_path)
-        ignored |= vf_index_remove(d->index, d->replaced_path, NULL);
-    (void)ignored;
-}
-
 void vf_dest_free(struct vf_dest *dest, const struct vf_error *outcome)
 {
     struct dest *d = (struct dest *)dest;
@@ -407,7 +324,6 @@ void vf_dest_free(struct vf_dest *dest, const struct vf_error *outcome)
     if (d->residents)
         d->residents->ops->close(d->residents);
     clean_up(d, outcome);
-    vf_close_fd(&d->lock_fd);
     free(d->name);
     free(d->part_name);
     free(d->path);

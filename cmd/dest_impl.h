@@ -17,13 +17,24 @@ struct dest {
     char *path, *part_path; /* absolute, for messages and the index */
     char *format;
     uint32_t cluster_size;
-    bool replaces, has_part, published;
+    bool replaces, has_part, published, cleaned;
     struct vf_image *part; /* NULL again once it is complete */
     struct vf_residents *residents;
     struct vf_view_opts views; /* for donors that a guest has open */
     double views_again;        /* not before */
     char *replaced_path;       /* what the index calls the image that was replaced; until the end */
 };
+
+/* The sharing group whose transfer wrote a part, at the file. */
+#define VF_DEST_GROUP_XATTR "user.vmferry.group"
+
+/* The record of a file in the image directory as it is now. */
+int vf_dest_record(const struct dest *d, char *path, enum vf_image_state state,
+                   struct vf_image_record *ret, struct vf_error *err) VF_MUST_CHECK;
+
+/* As publish of vf_dest_ops (cmd/dest_publish.c). */
+int vf_dest_publish(struct vf_dest *dest, struct vf_map_sink *sink, struct vf_map_info *info,
+                    struct vf_error *err) VF_MUST_CHECK;
 
 /* ---- checks before anything is written (cmd/dest_check.c) ---- */
 

@@ -9,6 +9,7 @@
  *   receiver  the caller: reads messages, looks up, answers.  "decode": unpacks literals and writes
  *             them, with what they repeat and quote.  "copy": copies from resident images.
  *             "verify": finishes batches in order, hashes what is in the file, feeds the index.
+ * An index that takes the map may write in a thread of its own.
  * They are joined by queues bounded in bytes and by VF_BATCHES_OPEN.  The first
  * error cancels all; it is the one reported.
  */
@@ -39,6 +40,7 @@ struct vf_send_opts {
     const char *format;    /* file format to be made there */
     uint32_t cluster_size; /* 0: default */
     bool replace;
+    bool offered;     /* OFFER has been sent already, as vf_send_offer made it */
     bool count_only;  /* dry run: vf_send_result.counts is filled, nothing is written there */
     int level;        /* zstd level 1..19, 0: store, -1: chosen by the engine */
     uint64_t memory;  /* bytes for the process, 0: default (core/budget.h) */
@@ -60,6 +62,11 @@ struct vf_send_result {
     uint64_t literal_stream_bytes; /* after compression */
 };
 void vf_send_result_free(struct vf_send_result *r);
+
+/* The OFFER of that image: *ret is owned (vf_send_offer_free).  0, or -1. */
+int vf_send_offer(struct vf_image *image, struct vf_map *map, const struct vf_send_opts *opts,
+                  struct vf_msg_offer *ret, struct vf_error *err) VF_MUST_CHECK;
+void vf_send_offer_free(struct vf_msg_offer *offer);
 
 /* Runs OFFER..RESULT over a stream whose HELLO and WELCOME have been exchanged (the latter given
  * here). map: the stored and fresh map of the image, or NULL: the image is then scanned as it is
@@ -85,12 +92,13 @@ struct vf_dest_ops {
                 struct vf_image **ret_part, struct vf_residents **ret_residents,
                 struct vf_map_sink **ret_sink, int64_t *ret_leftover, struct vf_msg_accept *accept,
                 struct vf_error *err);
-    /* The part is complete, verified and flushed: gives it its final name durably, then commits
+    /* The part is complete and verified: flushes it, gives it its final name durably, then commits
      * sink (taken) with info. */
     int (*publish)(struct vf_dest *, struct vf_map_sink *sink, struct vf_map_info *info,
                    struct vf_error *err);
     /* After publish: exact counts of the new image against the residents: shared non-zero blocks
-     * (all, distinct). */
+     * (all, distinct).  The source is told when this returns, and may begin the next thing: nothing
+     * may be left that could be in its way. */
     int (*count)(struct vf_dest *, struct vf_shared *ret, struct vf_error *err);
     /* Directory for temporary files of the engine (unlinked at once). */
     const char *(*tmpdir)(struct vf_dest *);

@@ -276,8 +276,6 @@ static int finish_all(struct verify *v, struct vf_error *err)
         return -1;
     if (memcmp(info.root, r->end_root, VF_SHA_LEN) != 0)
         return vf_error_set(err, VF_ERR_MISMATCH, 0, "the assembled image has another root digest");
-    if (vf_image_flush(r->part, err) < 0)
-        return -1;
     r->sink = NULL; /* handed over */
     if (r->dest->ops->publish(r->dest, sink, &info, err) < 0 || count(r, &info, err) < 0)
         return -1;

@@ -7,8 +7,9 @@
 #include "core/checked.h"
 #include "core/scan.h"
 
-#define BATCH_FULL (VF_BATCH_BLOCKS / 2) /* blocks after which a batch is closed */
-#define MAX_KIDS   256u                  /* children of a group: VF_CUT_MAX */
+#define BATCH_FULL  (VF_BATCH_BLOCKS / 2) /* blocks after which a batch is closed */
+#define BATCH_LEAST 2048u                 /* the same at the ends of the image */
+#define MAX_KIDS    256u                  /* children of a group: VF_CUT_MAX */
 
 /* Segments that came but lie in no batch yet, and the groups that are complete among them. */
 struct source {
@@ -17,6 +18,7 @@ struct source {
     void *ctx;
     uint64_t blocks; /* of the image */
     uint64_t done;   /* where the next batch begins */
+    uint64_t left;   /* non-zero blocks that lie in no batch yet, as far as that is known */
     uint32_t next_id;
     bool keep_md5;      /* live: segments come with their MD5s */
     struct vf_buf segs; /* struct vf_node */
@@ -93,6 +95,7 @@ static int emit(struct source *s, size_t nsegs, size_t nblocks, uint64_t end, st
         vf_batch_free(b);
         return -1;
     }
+    s->left -= nblocks < s->left ? nblocks : s->left;
     s->done = end;
     s->grouped = s->grouped_blocks = 0;
     return s->fn(s->ctx, b, err);
@@ -108,6 +111,19 @@ static int emit_groups(struct source *s, struct vf_error *err)
     return emit(s, s->grouped, s->grouped_blocks, last->first + last->span, err);
 }
 
+/* Blocks after which the batch is closed.  The first ones are small, so that the first answers come
+ * soon; and the last ones, so that little is left to be verified when the last literal has come. */
+static size_t full(const struct source *s)
+{
+    uint64_t n = BATCH_FULL;
+
+    if (s->next_id < 8)
+        n = BATCH_LEAST << s->next_id < n ? BATCH_LEAST << s->next_id : n;
+    if (s->left / 4 < n)
+        n = s->left / 4 < BATCH_LEAST ? BATCH_LEAST : s->left / 4;
+    return (size_t)n;
+}
+
 /* One more group is complete; its segments are in s->segs. */
 static int add_group(struct source *s, const struct vf_node *group, struct vf_error *err)
 {
@@ -121,7 +137,7 @@ static int add_group(struct source *s, const struct vf_node *group, struct vf_er
         return -1;
     s->grouped += g.kids;
     s->grouped_blocks += (size_t)g.data;
-    return s->grouped_blocks >= BATCH_FULL ? emit_groups(s, err) : 0;
+    return s->grouped_blocks >= full(s) ? emit_groups(s, err) : 0;
 }
 
 /* What is left at the end: segments without a group, zeros behind the last segment. */
@@ -204,6 +220,7 @@ static int run_stored(struct source *s, struct vf_map *map, const volatile int *
 
     if (map->ops->info(map, &info, err) < 0)
         return -1;
+    s->left = info.blocks - info.zero_blocks;
     for (uint64_t i = 0, n; info.top >= 2 && i < info.nodes[2]; i += n) {
         n = info.nodes[2] - i < 64 ? info.nodes[2] - i : 64;
         if (stop && *stop)
@@ -227,7 +244,8 @@ int vf_source_run(struct vf_image *image, struct vf_map *map, struct vf_map_sink
                   unsigned workers, vf_batch_fn *fn, void *ctx, const volatile int *stop,
                   struct vf_map_info *ret_info, struct vf_error *err)
 {
-    struct source s = {.fn = fn, .ctx = ctx, .blocks = vf_blocks_of(image->size)};
+    struct source s = {
+        .fn = fn, .ctx = ctx, .blocks = vf_blocks_of(image->size), .left = UINT64_MAX};
     int rc;
 
     rc = map ? run_stored(&s, map, stop, ret_info, err)

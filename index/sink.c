@@ -9,13 +9,8 @@
 #include "index/catalog.h"
 #include "index/le.h"
 #include "index/lists.h"
+#include "index/pagequeue.h"
 #include "index/sketch.h"
-
-/* A finished page that waits for being written. */
-struct queued {
-    struct vf_key key;
-    struct vf_buf value;
-};
 
 struct sink {
     struct vf_map_sink base;
@@ -30,64 +25,14 @@ struct sink {
     uint64_t end;                   /* one behind the last block so far */
     uint64_t distinct;              /* fingerprints */
     struct vf_sketch_builder *sketch;
-    struct queued *queue; /* from queue_n on: empty pages, whose memory is used again */
-    size_t queue_n, queue_cap, queue_bytes;
+    struct vf_pagequeue *queue;
+    bool completed;          /* all pages are written */
+    struct vf_map_info info; /* then: of the whole map */
 };
 
 static struct sink *sink_of(struct vf_map_sink *base) { return (struct sink *)base; }
 
 /* ---- writing pages ---- */
-
-static int do_flush(struct vf_txn *t, void *ctx, struct vf_error *err)
-{
-    struct sink *s = ctx;
-
-    for (size_t i = 0; i < s->queue_n; i++) {
-        const struct vf_buf *v = &s->queue[i].value;
-
-        if (vf_txn_put(t, vf_key_bytes(&s->queue[i].key), (struct vf_bytes){v->data, v->len}, err) <
-            0)
-            return -1;
-    }
-    return 0;
-}
-
-static int flush(struct sink *s, struct vf_error *err)
-{
-    if (s->queue_n && vf_store_write(&s->ix->store, do_flush, s, err) < 0)
-        return -1;
-    for (size_t i = 0; i < s->queue_n; i++)
-        vf_buf_clear(&s->queue[i].value);
-    s->queue_n = s->queue_bytes = 0;
-    return 0;
-}
-
-/* Takes the value, and leaves an empty one there with memory for the next page. */
-static int emit(struct sink *s, const struct vf_key *key, struct vf_buf *value,
-                struct vf_error *err)
-{
-    struct queued *q;
-    struct vf_buf spare;
-
-    if (s->queue_n == s->queue_cap) {
-        size_t cap = s->queue_cap ? s->queue_cap * 2 : 64;
-
-        q = realloc(s->queue, cap * sizeof *q);
-        if (!q) {
-            vf_buf_free(value);
-            return vf_error_nomem(err);
-        }
-        memset(q + s->queue_cap, 0, (cap - s->queue_cap) * sizeof *q);
-        s->queue = q;
-        s->queue_cap = cap;
-    }
-    q = &s->queue[s->queue_n++];
-    spare = q->value;
-    *q = (struct queued){*key, *value};
-    s->queue_bytes += value->len;
-    *value = spare;
-    return s->queue_bytes >= s->ix->limits.write_bytes ? flush(s, err) : 0;
-}
 
 static int emit_digests(struct sink *s, struct vf_error *err)
 {
@@ -97,7 +42,7 @@ static int emit_digests(struct sink *s, struct vf_error *err)
 
     if (vf_digest_builder_finish(&s->digests, &page, err) < 0)
         return -1;
-    rc = emit(s, &key, &page, err);
+    rc = vf_pagequeue_put(s->queue, &key, &page, err);
     s->digests.md5 = page;
     return rc;
 }
@@ -108,7 +53,7 @@ static int emit_nodes(struct sink *s, unsigned level, struct vf_error *err)
         vf_key_nodes(s->gen, level, (s->count[level] - 1) / VF_NODES_PER_PAGE);
 
     vf_nodes_finish(&s->nodes[level], level);
-    return emit(s, &key, &s->nodes[level], err);
+    return vf_pagequeue_put(s->queue, &key, &s->nodes[level], err);
 }
 
 /* ---- what comes in ---- */
@@ -173,9 +118,9 @@ static int write_prints(struct sink *s, struct vf_error *err)
             struct vf_buf prints = VF_BUF_INIT, counts = VF_BUF_INIT;
 
             vf_prints_builder_finish(&b, &prints, &counts);
-            rc = emit(s, &prints_key, &prints, err);
+            rc = vf_pagequeue_put(s->queue, &prints_key, &prints, err);
             if (rc == 0)
-                rc = emit(s, &counts_key, &counts, err);
+                rc = vf_pagequeue_put(s->queue, &counts_key, &counts, err);
             b.prints = prints;
             b.counts = counts;
         }
@@ -198,7 +143,7 @@ static int emit_ids(struct sink *s, struct vf_ids_builder *b, unsigned level, st
 
     if (vf_ids_builder_finish(b, level, &page, err) < 0)
         return -1;
-    rc = emit(s, &key, &page, err);
+    rc = vf_pagequeue_put(s->queue, &key, &page, err);
     vf_buf_free(&page);
     return rc;
 }
@@ -238,7 +183,7 @@ static int write_sketch(struct sink *s, uint64_t zero_blocks, struct vf_error *e
     vf_sketch_free(&sketch);
     if (rc < 0)
         return -1;
-    rc = emit(s, &key, &page, err);
+    rc = vf_pagequeue_put(s->queue, &key, &page, err);
     vf_buf_free(&page);
     return rc;
 }
@@ -247,9 +192,7 @@ static int write_sketch(struct sink *s, uint64_t zero_blocks, struct vf_error *e
 
 static void sink_free(struct sink *s)
 {
-    for (size_t i = 0; i < s->queue_cap; i++)
-        vf_buf_free(&s->queue[i].value);
-    free(s->queue);
+    vf_pagequeue_free(s->queue);
     vf_lists_free(s->lists);
     vf_sketch_builder_free(s->sketch);
     vf_digest_builder_free(&s->digests);
@@ -275,6 +218,8 @@ static void sink_abort(struct vf_map_sink *base)
     if (!base)
         return;
     ix = sink_of(base)->ix;
+    vf_pagequeue_free(sink_of(base)->queue); /* nothing is written behind what follows */
+    sink_of(base)->queue = NULL;
     /* If this fails, the lock that goes away says the same. */
     ignored = vf_store_write(&ix->store, do_doom, sink_of(base), NULL);
     (void)ignored;
@@ -311,8 +256,10 @@ static int check_info(const struct sink *s, const struct vf_map_info *info, stru
                              s->rec.path);
 }
 
-static int complete(struct sink *s, struct vf_map_info *info, struct vf_error *err)
+int vf_index_complete(struct vf_map_sink *sink, struct vf_map_info *info, struct vf_error *err)
 {
+    struct sink *s = sink_of(sink);
+
     if (s->digests.n && emit_digests(s, err) < 0)
         return -1;
     for (unsigned k = 1; k < VF_LEVELS; k++)
@@ -322,11 +269,11 @@ static int complete(struct sink *s, struct vf_map_info *info, struct vf_error *e
         return -1;
     info->distinct_blocks = s->distinct + (info->zero_blocks != 0);
     if (check_info(s, info, err) < 0 || write_sketch(s, info->zero_blocks, err) < 0 ||
-        flush(s, err) < 0)
+        vf_pagequeue_finish(s->queue, err) < 0)
         return -1;
-    s->rec.info = *info;
-    s->rec.generation = s->gen;
-    return vf_store_write(&s->ix->store, do_publish, s, err);
+    s->info = *info;
+    s->completed = true;
+    return 0;
 }
 
 static int sink_commit(struct vf_map_sink *base, struct vf_map_info *info, struct vf_error *err)
@@ -334,13 +281,19 @@ static int sink_commit(struct vf_map_sink *base, struct vf_map_info *info, struc
     struct sink *s = sink_of(base);
     struct vf_index *ix = s->ix;
 
-    if (complete(s, info, err) < 0) {
-        sink_abort(base);
-        return -1;
-    }
+    if (!s->completed && vf_index_complete(base, info, err) < 0)
+        goto failed;
+    *info = s->info;
+    s->rec.info = s->info;
+    s->rec.generation = s->gen;
+    if (vf_store_write(&ix->store, do_publish, s, err) < 0)
+        goto failed;
     sink_free(s);
     vf_generations_tidy(ix);
     return 0;
+failed:
+    sink_abort(base);
+    return -1;
 }
 
 /* ---- the beginning ---- */
@@ -392,7 +345,8 @@ struct vf_map_sink *vf_index_begin(struct vf_index *ix, const struct vf_image_re
         vf_generations_tidy(ix);
     s->lists = vf_lists_new(ix->store.dir, err);
     s->sketch = vf_sketch_builder_new(err);
-    if (!s->lists || !s->sketch || vf_generation_new(ix, &s->gen, &s->lock, err) < 0)
+    s->queue = vf_pagequeue_new(ix, err);
+    if (!s->lists || !s->sketch || !s->queue || vf_generation_new(ix, &s->gen, &s->lock, err) < 0)
         goto failed;
     return &s->base;
 failed:

@@ -7,6 +7,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/dest.h"
+#include "core/build.h"
 #include "tests/lib/check.h"
 
 static struct vf_error err;
@@ -224,4 +225,47 @@ TEST(refuses)
     end(&p);
 }
 
-TESTS(names, what_becomes_of_a_part, one_transfer_of_a_name, existing_images, refuses)
+/* Publishes the part as it is: zeros. */
+static void publish(struct place *p, uint64_t size)
+{
+    struct vf_build *b = vf_build_new(size, p->sink, NULL, NULL, &err);
+    struct vf_map_info info;
+    struct vf_shared shared;
+
+    CHECK_OK(b, &err);
+    CHECK_OK(vf_build_finish(b, &info, &err), &err);
+    vf_build_free(b);
+    CHECK_OK(p->dest->ops->publish(p->dest, p->sink, &info, &err), &err);
+    p->sink = NULL;
+    CHECK_OK(p->dest->ops->count(p->dest, &shared, &err), &err);
+    CHECK_EQ_U64(shared.blocks, 0);
+}
+
+/* The source may begin the next transfer before this one has gone away. */
+TEST(out_of_the_way)
+{
+    struct vf_image_record rec;
+    struct place p, q;
+
+    start(&p, "next");
+    again(&p);
+    CHECK_OK(offer(&p, "a", "raw", 65536, false), &err);
+    publish(&p, 65536);
+    CHECK(there(&p, "a") && !there(&p, "a.part"));
+    q = p;
+    q.accept.path = NULL;
+    again(&q);
+    CHECK_OK(offer(&q, "a", "raw", 32768, true), &err);
+    publish(&q, 32768);
+    CHECK_EQ_I64(vf_index_get(p.index, vf_test_path("next/images/a"), &rec, &err), VF_FOUND);
+    CHECK_EQ_U64(rec.info.size, 32768);
+    CHECK(vf_index_fresh(p.index, &rec));
+    vf_image_record_clear(&rec);
+    drop(&q, VF_ERR_NONE);
+    drop(&p, VF_ERR_NONE);
+    CHECK(there(&p, "a") && !there(&p, "a.part"));
+    end(&p);
+}
+
+TESTS(names, what_becomes_of_a_part, one_transfer_of_a_name, existing_images, refuses,
+      out_of_the_way)
