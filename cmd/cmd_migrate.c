@@ -359,21 +359,28 @@ static uint64_t memory_of(const struct migrate *m)
     return m->opts->memory ? m->opts->memory : m->store->set.memory;
 }
 
+static struct vf_send_opts send_opts(const struct migrate *m)
+{
+    bool same = strcmp(m->format, m->image.desc.format) == 0;
+
+    return (struct vf_send_opts){.name = m->name,
+                                 .format = m->format,
+                                 .cluster_size = same ? m->image.desc.cluster_size : 0,
+                                 .replace = m->opts->replace,
+                                 .offered = true,
+                                 .level = m->level,
+                                 .memory = memory_of(m),
+                                 .stop = m->cli->stop};
+}
+
 static int send_over(struct migrate *m, struct vf_peer *peer, struct vf_error *err)
 {
     struct vf_progress *progress = vf_progress_new(m->cli, m->image.path);
-    bool same = strcmp(m->format, m->image.desc.format) == 0;
-    struct vf_send_opts opts = {.name = m->name,
-                                .format = m->format,
-                                .cluster_size = same ? m->image.desc.cluster_size : 0,
-                                .replace = m->opts->replace,
-                                .level = m->level,
-                                .memory = memory_of(m),
-                                .progress = progress ? vf_progress_tick : NULL,
-                                .progress_ctx = progress,
-                                .stop = m->cli->stop};
+    struct vf_send_opts opts = send_opts(m);
     int rc;
 
+    opts.progress = progress ? vf_progress_tick : NULL;
+    opts.progress_ctx = progress;
     vf_progress_over(progress, peer->stream);
     rc = vf_send(peer->stream, &peer->welcome, m->image.image, m->image.map, keep_map(m), &opts,
                  &m->result, err);
@@ -384,6 +391,22 @@ static int send_over(struct migrate *m, struct vf_peer *peer, struct vf_error *e
         m->result.peer.path = vf_strf(err, "%s/%s", peer->welcome.dir, m->name);
         rc = m->result.peer.path ? 0 : -1;
     }
+    return rc;
+}
+
+/* Connects, and offers the image. */
+static int reach_out(struct migrate *m, struct vf_ratelimit *limit, struct vf_peer *ret,
+                     struct vf_error *err)
+{
+    struct vf_send_opts opts = send_opts(m);
+    struct vf_msg_offer offer;
+    int rc;
+
+    if (vf_send_offer(m->image.image, m->image.map, &opts, &offer, err) < 0)
+        return -1;
+    rc = vf_peer_offer(m->cli, m->target, &m->opts->reach, VF_FOR_MIGRATE, m->group, &offer, limit,
+                       ret, err);
+    vf_send_offer_free(&offer);
     return rc;
 }
 
@@ -402,16 +425,17 @@ static int migrate(struct migrate *m, struct vf_error *err)
     }
     if (file && !(follow = vf_ratefile_start(m->cli, file, m->opts->limit_rate, limit, err)))
         goto out;
-    if (vf_peer_open(m->cli, m->target, &m->opts->reach, VF_FOR_MIGRATE, m->group, limit, &peer,
-                     err) < 0)
+    if (reach_out(m, limit, &peer, err) < 0)
         goto out;
     vf_peer_spread(&peer, m->streams);
     rc = send_over(m, &peer, err);
-    if (rc < 0)
-        vf_peer_why(&peer, err);
-    vf_peer_close(&peer, rc < 0 ? err : NULL);
-    if (rc == 0)
+    if (rc == 0) {
+        vf_peer_leave(&peer);
         rc = report(m, err);
+    } else {
+        vf_peer_why(&peer, err);
+        vf_peer_close(&peer, err);
+    }
 out:
     vf_ratefile_end(follow);
     vf_ratelimit_free(limit);

@@ -44,12 +44,13 @@ static struct vf_conn *reach_it(const struct vf_target *target, const struct vf_
 }
 
 /* Waits for the far end's first word, so that one that says nothing can be left at any time. */
-static int await_word(const struct vf_cli *cli, struct vf_conn *conn, struct vf_error *err)
+static int await_word(void *ctx, struct vf_error *err)
 {
-    struct pollfd fd = {conn->rfd, POLLIN, 0};
+    const struct vf_peer *p = ctx;
+    struct pollfd fd = {p->conn->rfd, POLLIN, 0};
 
     for (unsigned ms = 0; ms < VF_WATCHDOG_MS; ms += LOOK_MS) {
-        if (*cli->stop)
+        if (*p->cli->stop)
             return vf_error_set(err, VF_ERR_CANCELLED, 0, "interrupted");
         if (poll(&fd, 1, LOOK_MS) != 0 && fd.revents)
             return 0;
@@ -57,12 +58,17 @@ static int await_word(const struct vf_cli *cli, struct vf_conn *conn, struct vf_
     return vf_error_set(err, VF_ERR_TIMEOUT, 0, "the far end says nothing");
 }
 
-int vf_peer_open(const struct vf_cli *cli, const struct vf_target *target,
-                 const struct vf_reach *reach, enum vf_purpose purpose, const char *group,
-                 struct vf_ratelimit *limit, struct vf_peer *ret, struct vf_error *err)
+int vf_peer_offer(const struct vf_cli *cli, const struct vf_target *target,
+                  const struct vf_reach *reach, enum vf_purpose purpose, const char *group,
+                  const struct vf_msg_offer *offer, struct vf_ratelimit *limit, struct vf_peer *ret,
+                  struct vf_error *err)
 {
-    struct vf_session_opts session = {
-        .ratelimit = limit, .purpose = purpose, .program = "vmferry " VF_VERSION, .group = group};
+    struct vf_session_opts session = {.ratelimit = limit,
+                                      .purpose = purpose,
+                                      .program = "vmferry " VF_VERSION,
+                                      .group = group,
+                                      .offer = offer,
+                                      .await = await_word};
     struct vf_peer p = {.cli = cli, .target = target, .reach = reach};
     struct asked asked = {cli->stop, NULL, NULL};
 
@@ -71,8 +77,8 @@ int vf_peer_open(const struct vf_cli *cli, const struct vf_target *target,
         return -1;
     vf_say_more(cli, "connecting to %s (%s)%s%s", vf_conn_peer(p.conn), vf_conn_backend(p.conn),
                 *vf_conn_backend_reason(p.conn) ? ": " : "", vf_conn_backend_reason(p.conn));
-    if (await_word(cli, p.conn, err) == 0)
-        p.stream = vf_session_source(p.conn->rfd, p.conn->wfd, &session, &p.welcome, err);
+    session.await_ctx = &p;
+    p.stream = vf_session_source(p.conn->rfd, p.conn->wfd, &session, &p.welcome, err);
     if (p.stream)
         p.stopper = vf_stopper_start(cli->stop, p.stream, err);
     if (!p.stopper) {
@@ -84,6 +90,13 @@ int vf_peer_open(const struct vf_cli *cli, const struct vf_target *target,
                 p.welcome.dir);
     *ret = p;
     return 0;
+}
+
+int vf_peer_open(const struct vf_cli *cli, const struct vf_target *target,
+                 const struct vf_reach *reach, enum vf_purpose purpose, const char *group,
+                 struct vf_ratelimit *limit, struct vf_peer *ret, struct vf_error *err)
+{
+    return vf_peer_offer(cli, target, reach, purpose, group, NULL, limit, ret, err);
 }
 
 /* ---- further connections: called from threads of the session ---- */
@@ -174,10 +187,8 @@ static int patience(const struct vf_error *outcome)
     }
 }
 
-void vf_peer_close(struct vf_peer *p, const struct vf_error *outcome)
+static void close_within(struct vf_peer *p, int ms)
 {
-    int ms = p->cli && *p->cli->stop == VF_STOP_NOW ? 0 : patience(outcome);
-
     vf_stopper_end(p->stopper);
     if (p->stream)
         p->stream->ops->close(p->stream);
@@ -187,4 +198,14 @@ void vf_peer_close(struct vf_peer *p, const struct vf_error *outcome)
     else
         vf_conn_abort(p->conn);
     memset(p, 0, sizeof *p);
+}
+
+void vf_peer_close(struct vf_peer *p, const struct vf_error *outcome)
+{
+    close_within(p, p->cli && *p->cli->stop == VF_STOP_NOW ? 0 : patience(outcome));
+}
+
+void vf_peer_leave(struct vf_peer *p)
+{
+    close_within(p, p->target && p->target->kind == VF_TARGET_LOCAL ? CLOSE_MS : 0);
 }

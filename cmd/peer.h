@@ -74,6 +74,13 @@ int vf_peer_open(const struct vf_cli *cli, const struct vf_target *target,
                  struct vf_ratelimit *limit, struct vf_peer *ret,
                  struct vf_error *err) VF_MUST_CHECK;
 
+/* The same for a migration, whose OFFER (borrowed; NULL: none yet) is said together with the
+ * greeting: vf_send must be told. */
+int vf_peer_offer(const struct vf_cli *cli, const struct vf_target *target,
+                  const struct vf_reach *reach, enum vf_purpose purpose, const char *group,
+                  const struct vf_msg_offer *offer, struct vf_ratelimit *limit, struct vf_peer *ret,
+                  struct vf_error *err) VF_MUST_CHECK;
+
 /* Sends over that many connections, 0: as many as make it faster.  The others are opened in the
  * background with p, which has to stay where it is; one that cannot be had is done without.  A
  * store on this machine always has one. */
@@ -86,5 +93,9 @@ void vf_peer_why(struct vf_peer *p, struct vf_error *err);
 /* The end; a zeroed peer is fine.  outcome: NULL or what failed.  Where the far end can still hear
  * it gets time to put its things in order; where it cannot, the connection is cut. */
 void vf_peer_close(struct vf_peer *p, const struct vf_error *outcome);
+
+/* The end of a migration that went well: the far end has said its last word when all was done, so
+ * this does not wait for it over a network. */
+void vf_peer_leave(struct vf_peer *p);
 
 #endif

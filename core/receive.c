@@ -276,7 +276,6 @@ int vf_receive(struct vf_stream *st, enum vf_purpose purpose, unsigned window_lo
         r->sink->ops->abort(r->sink);
     for (size_t i = 0; i < VF_BATCHES_OPEN; i++)
         clear_batch(r, &r->batch[i]);
-    vf_buf_free(&r->jobs);
     vf_buf_free(&r->data[0]);
     vf_buf_free(&r->data[1]);
     vf_sorter_free(r->prints);

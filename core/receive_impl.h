@@ -42,11 +42,12 @@ struct recv_batch {
     struct vf_buf
         segs; /* struct recv_seg, of known groups and of NODES of level 1, sorted when complete */
     /* written or to be written */
-    struct vf_buf written;   /* struct vf_run: everything that is not zero */
-    struct vf_buf copies;    /* struct recv_copy, all that were asked for: to find who was wrong */
-    size_t copying;          /* copies handed to the copy thread and not finished */
-    unsigned seals;          /* seen so far */
-    uint8_t sha[VF_SHA_LEN]; /* from the latest seal */
+    struct vf_buf written; /* struct vf_run: everything that is not zero */
+    struct vf_buf copies;  /* struct recv_copy, all that are wanted: later, to find who was wrong */
+    size_t copies_taken;   /* bytes of these that the copy thread has taken */
+    size_t copying;        /* copies that are not made yet */
+    unsigned seals;        /* seen so far */
+    uint8_t sha[VF_SHA_LEN];       /* from the latest seal */
     struct vf_msg_segments strong; /* the answer to RECHECK; run NULL: not there */
 };
 enum { DONE_ASKING = 99 };
@@ -56,11 +57,6 @@ enum { DONE_ASKING = 99 };
 struct recv_donor {
     uint64_t copied, bad; /* blocks */
     bool distrusted;
-};
-
-struct copy_job {
-    uint32_t batch;
-    struct recv_copy copy;
 };
 
 struct receiver {
@@ -88,11 +84,9 @@ struct receiver {
     struct vf_error err;
     struct recv_batch batch[VF_BATCHES_OPEN];
     uint32_t announced, done;
-    struct vf_buf jobs; /* struct copy_job, a queue */
-    size_t jobs_at;
     struct vf_buf data[2];    /* literal stream: [0] being filled, [1] being decoded */
     struct recv_donor *donor; /* per resident image */
-    bool end_seen; /* END has come, and all batches before it */
+    bool end_seen;            /* END has come, and all batches before it */
     uint8_t end_root[VF_SHA_LEN];
     bool ended; /* verify thread: all is verified and published, result is valid */
     struct vf_msg_result result;

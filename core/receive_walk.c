@@ -124,16 +124,15 @@ static int start_copies(struct receiver *r, struct recv_batch *b, const struct r
 
     pthread_mutex_lock(&r->lock);
     for (size_t i = 0; rc == 0 && i < n;) {
-        struct copy_job job = {b->id, c[i]};
+        struct recv_copy job = c[i];
         struct vf_run run;
 
-        for (i++; i < n && c[i].image == job.copy.image && c[i].to == job.copy.to + job.copy.n &&
-                  c[i].from == job.copy.from + (int64_t)job.copy.n;
+        for (i++; i < n && c[i].image == job.image && c[i].to == job.to + job.n &&
+                  c[i].from == job.from + (int64_t)job.n;
              i++)
-            job.copy.n += c[i].n;
-        run = (struct vf_run){job.copy.to, job.copy.n};
-        if (vf_buf_add(&r->jobs, &job, sizeof job, err) < 0 ||
-            vf_buf_add(&b->copies, &job.copy, sizeof job.copy, err) < 0 ||
+            job.n += c[i].n;
+        run = (struct vf_run){job.to, job.n};
+        if (vf_buf_add(&b->copies, &job, sizeof job, err) < 0 ||
             vf_buf_add(&b->written, &run, sizeof run, err) < 0 || vf_receiver_note(r, 2, err) < 0)
             rc = -1;
         else

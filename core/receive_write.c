@@ -267,34 +267,54 @@ static int copy(struct donors *d, const struct recv_copy *c, struct vf_error *er
     return 0;
 }
 
-/* Takes all waiting jobs.  false: the migration is over. */
-static bool next_jobs(struct receiver *r, struct vf_buf *ret)
+/* The first open batch that has copies to be made; NULL: none has.  The lock is held. */
+static struct recv_batch *batch_to_copy(struct receiver *r)
 {
-    bool more;
+    for (uint32_t id = r->done; id != r->announced; id++) {
+        struct recv_batch *b = &r->batch[id % VF_BATCHES_OPEN];
 
-    vf_buf_free(ret);
-    pthread_mutex_lock(&r->lock);
-    while (!r->failed && !r->ended && r->jobs.len == 0)
-        pthread_cond_wait(&r->moved, &r->lock);
-    more = !r->failed && !r->ended;
-    *ret = r->jobs;
-    r->jobs = (struct vf_buf)VF_BUF_INIT;
-    pthread_mutex_unlock(&r->lock);
-    return more;
+        if (b->copying && b->copies_taken < b->copies.len)
+            return b;
+    }
+    return NULL;
 }
 
-static int do_jobs(struct donors *d, const struct vf_buf *jobs, struct vf_error *err)
+/* Takes the copies that wait in the first batch that has any: literals wait for those of the batch
+ * that they belong to, and later batches may be known sooner.  NULL: the migration is over, or
+ * *err. */
+static struct recv_batch *next_copies(struct receiver *r, struct vf_buf *ret, struct vf_error *err)
 {
-    const struct copy_job *j = (const void *)jobs->data;
+    struct recv_batch *b = NULL;
+
+    vf_buf_clear(ret);
+    pthread_mutex_lock(&r->lock);
+    while (!r->failed && !r->ended && !(b = batch_to_copy(r)))
+        pthread_cond_wait(&r->moved, &r->lock);
+    if (r->failed || r->ended)
+        b = NULL;
+    if (b &&
+        vf_buf_add(ret, b->copies.data + b->copies_taken, b->copies.len - b->copies_taken, err) < 0)
+        b = NULL;
+    if (b)
+        b->copies_taken = b->copies.len;
+    pthread_mutex_unlock(&r->lock);
+    return b;
+}
+
+/* The batch stays open: its last copy is counted when it is made. */
+static int do_copies(struct donors *d, struct recv_batch *b, const struct vf_buf *copies,
+                     struct vf_error *err)
+{
+    const struct recv_copy *c = (const void *)copies->data;
     struct receiver *r = d->r;
 
-    for (size_t i = 0; i < jobs->len / sizeof *j; i++) {
-        if (copy(d, &j[i].copy, err) < 0)
+    for (size_t i = 0; i < copies->len / sizeof *c; i++) {
+        if (copy(d, &c[i], err) < 0)
             return -1;
         pthread_mutex_lock(&r->lock);
-        r->result.copied_blocks += j[i].copy.n;
-        r->donor[j[i].copy.image].copied += j[i].copy.n;
-        if (--r->batch[j[i].batch % VF_BATCHES_OPEN].copying == 0)
+        r->result.copied_blocks += c[i].n;
+        r->donor[c[i].image].copied += c[i].n;
+        if (--b->copying == 0)
             pthread_cond_broadcast(&r->moved);
         pthread_mutex_unlock(&r->lock);
     }
@@ -306,21 +326,23 @@ void *vf_receiver_copy(void *arg)
     struct receiver *r = arg;
     struct vf_error err = VF_ERROR_INIT;
     struct donors *d = vf_calloc(1, sizeof *d, &err);
-    struct vf_buf jobs = VF_BUF_INIT;
+    struct vf_buf copies = VF_BUF_INIT;
+    struct recv_batch *b;
     int rc = -1;
 
     pthread_setname_np(pthread_self(), "vf-copy");
     if (d && (d->buf = vf_calloc(1, COPY_LEN, &err))) {
         d->r = r;
         rc = 0;
-        while (rc == 0 && next_jobs(r, &jobs))
-            rc = do_jobs(d, &jobs, &err);
+        while (rc == 0 && (b = next_copies(r, &copies, &err)))
+            rc = do_copies(d, b, &copies, &err);
+        rc = err.code == VF_ERR_NONE ? 0 : -1;
         for (size_t i = 0; i < OPEN_MAX_; i++)
             vf_image_close(d->slot[i].image);
         free(d->buf);
     }
     free(d);
-    vf_buf_free(&jobs);
+    vf_buf_free(&copies);
     if (rc < 0)
         vf_receiver_fail(r, &err);
     return NULL;

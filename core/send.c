@@ -99,43 +99,71 @@ static void *end_count(void *arg)
 
 /* How many blocks may hold data, as far as the image can tell without being read: what the receiver
  * must have room for. */
-static int data_bound(struct sender *s, uint64_t *ret, struct vf_error *err)
+static int data_bound(struct vf_image *image, uint64_t *ret, struct vf_error *err)
 {
+    uint64_t blocks = vf_blocks_of(image->size);
     struct vf_extent e;
 
     *ret = 0;
-    for (uint64_t off = 0; off < s->image->size; off = e.off + e.len) {
-        if (vf_image_next_extent(s->image, off, &e, err) < 0)
+    for (uint64_t off = 0; off < image->size; off = e.off + e.len) {
+        if (vf_image_next_extent(image, off, &e, err) < 0)
             return -1;
         if (!e.zero)
             *ret += vf_blocks_of(e.off % VF_BLOCK + e.len);
     }
-    *ret = *ret < s->blocks ? *ret : s->blocks; /* a block may lie in two extents */
+    *ret = *ret < blocks ? *ret : blocks; /* a block may lie in two extents */
     return 0;
+}
+
+int vf_send_offer(struct vf_image *image, struct vf_map *map, const struct vf_send_opts *opts,
+                  struct vf_msg_offer *ret, struct vf_error *err)
+{
+    struct vf_msg_offer o = {.size = image->size,
+                             .cluster_size = opts->cluster_size,
+                             .flags = opts->replace ? VF_OFFER_REPLACE : 0,
+                             .name = vf_strdup(opts->name, err),
+                             .format = vf_strdup(opts->format, err)};
+    struct vf_map_info info;
+    int rc = o.name && o.format ? 0 : -1;
+
+    if (rc == 0 && !map)
+        rc = data_bound(image, &o.data_blocks, err);
+    if (rc == 0 && map && (rc = map->ops->info(map, &info, err)) == 0)
+        o.data_blocks = info.blocks - info.zero_blocks;
+    if (rc < 0)
+        vf_send_offer_free(&o);
+    else
+        *ret = o;
+    return rc;
+}
+
+void vf_send_offer_free(struct vf_msg_offer *offer)
+{
+    struct vf_msg m = {.type = VF_MSG_OFFER, .offer = *offer};
+
+    vf_msg_free(&m);
+    *offer = m.offer;
 }
 
 static int offer(struct sender *s, struct vf_error *err)
 {
-    const struct vf_send_opts *o = s->opts;
-    struct vf_msg m = {.type = VF_MSG_OFFER}, answer;
-    struct vf_map_info info;
+    struct vf_msg m = {.type = VF_MSG_OFFER};
+    int rc;
+
+    if (vf_send_offer(s->image, s->map, s->opts, &m.offer, err) < 0)
+        return -1;
+    rc = s->st->ops->send(s->st, &m, err);
+    vf_msg_free(&m);
+    return rc;
+}
+
+/* Sends the offer, if that was not done before, and waits for the answer. */
+static int be_accepted(struct sender *s, struct vf_error *err)
+{
+    struct vf_msg answer;
     int rc = 0;
 
-    m.offer = (struct vf_msg_offer){.size = s->image->size,
-                                    .cluster_size = o->cluster_size,
-                                    .flags = o->replace ? VF_OFFER_REPLACE : 0,
-                                    .name = vf_strdup(o->name, err),
-                                    .format = vf_strdup(o->format, err)};
-    if (!m.offer.name || !m.offer.format)
-        rc = -1;
-    if (rc == 0 && !s->map)
-        rc = data_bound(s, &m.offer.data_blocks, err);
-    if (rc == 0 && s->map && (rc = s->map->ops->info(s->map, &info, err)) == 0)
-        m.offer.data_blocks = info.blocks - info.zero_blocks;
-    if (rc == 0)
-        rc = s->st->ops->send(s->st, &m, err);
-    vf_msg_free(&m);
-    if (rc < 0 || s->st->ops->recv(s->st, &answer, err) < 0)
+    if ((!s->opts->offered && offer(s, err) < 0) || s->st->ops->recv(s->st, &answer, err) < 0)
         return -1;
     if (answer.type == VF_MSG_ACCEPT) {
         s->walk = !answer.accept.empty;
@@ -298,7 +326,7 @@ static int check_result(struct sender *s, struct vf_error *err)
 /* The conversation after WELCOME; s->sink is still to be committed or aborted. */
 static int converse(struct sender *s, struct vf_error *err)
 {
-    if (offer(s, err) < 0)
+    if (be_accepted(s, err) < 0)
         return -1;
     s->now = (struct vf_progress_now){.blocks = s->blocks, .phase = "sending"};
     if (run_threads(s, err) < 0 || check_result(s, err) < 0)

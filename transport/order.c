@@ -26,7 +26,7 @@ struct rule {
 static const struct rule rules[VF_MSG_TYPES_] = {
     [VF_MSG_HELLO] = {SOURCE, IN(VF_PHASE_HELLO), ANY},
     [VF_MSG_WELCOME] = {RECEIVER, IN(VF_PHASE_WELCOME), ANY},
-    [VF_MSG_OFFER] = {SOURCE, IN(VF_PHASE_OFFER), MIGRATE | COUNT},
+    [VF_MSG_OFFER] = {SOURCE, IN(VF_PHASE_WELCOME) | IN(VF_PHASE_OFFER), MIGRATE | COUNT},
     [VF_MSG_ACCEPT] = {RECEIVER, IN(VF_PHASE_ACCEPT), ANY},
     [VF_MSG_BATCH] = {SOURCE, WORK, ANY},
     [VF_MSG_NODES] = {SOURCE, WORK, ANY},
@@ -250,6 +250,18 @@ static int step_part(struct vf_order *o, const struct vf_msg_data *m, struct vf_
     return 0;
 }
 
+/* It may come right behind HELLO. */
+static int step_offer(struct vf_order *o, const struct vf_msg_offer *m, struct vf_error *err)
+{
+    if (o->offered)
+        return refuse(VF_MSG_OFFER, "twice", err);
+    o->offered = true;
+    o->blocks = vf_blocks_of(m->size);
+    if (o->phase == VF_PHASE_OFFER)
+        o->phase = VF_PHASE_ACCEPT;
+    return 0;
+}
+
 static void step_accept(struct vf_order *o, const struct vf_msg_accept *m)
 {
     o->empty = m->empty;
@@ -267,12 +279,10 @@ int vf_order_step(struct vf_order *o, enum vf_side from, const struct vf_msg *m,
         o->phase = VF_PHASE_WELCOME;
         return 0;
     case VF_MSG_WELCOME:
-        o->phase = VF_PHASE_OFFER;
+        o->phase = o->offered ? VF_PHASE_ACCEPT : VF_PHASE_OFFER;
         return 0;
     case VF_MSG_OFFER:
-        o->blocks = vf_blocks_of(m->offer.size);
-        o->phase = VF_PHASE_ACCEPT;
-        return 0;
+        return step_offer(o, &m->offer, err);
     case VF_MSG_ACCEPT:
         step_accept(o, &m->accept);
         return 0;

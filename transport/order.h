@@ -46,6 +46,7 @@ struct vf_order_batch {
 struct vf_order {
     enum vf_phase phase;
     enum vf_purpose purpose;         /* from HELLO on */
+    bool offered;                    /* OFFER has been said */
     bool empty;                      /* from ACCEPT on: no walk */
     bool ended;                      /* END has been said */
     bool failed[2];                  /* by side: has said FAIL */

@@ -264,6 +264,14 @@ out:
     return rc;
 }
 
+/* Only good while there is one version, which the far end can but take or refuse. */
+static int say_offer(struct vf_session *s, const struct vf_msg_offer *offer, struct vf_error *err)
+{
+    const struct vf_msg m = {.type = VF_MSG_OFFER, .offer = *offer}; /* borrowed by send */
+
+    return vf_session_send(s, &m, err);
+}
+
 struct vf_stream *vf_session_source(int rfd, int wfd, const struct vf_session_opts *opts,
                                     struct vf_msg_welcome *ret_welcome, struct vf_error *err)
 {
@@ -273,13 +281,14 @@ struct vf_stream *vf_session_source(int rfd, int wfd, const struct vf_session_op
 
     if (!s)
         return NULL;
-    if (say_hello(s, opts, &e) < 0) {
+    if (say_hello(s, opts, &e) < 0 || (opts->offer && say_offer(s, opts->offer, &e) < 0)) {
         /* A program that is not ours prints a line and is gone before it has read anything. */
         if (e.code == VF_ERR_UNREACHABLE)
             vf_session_reason(s, &e);
         goto failed;
     }
-    if (start_pulse(s, &e) < 0 || vf_session_recv(s, &m, &e) < 0)
+    if ((opts->await && opts->await(opts->await_ctx, &e) < 0) || start_pulse(s, &e) < 0 ||
+        vf_session_recv(s, &m, &e) < 0)
         goto failed;
     /* By the order of messages it is a WELCOME. */
     if (m.welcome.version < s->version_min || m.welcome.version > s->version_max) {

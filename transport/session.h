@@ -36,8 +36,14 @@ struct vf_session_opts {
         version_max; /* protocol versions to speak; 0: all that this program can */
     /* The rest is for the source's HELLO; borrowed until return. */
     enum vf_purpose purpose;
-    const char *program; /* "vmferry 0.1.0" */
-    const char *group;   /* sharing group to ask for; NULL or "": the default one */
+    const char *program;              /* "vmferry 0.1.0" */
+    const char *group;                /* sharing group to ask for; NULL or "": the default one */
+    const struct vf_msg_offer *offer; /* is said right behind HELLO, which saves a round trip; NULL:
+                                         the caller sends it later, if ever */
+    /* Called when that is said, before WELCOME is waited for: the caller may want to be able to
+     * give up meanwhile.  0, or -1 with *err.  NULL: nothing to do. */
+    int (*await)(void *ctx, struct vf_error *err);
+    void *await_ctx;
     /* The receiver's: also take a source that says LINK instead of HELLO.  Zeroed before; its token
      * is then not NULL and owned by the caller.  NULL: refuse it. */
     struct vf_msg_link *ret_link;

@@ -44,7 +44,7 @@ TEST(phases)
         const char *source, *receiver;
     } rows[] = {
         {GOLDEN_MIGRATE, 0, "HELLO FAIL LINK", "FAIL"},
-        {GOLDEN_MIGRATE, 1, "FAIL PING PONG", "WELCOME FAIL PING PONG"},
+        {GOLDEN_MIGRATE, 1, "OFFER FAIL PING PONG", "WELCOME FAIL PING PONG"},
         {GOLDEN_MIGRATE, 2, "OFFER FAIL PING PONG", "FAIL PING PONG"},
         {GOLDEN_MIGRATE, 3, "FAIL PING PONG", "ACCEPT FAIL PING PONG"},
         {GOLDEN_MIGRATE, 4, "BATCH NODES PROBES DATA SEGMENTS END FAIL PING PONG PIECE FENCE",
@@ -92,6 +92,33 @@ TEST(check_only)
     m.type = VF_MSG_WELCOME;
     CHECK_OK(vf_order_step(&o, VF_SIDE_RECEIVER, &m, &err), &err);
     CHECK_FAIL(vf_order_type(&o, VF_SIDE_SOURCE, VF_MSG_OFFER, &err), &err, VF_ERR_PROTOCOL);
+}
+
+/* OFFER right behind HELLO: once, and not for a check. */
+TEST(early_offer)
+{
+    struct vf_msg m = {.type = VF_MSG_HELLO, .hello = {1, 1, VF_FOR_MIGRATE, NULL, NULL}};
+    const struct vf_msg offer = {.type = VF_MSG_OFFER, .offer = {.size = 100 * VF_BLOCK}};
+    struct vf_error err;
+    struct vf_order o;
+
+    vf_order_init(&o);
+    CHECK_OK(vf_order_step(&o, VF_SIDE_SOURCE, &m, &err), &err);
+    CHECK_OK(vf_order_step(&o, VF_SIDE_SOURCE, &offer, &err), &err);
+    CHECK_FAIL(vf_order_step(&o, VF_SIDE_SOURCE, &offer, &err), &err, VF_ERR_PROTOCOL);
+    m = (struct vf_msg){.type = VF_MSG_ACCEPT};
+    CHECK_FAIL(vf_order_step(&o, VF_SIDE_RECEIVER, &m, &err), &err, VF_ERR_PROTOCOL);
+    m.type = VF_MSG_WELCOME;
+    CHECK_OK(vf_order_step(&o, VF_SIDE_RECEIVER, &m, &err), &err);
+    CHECK_FAIL(vf_order_step(&o, VF_SIDE_SOURCE, &offer, &err), &err, VF_ERR_PROTOCOL);
+    m = (struct vf_msg){.type = VF_MSG_ACCEPT};
+    CHECK_OK(vf_order_step(&o, VF_SIDE_RECEIVER, &m, &err), &err);
+    CHECK_EQ_U64(o.blocks, 100);
+    CHECK(o.phase == VF_PHASE_WORK);
+    vf_order_init(&o);
+    m = (struct vf_msg){.type = VF_MSG_HELLO, .hello = {1, 1, VF_FOR_CHECK, NULL, NULL}};
+    CHECK_OK(vf_order_step(&o, VF_SIDE_SOURCE, &m, &err), &err);
+    CHECK_FAIL(vf_order_step(&o, VF_SIDE_SOURCE, &offer, &err), &err, VF_ERR_PROTOCOL);
 }
 
 /* Right after ACCEPT, for an image of that many blocks. */
@@ -410,6 +437,6 @@ TEST(guests_and_tunnels)
     }
 }
 
-TESTS(conversations, phases, check_only, batches_cover_the_image, results, open_batches,
-      questions_and_answers, empty_receiver, counts, end_of_a_migration, summaries, repairs,
-      guests_and_tunnels, pings)
+TESTS(conversations, phases, check_only, early_offer, batches_cover_the_image, results,
+      open_batches, questions_and_answers, empty_receiver, counts, end_of_a_migration, summaries,
+      repairs, guests_and_tunnels, pings)

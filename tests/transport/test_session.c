@@ -103,6 +103,63 @@ TEST(versions)
     CHECK_HAS(err.msg, "5 to 6");
 }
 
+static int give_up(void *ctx, struct vf_error *err)
+{
+    ++*(int *)ctx;
+    return vf_error_set(err, VF_ERR_CANCELLED, 0, "interrupted");
+}
+
+/* HELLO and OFFER are out before WELCOME is waited for; the wait can be given up. */
+TEST(offer_with_the_greeting)
+{
+    char name[] = "n", format[] = "raw", path[] = "p";
+    struct vf_msg_offer offer = {.size = 512 * 77, .name = name, .format = format};
+    int asked = 0;
+    struct vf_session_opts o = {
+        .purpose = VF_FOR_MIGRATE, .offer = &offer, .await = give_up, .await_ctx = &asked};
+    struct wires p = wires(false);
+    struct vf_stream *source, *receiver;
+    struct vf_msg_welcome w = some_welcome();
+    struct vf_msg_hello hello;
+    struct vf_error err;
+    struct vf_msg m;
+
+    CHECK_FAIL(vf_session_source(p.source[0], p.source[1], &o, &w, &err), &err, VF_ERR_CANCELLED);
+    CHECK_EQ_I64(asked, 1);
+    o = (struct vf_session_opts){0};
+    receiver = vf_session_receiver(p.receiver[0], p.receiver[1], &o, &hello, &err);
+    CHECK_OK(receiver, &err);
+    w = some_welcome();
+    CHECK_OK(vf_session_welcome(receiver, &w, &err), &err);
+    CHECK_OK(receiver->ops->recv(receiver, &m, &err), &err);
+    CHECK(m.type == VF_MSG_OFFER);
+    CHECK_EQ_U64(m.offer.size, 512 * 77);
+    vf_msg_free(&m);
+    m = (struct vf_msg){.type = VF_MSG_ACCEPT, .accept = {.path = path}};
+    CHECK_OK(send_msg(receiver, &m, &err), &err);
+    receiver->ops->close(receiver);
+    vf_hello_free(&hello);
+    hang_up(p.source);
+    hang_up(p.receiver);
+    p = wires(false);
+    /* Both answers in one go. */
+    say(p.receiver[1], VF_MAGIC, VF_MAGIC_LEN);
+    m = (struct vf_msg){.type = VF_MSG_WELCOME, .welcome = some_welcome()};
+    m.welcome.version = VF_PROTOCOL_MAX;
+    say_msg(p.receiver[1], m);
+    say_msg(p.receiver[1], (struct vf_msg){.type = VF_MSG_ACCEPT, .accept = {.path = path}});
+    o = (struct vf_session_opts){.purpose = VF_FOR_MIGRATE, .offer = &offer};
+    source = vf_session_source(p.source[0], p.source[1], &o, &w, &err);
+    CHECK_OK(source, &err);
+    CHECK_OK(source->ops->recv(source, &m, &err), &err);
+    CHECK(m.type == VF_MSG_ACCEPT);
+    vf_msg_free(&m);
+    vf_welcome_free(&w);
+    source->ops->close(source);
+    hang_up(p.source);
+    hang_up(p.receiver);
+}
+
 /* A far end that chooses what was not offered. */
 TEST(version_not_offered)
 {
@@ -495,6 +552,7 @@ TEST(golden_receiver)
     play(GOLDEN_TUNNEL, VF_SIDE_RECEIVER);
 }
 
-TESTS(greets_over_pipes, greets_over_a_socket, versions, version_not_offered, not_vmferry,
-      not_a_source, hostile_source, own_order, many_senders_over_pipes, many_senders_over_a_socket,
-      long_message, late_messages, flags_restored, bad_descriptor, golden_source, golden_receiver)
+TESTS(greets_over_pipes, greets_over_a_socket, versions, version_not_offered,
+      offer_with_the_greeting, not_vmferry, not_a_source, hostile_source, own_order,
+      many_senders_over_pipes, many_senders_over_a_socket, long_message, late_messages,
+      flags_restored, bad_descriptor, golden_source, golden_receiver)
