@@ -219,8 +219,10 @@ static void stands_still(struct hand_off *h)
 /* As early as it can be known; judge looks again at the end. */
 static void check_once(struct hand_off *h)
 {
-    if (h->info->once && !h->info->paused && h->looks > VF_ONCE_LOOKS)
-        h->twice = h->give_up = true;
+    if (!h->info->once || h->info->paused || h->looks <= VF_ONCE_LOOKS)
+        return;
+    h->twice = true;
+    h->give_up = true;
 }
 
 static unsigned long long stat_of(virTypedParameterPtr p, int n, const char *name)
