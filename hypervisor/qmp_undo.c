@@ -220,7 +220,7 @@ static int fold(struct vf_qmp *q, const json_t *in, struct vf_error *err)
     if (!base)
         return -1;
     rc = commit_down(q, vf_qmp_text(in, "node-name"), base, err);
-    while (n > 0 && rc == 0) { /* the lowest first, as in vf_qmp_fold_left */
+    while (n > 0 && rc == 0) { /* the lowest first, as in vf_fold_left */
         const char *file = vf_qmp_text(files[--n], "filename");
 
         if (unlink(file) < 0 && errno != ENOENT)
@@ -280,7 +280,7 @@ static int commit_file(const char *path, const char *top, struct vf_error *err)
     return rc < 0 ? vf_error_prefix(err, "overlay '%s'", top) : 0;
 }
 
-int vf_qmp_fold_left(const char *path, const char *dir, struct vf_error *err)
+int vf_fold_left(const char *path, const char *dir, struct vf_error *err)
 {
     char *file[VF_QMP_OVERLAYS] = {NULL};
     unsigned top = 0;
@@ -308,7 +308,7 @@ static int fold_files_all(const struct vf_guest_info *info, struct vf_error *err
         const struct vf_guest_disk *d = &info->disk[i];
 
         if (d->way == VF_DISK_COPY && !d->read_only &&
-            vf_qmp_fold_left(d->path, info->overlay_dir, rc < 0 ? NULL : err) < 0)
+            vf_fold_left(d->path, info->overlay_dir, rc < 0 ? NULL : err) < 0)
             rc = -1;
     }
     return rc;

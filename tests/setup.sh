@@ -3,8 +3,8 @@
 #
 # Prints what it does, and does nothing when all is there. Needs root, or sudo
 # without a password. No service is started by an installation. --dev adds the
-# packages of `make fuzz`, `make format`, `make check-valgrind`, of a full lint, and a
-# browser (300 MB) for a test of pages.
+# packages of `make fuzz`, `make format`, `make check-valgrind`, of a full lint and `make check-live`,
+# and a browser (300 MB) for a test of pages.
 set -eu
 export LC_ALL=C
 
@@ -14,7 +14,7 @@ build='gcc libc6-dev make pkg-config libssl-dev libzstd-dev libssh2-1-dev
 tests='qemu-utils openssh-server openssh-client openssl e2fsprogs rsync zstd jq mandoc
     util-linux iproute2 procps time qemu-system-x86 busybox-static cpio libvirt-daemon-system
     libvirt-daemon-driver-qemu libvirt-clients libxml2-utils'
-dev='clang clang-format libclang-rt-dev shellcheck valgrind chromium-headless-shell'
+dev='clang clang-format libclang-rt-dev shellcheck valgrind chromium-headless-shell ovmf swtpm swtpm-tools'
 
 cd "$(dirname "$0")/.."
 wanted="$build $tests"

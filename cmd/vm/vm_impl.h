@@ -83,7 +83,7 @@ int vf_vm_send_delta(struct vf_vm *vm, size_t i, const struct vf_frozen *frozen,
 /* move.json: notes the phase ("disks", "memory", "commit", "finish") durably. */
 int vf_vm_note(struct vf_vm *vm, const char *phase, struct vf_error *err) VF_MUST_CHECK;
 
-/* Folds the overlays that the job of a QMP guest names, whose QEMU has ended. */
+/* Folds the overlays of the disks that the job names, whose QEMU has ended. */
 int vf_vm_fold_left(const json_t *job, struct vf_error *err) VF_MUST_CHECK;
 
 /* Opens the guest's directory and takes its lock; *ret_job (may be NULL): what an earlier try

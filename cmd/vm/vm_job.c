@@ -42,7 +42,7 @@ int vf_vm_fold_left(const json_t *job, struct vf_error *err)
 
     json_array_foreach(json_object_get(job, "disks"), i, path)
     {
-        if (vf_qmp_fold_left(json_string_value(path), *dir ? dir : NULL, err) < 0)
+        if (vf_fold_left(json_string_value(path), *dir ? dir : NULL, err) < 0)
             return -1;
     }
     return 0;

@@ -111,7 +111,7 @@ static int clean_without(struct vf_vm *vm, const json_t *job, struct vf_error *e
 
     if (strcmp(phase, "commit") == 0 && vf_vm_ask_there(vm, job, &finished, err) < 0)
         return -1;
-    if (strcmp(vf_member_text(job, "kind"), "qmp") == 0 && vf_vm_fold_left(job, err) < 0)
+    if (vf_vm_fold_left(job, err) < 0)
         return -1;
     vm->running_at = finished ? "destination" : "nowhere";
     forget(vm);
@@ -134,8 +134,7 @@ static int clean(struct vf_vm *vm, const json_t *job, struct vf_error *err)
     if (!finished)
         return 0;
     if (vm->guest->ops->recover(vm->guest, false, NULL, err) < 0 ||
-        vm->guest->ops->finish(vm->guest, &vm->info, err) < 0 ||
-        (strcmp(vf_member_text(job, "kind"), "qmp") == 0 && vf_vm_fold_left(job, err) < 0))
+        vm->guest->ops->finish(vm->guest, &vm->info, err) < 0 || vf_vm_fold_left(job, err) < 0)
         return -1;
     forget(vm);
     vm->running_at = "destination";
