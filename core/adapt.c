@@ -1,28 +1,25 @@
 #include "core/adapt.h"
 
-/* The efforts in use, and what they take of the thread that packs and of the one that prepares;
- * level 3 with quotes being 100 (zstd 1.5.4 on the literals of disk images; bench/bench_literals).
- * Below level 3 there is no long-distance matching; 13 to 16 cost many times what 12 does and save
- * next to nothing.  In case e of bench/ the first three send 21, 14 and 0 % more than the fourth,
- * and take 45, 42 and 0 % less processor time of both sides. */
+/* The levels in use, and what they take of the thread that packs and of the one that prepares;
+ * level 3 being 100 (zstd 1.5.4 on the literals of disk images; bench/bench_literals).  Below level
+ * 3 there is no long-distance matching, and fewer quotes are looked for (core/quote.h); 13 to 16
+ * cost many times what 12 does and save next to nothing.  Weaker than 1 there is none: leaving out
+ * quotes, or zstd's level -1, gains a tenth of the time where a line costs nothing, for a fifth
+ * more bytes. */
 static const struct {
     int level;
-    bool quotes;
     uint64_t pack, prepare;
-} efforts[] = {{-1, false, 22, 40},  {1, false, 32, 40},    {1, true, 30, 100},
-               {3, true, 100, 100},  {6, true, 220, 100},   {9, true, 330, 100},
-               {12, true, 850, 100}, {17, true, 7400, 100}, {19, true, 10500, 100}};
+} efforts[] = {{1, 35, 65},    {3, 100, 100},   {6, 220, 100},   {9, 330, 100},
+               {12, 850, 100}, {17, 7400, 100}, {19, 10500, 100}};
 #define EFFORTS (sizeof efforts / sizeof efforts[0])
 
 #define FREE_CHANGES 3 /* level from which on a change costs a large window */
 #define HEAVY_LOOKS  2 /* that must agree on less */
-#define LIGHT_LOOKS  3 /* on more: a disk that pauses the far end is no slow link */
 
 static void take(struct vf_adapt *a, unsigned rung)
 {
     a->rung = rung;
     a->level = efforts[rung].level;
-    a->quotes = efforts[rung].quotes;
 }
 
 void vf_adapt_init(struct vf_adapt *a, int most, unsigned processors)
@@ -94,13 +91,12 @@ static bool starves_link(const struct vf_times *t)
     return t->link < all / 10 && (t->compress > all / 2 || t->prepare > all / 2);
 }
 
-/* No processor has time left, and the link would take more. */
+/* No processor has time left, packing takes much of it, and the link would take more. */
 static bool crowded(const struct vf_adapt *a, const struct vf_times *t)
 {
     uint64_t all = all_of(t);
 
-    return t->idle < all / 5 * a->processors && t->link < all / 5 * 3 &&
-           t->compress + t->prepare > all / 4;
+    return t->idle < all / 10 * a->processors && t->link < all / 3 && t->compress > all / 3;
 }
 
 static unsigned weaker(const struct vf_adapt *a, const struct vf_times *t)
@@ -121,33 +117,18 @@ bool vf_adapt_due(const struct vf_adapt *a, uint64_t len, const struct vf_times 
            all_of(&a->recent) + all_of(t) >= VF_ADAPT_LOOK_NS;
 }
 
-/* The next effort, if it costs no large window and there is time for it. */
-static unsigned stronger(const struct vf_adapt *a)
-{
-    unsigned next = a->rung + 1;
-
-    return next < EFFORTS && efforts[next].level < FREE_CHANGES && a->seen >= a->hold &&
-                   a->recent.link >= all_of(&a->recent) / 10 && affordable(a, &a->recent, next)
-               ? next
-               : a->rung;
-}
-
-/* Looks at what was since the last time, and gives the effort that suits. */
+/* Looks at what was since the last time: the effort, or a weaker one. */
 static unsigned look(struct vf_adapt *a)
 {
-    unsigned rung = a->rung, more = stronger(a);
+    unsigned rung = a->rung;
     bool heavy = rung > 0 && (starves_link(&a->recent) || crowded(a, &a->recent));
 
     a->heavy = heavy ? a->heavy + 1 : 0;
-    a->light = more > rung ? a->light + 1 : 0;
     a->look = a->seen + VF_ADAPT_LOOK;
-    if (a->heavy >= HEAVY_LOOKS || (heavy && a->seen < VF_ADAPT_FIRST + VF_ADAPT_LOOK)) {
+    if (a->heavy >= HEAVY_LOOKS) {
         rung = weaker(a, &a->recent);
         a->heavy = HEAVY_LOOKS - 1; /* one more look is enough for the next step */
         a->hold = a->seen * 2;
-    } else if (a->light >= LIGHT_LOOKS) {
-        rung = more;
-        a->light = LIGHT_LOOKS - 1;
     }
     a->recent = (struct vf_times){0};
     return rung;

@@ -1,10 +1,9 @@
 /* core/adapt.h - how much effort suits the link and the processors.
  *
- * An effort is a compression level, and whether literals are looked through for quotes
- * (core/quote.h).  Time spent waiting for the link is free for a stronger effort as long as a
- * processor is free as well; a source that keeps an idle link waiting asks for a weaker one, and so
- * do processors that are all busy while the link is not what takes the time: then both ends
- * together are the bottleneck, as on a line that is faster than they are.
+ * An effort is a compression level.  Time spent waiting for the link is free for a stronger one as
+ * long as a processor is free as well; a source that keeps an idle link waiting asks for a weaker
+ * one, and so do processors that are all busy while the link is not what takes the time: then both
+ * ends together are the bottleneck, as on a line that is faster than they are.
  *
  * A change begins a new zstd frame, which costs the window; so there are few efforts, and stronger
  * ones are taken more rarely as the stream grows.  Pure: the caller measures.
@@ -34,14 +33,13 @@ struct vf_times {
 };
 
 struct vf_adapt {
-    int level; /* the effort now; negative ones are zstd's as well */
-    bool quotes;
+    int level;                    /* the effort now */
     int most;                     /* the highest level allowed */
     unsigned rung;                /* the effort's place among all */
     unsigned processors;          /* of the machine */
     uint64_t seen, next;          /* bytes of input so far; at the next decision */
     uint64_t look, hold;          /* at the next look; no stronger effort before */
-    unsigned heavy, light;        /* looks in a row that found the effort too much, too little */
+    unsigned heavy;               /* looks in a row that found the effort too much */
     struct vf_times past, recent; /* since the last decision, the last look */
 };
 
@@ -51,8 +49,8 @@ void vf_adapt_init(struct vf_adapt *a, int most, unsigned processors);
 /* Will a step with so much look at how things go?  Then t->idle has to be up to date. */
 bool vf_adapt_due(const struct vf_adapt *a, uint64_t len, const struct vf_times *t);
 
-/* len more bytes went in, and it took so long.  True when the effort changes (a->level and
- * a->quotes are the new one). */
+/* len more bytes went in, and it took so long.  True when the effort changes: a->level is the
+ * new one. */
 bool vf_adapt_step(struct vf_adapt *a, uint64_t len, const struct vf_times *t);
 
 #endif

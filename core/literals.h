@@ -9,7 +9,8 @@
  *   4 QUOTING  as RUNS, with quotes (core/quote.h) between the runs and the bytes; the quoted bytes
  *              are left out of these
  * A batch may have any number of RUNS and QUOTING, and after a repair was asked for further RUNS
- * and one more SEAL.  The stream has no end of its own: it ends with the conversation.  The last block of an odd-sized image travels padded with zeros.
+ * and one more SEAL.  The stream has no end of its own: it ends with the conversation.  The last
+ * block of an odd-sized image travels padded with zeros.
  *
  * literals_pack.c and literals_unpack.c are the only files of the program that know zstd.
  *
@@ -73,8 +74,6 @@ int vf_packer_flush(struct vf_packer *p, struct vf_error *err) VF_MUST_CHECK;
 
 /* It packs weakly, because the link is fast or because it was told to: time is what counts. */
 bool vf_packer_hurries(const struct vf_packer *p);
-/* Are quotes worth their time?  Always, unless it may choose for itself. */
-bool vf_packer_quotes(const struct vf_packer *p);
 
 /* ---- receiver side ---- */
 struct vf_unpacker;

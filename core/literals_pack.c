@@ -67,8 +67,6 @@ static int set_level(struct vf_packer *p, int level, struct vf_error *err)
 
 bool vf_packer_hurries(const struct vf_packer *p) { return p->level < LONG_LEVEL; }
 
-bool vf_packer_quotes(const struct vf_packer *p) { return !p->adapts || p->adapt.quotes; }
-
 /* One thread: with workers of its own zstd would cut the input into jobs that do not see each
  * other's matches, which costs 2 to 6 % on disk images (bench/BENCHMARKING.md). */
 static int set_up(struct vf_packer *p, const struct vf_pack_opts *o, struct vf_error *err)

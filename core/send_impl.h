@@ -81,7 +81,6 @@ struct sender {
     struct send_record *idle[SEND_RECORDS];
     size_t nidle, nrecords; /* there are at all */
     bool hurry;             /* the packer is in a hurry */
-    bool no_quotes;         /* it has no time for quotes */
     struct vf_progress_now now;
     int64_t reported_ms;
 };

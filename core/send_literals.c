@@ -23,19 +23,18 @@ struct piece {
     uint64_t cpu_ns;            /* of this thread, when the last record was handed over */
 };
 
-/* Is there time for quotes?  The quoter learns how much. */
+/* Are there quotes?  The quoter learns how much time there is for them. */
 static bool quoting(const struct piece *p)
 {
-    bool no, hurry;
+    bool hurry;
 
     if (!p->quoter)
         return false;
     pthread_mutex_lock(&p->s->lock);
-    no = p->s->no_quotes;
     hurry = p->s->hurry;
     pthread_mutex_unlock(&p->s->lock);
     vf_quoter_hurry(p->quoter, hurry);
-    return !no;
+    return true;
 }
 
 /* Finds what the record's literals quote, and takes it out of its data. */

@@ -114,7 +114,6 @@ static int pack_runs(struct sender *s, struct vf_packer *p, const struct send_re
     s->slot[r->batch % VF_BATCHES_OPEN].literals += r->nblocks;
     s->now.literal_blocks += r->nblocks;
     s->hurry = vf_packer_hurries(p);
-    s->no_quotes = !vf_packer_quotes(p);
     pthread_mutex_unlock(&s->lock);
     vf_sender_progress(s, false);
     return 0;
