@@ -373,7 +373,8 @@ static struct vf_send_opts send_opts(const struct migrate *m)
                                  .stop = m->cli->stop};
 }
 
-static int send_over(struct migrate *m, struct vf_peer *peer, struct vf_error *err)
+static int send_over(struct migrate *m, struct vf_peer *peer, struct vf_send_ahead *ahead,
+                     struct vf_error *err)
 {
     struct vf_progress *progress = vf_progress_new(m->cli, m->image.path);
     struct vf_send_opts opts = send_opts(m);
@@ -381,6 +382,7 @@ static int send_over(struct migrate *m, struct vf_peer *peer, struct vf_error *e
 
     opts.progress = progress ? vf_progress_tick : NULL;
     opts.progress_ctx = progress;
+    opts.ahead = ahead;
     vf_progress_over(progress, peer->stream);
     rc = vf_send(peer->stream, &peer->welcome, m->image.image, m->image.map, keep_map(m), &opts,
                  &m->result, err);
@@ -412,6 +414,7 @@ static int reach_out(struct migrate *m, struct vf_ratelimit *limit, struct vf_pe
 
 static int migrate(struct migrate *m, struct vf_error *err)
 {
+    struct vf_send_ahead *ahead = NULL;
     const char *file = m->opts->limit_file;
     struct vf_ratelimit *limit = NULL;
     struct vf_ratefile *follow = NULL;
@@ -425,10 +428,13 @@ static int migrate(struct migrate *m, struct vf_error *err)
     }
     if (file && !(follow = vf_ratefile_start(m->cli, file, m->opts->limit_rate, limit, err)))
         goto out;
-    if (reach_out(m, limit, &peer, err) < 0)
+    ahead = vf_send_ahead(m->image.image, m->image.map, memory_of(m));
+    if (reach_out(m, limit, &peer, err) < 0) {
+        vf_send_ahead_free(ahead);
         goto out;
+    }
     vf_peer_spread(&peer, m->streams);
-    rc = send_over(m, &peer, err);
+    rc = send_over(m, &peer, ahead, err);
     if (rc == 0) {
         vf_peer_leave(&peer);
         rc = report(m, err);

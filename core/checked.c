@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define LARGE_PAGE (UINT64_C(2) << 20)
 
@@ -19,6 +20,16 @@ void *vf_calloc_table(size_t n, struct vf_error *err)
         (void)madvise((void *)from, ((uintptr_t)p + n - from) / LARGE_PAGE * LARGE_PAGE,
                       MADV_HUGEPAGE);
     return p;
+}
+
+void vf_table_touch(void *table, size_t n)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t from = ((uintptr_t)table + page - 1) / page * page;
+
+    if (from + page <= (uintptr_t)table + n) /* without it, the memory comes later */
+        (void)madvise((void *)from, ((uintptr_t)table + n - from) / page * page,
+                      MADV_POPULATE_WRITE);
 }
 
 char *vf_strf(struct vf_error *err, const char *fmt, ...)

@@ -34,6 +34,10 @@ static inline void *vf_calloc(size_t n, size_t size, struct vf_error *err)
  * system has them. */
 void *vf_calloc_table(size_t n, struct vf_error *err);
 
+/* Gets the memory of such a table from the system now, instead of page by page when it is first
+ * used: 0.2 s for 100 MiB on a virtual machine. */
+void vf_table_touch(void *table, size_t n);
+
 /* A printf'd string, owned by the caller; NULL with *err set when memory is out. */
 char *vf_strf(struct vf_error *err, const char *fmt, ...) VF_PRINTF(2, 3);
 

@@ -4,6 +4,7 @@
  * Threads of a migration (no others exist, none is left when the call returns):
  *   source    the caller: receives messages and does nothing else, so that the peer can always
  *             send.  "answers": handles them.  "walk": scans or reads the map, asks.
+ *             "ahead", before all of them: makes tables.
  *             "literals": reads what is missing, finds duplicates and quotes.  "pack": compresses
  *             that and sends it.  Live scans add hash workers (core/scan.h).
  *   receiver  the caller: reads messages, looks up, answers.  "decode": unpacks literals and writes
@@ -35,12 +36,14 @@ struct vf_progress_now {
 /* Called from the engine's threads, at most about ten times a second, never from two at once. */
 typedef void vf_progress_fn(void *ctx, const struct vf_progress_now *now);
 
+struct vf_send_ahead;
 struct vf_send_opts {
     const char *name;      /* image name at the destination */
     const char *format;    /* file format to be made there */
     uint32_t cluster_size; /* 0: default */
     bool replace;
-    bool offered;     /* OFFER has been sent already, as vf_send_offer made it */
+    bool offered;                /* OFFER has been sent already, as vf_send_offer made it */
+    struct vf_send_ahead *ahead; /* what was begun before; NULL: nothing; taken */
     bool count_only;  /* dry run: vf_send_result.counts is filled, nothing is written there */
     int level;        /* zstd level 1..19, 0: store, -1: chosen by the engine */
     uint64_t memory;  /* bytes for the process, 0: default (core/budget.h) */
@@ -67,6 +70,13 @@ void vf_send_result_free(struct vf_send_result *r);
 int vf_send_offer(struct vf_image *image, struct vf_map *map, const struct vf_send_opts *opts,
                   struct vf_msg_offer *ret, struct vf_error *err) VF_MUST_CHECK;
 void vf_send_offer_free(struct vf_msg_offer *offer);
+
+/* Begins to make the large tables of a migration, in a thread of its own ("vf-ahead"), while the
+ * far end is being reached.  The image and the map (may be NULL) are kept until it is freed or
+ * vf_send, which gets it in its options, has returned; memory as there.  NULL: it cannot be done
+ * ahead, and vf_send will do it. */
+struct vf_send_ahead *vf_send_ahead(struct vf_image *image, struct vf_map *map, uint64_t memory);
+void vf_send_ahead_free(struct vf_send_ahead *a); /* NULL is fine */
 
 /* Runs OFFER..RESULT over a stream whose HELLO and WELCOME have been exchanged (the latter given
  * here). map: the stored and fresh map of the image, or NULL: the image is then scanned as it is

@@ -78,6 +78,11 @@ void vf_quoter_free(struct vf_quoter *q)
     free(q);
 }
 
+void vf_quoter_touch(struct vf_quoter *q)
+{
+    vf_table_touch(q->table, (q->mask + 1) * sizeof *q->table);
+}
+
 /* ---- places ---- */
 
 static uint64_t *bucket(const struct vf_quoter *q, uint64_t hash)

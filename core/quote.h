@@ -36,6 +36,9 @@ struct vf_quoter;
 struct vf_quoter *vf_quoter_new(struct vf_image *image, uint64_t table_bytes, struct vf_error *err);
 void vf_quoter_free(struct vf_quoter *q);
 
+/* As vf_table_touch. */
+void vf_quoter_touch(struct vf_quoter *q);
+
 /* Is time short from here on?  Not, at first. */
 void vf_quoter_hurry(struct vf_quoter *q, bool hurry);
 

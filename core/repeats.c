@@ -42,6 +42,11 @@ void vf_repeats_free(struct vf_repeats *r)
     free(r);
 }
 
+void vf_repeats_touch(struct vf_repeats *r)
+{
+    vf_table_touch(r->slots, (r->mask + 1) * sizeof *r->slots);
+}
+
 /* The slot of a fingerprint, or the free one where it belongs. */
 static uint64_t *find(uint64_t *slots, uint64_t mask, uint64_t fp)
 {

@@ -21,6 +21,9 @@ struct vf_repeats;
 struct vf_repeats *vf_repeats_new(uint64_t expected, uint64_t max_bytes, struct vf_error *err);
 void vf_repeats_free(struct vf_repeats *r);
 
+/* As vf_table_touch. */
+void vf_repeats_touch(struct vf_repeats *r);
+
 /* true: this content occurred as block *ret_first < block.  false: it did not, and `block` is now
  * remembered for it. */
 bool vf_repeats_seen(struct vf_repeats *r, const uint8_t md5[VF_MD5_LEN], uint64_t block,

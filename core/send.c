@@ -371,6 +371,7 @@ int vf_send(struct vf_stream *st, const struct vf_msg_welcome *welcome, struct v
     else if (sink)
         sink->ops->abort(sink);
     free(s);
+    vf_send_ahead_free(o.ahead);
     if (rc < 0)
         vf_send_result_free(ret);
     return rc;

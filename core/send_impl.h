@@ -18,6 +18,8 @@
 #define SEND_OPEN_BLOCKS_UNASKED (512u * 1024)
 #define SEND_OPEN_SEGS           (128u * 1024)
 
+#define SEND_SHORT_WALKS 4u /* batches that are not asked about by groups first */
+
 #define SEND_RECORDS 4u /* of the literal stream, between reading and packing: 1.2 MiB each */
 
 #define SEND_INBOX (8u * VF_BATCHES_OPEN) /* an honest receiver has fewer answers to give */
@@ -40,7 +42,7 @@ enum send_what { SEND_RUNS, SEND_SEAL, SEND_FLUSH, SEND_NO_MORE };
 struct send_record {
     enum send_what what;
     uint32_t batch;
-    uint64_t base;  /* SEND_RUNS: first block of the batch's range */
+    uint64_t base; /* SEND_RUNS: first block of the batch's range */
     uint8_t sha[VF_SHA_LEN];
     size_t nruns, nblocks; /* literal blocks among the runs */
     uint64_t prepare_ns;   /* processor time of the literals thread */
@@ -92,6 +94,10 @@ void vf_sender_progress(struct sender *s, bool now);
 /* Waits for a change, with the lock held, but not longer than the stop flag may go unseen. */
 void vf_sender_wait(struct sender *s);
 bool vf_sender_stopped(const struct sender *s);
+/* The tables of the literals thread: those that were made ahead, or new ones.  -1: there is no
+ * memory. */
+int vf_send_tables(struct sender *s, struct vf_repeats **ret_repeats, struct vf_quoter **ret_quoter,
+                   struct vf_error *err) VF_MUST_CHECK;
 /* The threads that read literals, and that pack and send them; arg is the struct sender. */
 void *vf_sender_literals(void *arg);
 void *vf_sender_pack(void *arg);

@@ -329,35 +329,20 @@ static int run(struct piece *p, struct vf_error *err)
     return rc;
 }
 
-/* How many contents there may be to remember. */
-static uint64_t expected(struct sender *s)
-{
-    struct vf_map_info info;
-
-    if (s->map && s->map->ops->info(s->map, &info, NULL) == 0)
-        return info.distinct_blocks;
-    return s->blocks;
-}
-
 void *vf_sender_literals(void *arg)
 {
     struct sender *s = arg;
     struct vf_error err = VF_ERROR_INIT;
     struct piece *p = vf_calloc(1, sizeof *p, &err);
-    const struct vf_budget *have = &s->budget;
     int rc = -1;
 
     pthread_setname_np(pthread_self(), "vf-literals");
     if (p) {
         p->s = s;
         p->way = vf_md5_best();
-        /* A live scan needs memory for its map as well. */
-        p->repeats = vf_repeats_new(expected(s), s->map ? have->repeats : have->repeats / 2, &err);
         p->md5 = vf_calloc(VF_PIECE_BLOCKS, VF_MD5_LEN, &err);
         p->known = vf_calloc(VF_SEG_MAX, VF_BLOCK, &err);
-        if (s->quotes)
-            p->quoter = vf_quoter_new(s->image, have->quotes, &err);
-        if (p->repeats && p->md5 && p->known && (p->quoter || !s->quotes))
+        if (p->md5 && p->known && vf_send_tables(s, &p->repeats, &p->quoter, &err) == 0)
             rc = run(p, &err);
         vf_send_record_free(p->r);
         vf_quoter_free(p->quoter);

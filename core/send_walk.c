@@ -100,8 +100,9 @@ int vf_sender_announce(void *sender, struct vf_batch *b, struct vf_error *err)
         return -1;
     if (!s->walk || (b->nsegs == 0 && !s->opts->count_only))
         return settle(s, slot, NULL, err);
-    /* Nothing can be sent before the first batch is settled: one question less for that one. */
-    if (b->ngroups && (b->id > 0 || s->opts->count_only))
+    /* Nothing can be sent before the first batches are settled, which are small: one question less
+     * for those. */
+    if (b->ngroups && (b->id >= SEND_SHORT_WALKS || s->opts->count_only))
         return send_nodes(s, b->id, 2, b->groups, b->ngroups, NULL, err);
     return send_nodes(s, b->id, 1, b->segs, b->nsegs, NULL, err);
 }

@@ -346,6 +346,7 @@ static int migrate(struct vf_image *image, struct mem_map *map, struct far_end *
     CHECK(pthread_create(&t, NULL, far_end, f) == 0);
     st = vf_session_source(fd[0], fd[0], &o, &w, err);
     if (st) {
+        opts.ahead = f->leftover < 0 ? vf_send_ahead(image, map ? &map->base : NULL, 0) : NULL;
         rc = vf_send(st, &w, image, map ? &map->base : NULL, NULL, &opts, ret, err);
         st->ops->close(st);
         vf_welcome_free(&w);
