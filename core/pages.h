@@ -1,5 +1,6 @@
 /* core/pages.h - many small reads all over an image, without a request to its format or server for
- * each: a few MiB of it are kept.  A plain file is read directly, the kernel keeps enough of it.
+ * each: a few MiB of it are kept.  Of a plain file, of which the kernel keeps enough, a little is
+ * read ahead.
  *
  * Thread rules: one thread at a time. */
 #ifndef VF_CORE_PAGES_H

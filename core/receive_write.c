@@ -133,10 +133,12 @@ static int on_quoted(void *ctx, uint32_t batch, uint64_t from, uint8_t *to, size
                      struct vf_error *err)
 {
     struct decode *d = ctx;
+    uint64_t settled;
 
     if (wait_copies(d, batch, vf_blocks_of(from + len), err) < 0)
         return -1;
-    return vf_pages_read(d->pages, to, len, from, d->record * VF_BLOCK, err);
+    settled = d->record < d->below ? d->record : d->below;
+    return vf_pages_read(d->pages, to, len, from, settled * VF_BLOCK, err);
 }
 
 static int on_seal(void *ctx, uint32_t batch, const uint8_t sha[VF_SHA_LEN], struct vf_error *err)

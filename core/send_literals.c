@@ -201,28 +201,51 @@ static bool digests_wanted(const struct piece *p, const struct send_slot *slot)
            (!vf_repeats_full(p->repeats) || p->quoter || memchr(slot->need, 1, slot->b->ndata));
 }
 
+/* A data block of a batch: its number among them, its segment, its place in that. */
+struct data_block {
+    size_t at, seg, in;
+};
+
+/* How many blocks from this one on lie side by side in the image and all have to travel, or all
+ * need not; at most VF_SEG_MAX.  *d is then the one behind them.  Segments are short, and reading a
+ * few of them at a time is cheaper. */
+static size_t take_alike(const struct send_slot *slot, struct data_block *d)
+{
+    const struct vf_batch *b = slot->b;
+    uint8_t need = slot->need[d->at];
+    uint64_t next = b->segs[d->seg].first + d->in;
+    size_t n = 0;
+
+    while (n < VF_SEG_MAX && d->seg < b->nsegs && b->segs[d->seg].first + d->in == next &&
+           slot->need[d->at] == need) {
+        n++;
+        next++;
+        d->at++;
+        if (++d->in == b->segs[d->seg].span) {
+            d->seg++;
+            d->in = 0;
+        }
+    }
+    return n;
+}
+
 /* All blocks of the batch that have to travel; those that do not are remembered. */
 static int send_needed(struct piece *p, struct send_slot *slot, struct vf_error *err)
 {
     struct vf_batch *b = slot->b;
+    struct data_block d = {0, 0, 0};
     bool wanted = digests_wanted(p, slot);
-    size_t at = 0;
 
     if (wanted && vf_batch_load(b, p->s->map, err) < 0)
         return -1;
-    for (size_t i = 0; wanted && i < b->nsegs; at += (size_t)b->segs[i++].span) {
-        const struct vf_node *g = &b->segs[i];
+    while (wanted && d.seg < b->nsegs) {
+        const uint8_t(*md5)[VF_MD5_LEN] = (const uint8_t(*)[VF_MD5_LEN])b->md5 + d.at;
+        uint64_t first = b->segs[d.seg].first + d.in;
+        uint8_t need = slot->need[d.at];
+        size_t n = take_alike(slot, &d);
 
-        for (size_t k = 0, n; k < g->span; k += n) {
-            const uint8_t(*md5)[VF_MD5_LEN] = (const uint8_t(*)[VF_MD5_LEN])b->md5 + at + k;
-            uint8_t need = slot->need[at + k];
-
-            for (n = 1; k + n < g->span && slot->need[at + k + n] == need; n++)
-                ;
-            if ((need ? add_run(p, g->first + k, n, md5, err)
-                      : note_run(p, g->first + k, n, md5, err)) < 0)
-                return -1;
-        }
+        if ((need ? add_run(p, first, n, md5, err) : note_run(p, first, n, md5, err)) < 0)
+            return -1;
     }
     free(b->md5); /* not needed any more while the batch waits for its DONE */
     b->md5 = NULL;

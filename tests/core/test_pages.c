@@ -10,11 +10,31 @@
 
 static uint8_t want[SIZE], got[SIZE];
 
-TEST(reads)
+static int some_fd(struct vf_image *im)
 {
-    struct vf_error err;
+    (void)im;
+    return 0;
+}
+
+/* An image in memory; plain: one that says that it is a plain file. */
+static struct vf_image *image(bool plain)
+{
+    static struct vf_image_ops ops;
     uint8_t *bytes;
     struct vf_image *im = vf_mem_image(SIZE, &bytes);
+
+    if (plain) {
+        ops = *im->ops;
+        ops.plain_fd = some_fd;
+        im->ops = &ops;
+    }
+    return im;
+}
+
+static void reads(bool plain)
+{
+    struct vf_error err;
+    struct vf_image *im = image(plain);
     struct vf_pages *p = vf_pages_new(im, &err);
     uint64_t x = 1;
 
@@ -34,11 +54,13 @@ TEST(reads)
     vf_image_close(im);
 }
 
-TEST(what_is_not_settled_is_not_kept)
+TEST(reads_slots) { reads(false); }
+TEST(reads_plain) { reads(true); }
+
+static void settled(bool plain)
 {
     struct vf_error err;
-    uint8_t *bytes;
-    struct vf_image *im = vf_mem_image(SIZE, &bytes);
+    struct vf_image *im = image(plain);
     struct vf_pages *p = vf_pages_new(im, &err);
 
     CHECK_OK(p, &err);
@@ -55,4 +77,29 @@ TEST(what_is_not_settled_is_not_kept)
     vf_image_close(im);
 }
 
-TESTS(reads, what_is_not_settled_is_not_kept)
+TEST(what_is_not_settled_is_not_kept)
+{
+    settled(false);
+    settled(true);
+}
+
+/* Of a plain file, what lies behind is kept only as far as it is settled. */
+TEST(ahead)
+{
+    struct vf_error err;
+    struct vf_image *im = image(true);
+    struct vf_pages *p = vf_pages_new(im, &err);
+
+    CHECK_OK(p, &err);
+    CHECK_OK(vf_pages_read(p, got, 10, 100000, 104000, &err), &err);
+    CHECK_OK(vf_image_write(im, "abcdefghij", 10, 104000, &err), &err);
+    CHECK_OK(vf_pages_read(p, got, 10, 104000, 200000, &err), &err);
+    CHECK_MEM(got, "abcdefghij", 10);
+    CHECK_OK(vf_pages_read(p, got, SIZE, 0, UINT64_MAX, &err), &err);
+    CHECK_MEM(got + 104000, "abcdefghij", 10);
+    CHECK_OK(vf_pages_read(p, got, 10, SIZE - 10, UINT64_MAX, &err), &err);
+    vf_pages_free(p);
+    vf_image_close(im);
+}
+
+TESTS(reads_slots, reads_plain, what_is_not_settled_is_not_kept, ahead)
