@@ -96,7 +96,7 @@ static bool crowded(const struct vf_adapt *a, const struct vf_times *t)
 {
     uint64_t all = all_of(t);
 
-    return t->idle < all / 10 * a->processors && t->link < all / 3 && t->compress > all / 3;
+    return t->idle < all / 5 * a->processors && t->link < all / 2 && t->compress > all / 4;
 }
 
 static unsigned weaker(const struct vf_adapt *a, const struct vf_times *t)

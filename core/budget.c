@@ -2,6 +2,7 @@
 
 #define MIB        (UINT64_C(1) << 20)
 #define AMPLE      (480 * MIB) /* from here on nothing is made smaller than it can be of use */
+#define RICH       (900 * MIB)
 #define WINDOW_MIN 20u
 #define WINDOW_MAX 31u
 
@@ -41,6 +42,7 @@ struct vf_budget vf_budget_source(uint64_t memory)
     table = UINT64_C(1) << log_of(all >= AMPLE ? all / 8 : all / 16);
     b.quotes = b.repeats = table;
     b.open_blocks = all >= AMPLE ? 2048 * 1024 : 512 * 1024;
+    b.rich = all >= RICH;
     b.level_most = all >= AMPLE ? 19 : all >= AMPLE / 2 ? 12 : 9;
     /* Everything else, measured: bench/BENCHMARKING.md, "Memory".  The compressor's own tables take
      * 100 MiB at level 19, 30 at 12, 12 at 9. */

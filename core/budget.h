@@ -7,6 +7,7 @@
 #ifndef VF_CORE_BUDGET_H
 #define VF_CORE_BUDGET_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define VF_MEMORY_DEFAULT (UINT64_C(512) << 20)
@@ -16,6 +17,7 @@
 struct vf_budget {
     unsigned window_log;  /* of the literals' compressor, 2^n bytes */
     int level_most;       /* its highest level */
+    bool rich;            /* much: fewer bytes come before time on fast links as well */
     uint64_t quotes;      /* bytes of the table of core/quote.h */
     uint64_t repeats;     /* bytes of the table of core/repeats.h */
     uint64_t open_blocks; /* non-zero blocks in open batches */

@@ -45,6 +45,7 @@ struct vf_pack_opts {
     int most;            /* VF_LEVEL_AUTO: the highest level it may take */
     unsigned window_log; /* window of 2^n bytes, 10..31: memory is about that plus 20 MiB, at levels
                             above 12 plus 100 MiB */
+    bool rich;           /* below level 3, a few bytes less for a little more time */
 };
 #define VF_LEVEL_AUTO (-1)
 

@@ -82,7 +82,7 @@ struct sender {
     size_t record_at, record_n;
     struct send_record *idle[SEND_RECORDS];
     size_t nidle, nrecords; /* there are at all */
-    bool hurry;             /* the packer is in a hurry */
+    bool hurry;             /* the packer is, and bytes do not come first */
     struct vf_progress_now now;
     int64_t reported_ms;
 };

@@ -113,7 +113,7 @@ static int pack_runs(struct sender *s, struct vf_packer *p, const struct send_re
     s->ret->literal_sent += r->nblocks;
     s->slot[r->batch % VF_BATCHES_OPEN].literals += r->nblocks;
     s->now.literal_blocks += r->nblocks;
-    s->hurry = vf_packer_hurries(p);
+    s->hurry = vf_packer_hurries(p) && !s->budget.rich;
     pthread_mutex_unlock(&s->lock);
     vf_sender_progress(s, false);
     return 0;
@@ -153,7 +153,7 @@ void *vf_sender_pack(void *arg)
     const struct vf_budget *have = &s->budget;
     int level = s->opts->level < have->level_most ? s->opts->level : have->level_most;
     struct vf_pack_opts opts = {level < 0 ? VF_LEVEL_AUTO : level, have->level_most,
-                                have->window_log};
+                                have->window_log, have->rich};
     struct vf_packer *p = vf_packer_new(&opts, send_data, s, &err);
     struct send_record *r;
     int rc = p ? 0 : -1;

@@ -123,7 +123,7 @@ TEST(busy_elsewhere)
 {
     unsigned changes;
 
-    CHECK_EQ_I64(settle((struct machine){1e6, 25e6, 2}, 19, 1000, &changes).level, 3);
+    CHECK_EQ_I64(settle((struct machine){1e6, 40e6, 2}, 19, 1000, &changes).level, 3);
     CHECK_EQ_U64(changes, 0);
 }
 

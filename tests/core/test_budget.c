@@ -43,6 +43,7 @@ TEST(grows)
         a = b;
     }
     CHECK_EQ_U64(vf_budget_source(UINT64_C(1000000000)).window_log, 29);
+    CHECK(vf_budget_source(UINT64_C(1000000000)).rich && !vf_budget_source(0).rich);
     CHECK_EQ_U64(vf_budget_receiver(UINT64_C(1000000000)), 29);
 }
 

@@ -89,7 +89,7 @@ static void pack(int level, struct vf_buf *out, uint8_t *want)
     static uint8_t data[900 * VF_BLOCK];
     uint8_t sha[VF_SHA_LEN];
     struct vf_error err;
-    struct vf_pack_opts o = {level, 19, 24};
+    struct vf_pack_opts o = {.level = level, .most = 19, .window_log = 24, .rich = level == 1};
     struct vf_packer *p = vf_packer_new(&o, keep, out, &err);
 
     CHECK_OK(p, &err);
