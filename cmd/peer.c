@@ -207,5 +207,7 @@ void vf_peer_close(struct vf_peer *p, const struct vf_error *outcome)
 
 void vf_peer_leave(struct vf_peer *p)
 {
-    close_within(p, p->target && p->target->kind == VF_TARGET_LOCAL ? CLOSE_MS : 0);
+    bool wait = p->target && (p->target->kind == VF_TARGET_LOCAL || p->reach->ssh_command);
+
+    close_within(p, wait ? CLOSE_MS : 0);
 }

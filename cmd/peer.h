@@ -95,7 +95,8 @@ void vf_peer_why(struct vf_peer *p, struct vf_error *err);
 void vf_peer_close(struct vf_peer *p, const struct vf_error *outcome);
 
 /* The end of a migration that went well: the far end has said its last word when all was done, so
- * this does not wait for it over a network. */
+ * this does not wait for it over a network.  A client that the user has named gets time to end by
+ * itself. */
 void vf_peer_leave(struct vf_peer *p);
 
 #endif

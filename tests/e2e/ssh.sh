@@ -19,6 +19,11 @@ ssh_node
     vf_expect_exit 0 "$VMFERRY" similar a.raw --node "$vf_to" $vf_reach --json
     json_is "$VF_OUT" '.nodes[0].literal_blocks' 0
     moved a.raw by-ssh.raw $vf_reach --ssh-command ssh
+    # A client that the user has named ends by itself.
+    printf '#!/bin/sh\nssh "$@"\nsleep 0.3\necho ended >"%s/ended"\n' "$vf_tmp" >wrapper
+    chmod +x wrapper
+    moved a.raw by-wrapper.raw $vf_reach --ssh-command "$vf_tmp/wrapper"
+    [ -e ended ] || fail "the wrapper was cut off"
     vf_expect_exit 0 "$VMFERRY" node check "$vf_to" $vf_reach --ssh-command ssh --json
     json_is "$VF_OUT" '.nodes[0].transport' ssh
     # A name from the inventory; a store that does not exist yet; the far end's own default.
