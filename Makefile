@@ -68,10 +68,10 @@ ALL_CFLAGS = -std=gnu17 -g $(OPT) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. \
 ALL_LDFLAGS = -pie -pthread -Wl,-z,relro,-z,now,--as-needed $(LDOPT) $(LDFLAGS)
 
 # ---- sources -------------------------------------------------------------
-LIB_SRC    := $(wildcard $(FOLDERS:%=%/*.c))
+LIB_SRC    := $(wildcard $(FOLDERS:%=%/*.c) $(FOLDERS:%=%/*/*.c))
 CMD_SRC    := $(wildcard cmd/*.c cmd/*/*.c)
 CHECK_SRC  := $(wildcard tests/lib/*.c)
-TEST_SRC   := $(wildcard $(FOLDERS:%=tests/%/test_*.c))
+TEST_SRC   := $(wildcard $(FOLDERS:%=tests/%/test_*.c) $(FOLDERS:%=tests/%/*/test_*.c))
 CTEST_SRC  := $(wildcard tests/cmd/test_*.c tests/cmd/*/test_*.c)
 FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH_SRC  := $(wildcard bench/bench_*.c)
@@ -130,7 +130,7 @@ $(OUT)/%.o: %.c $(OUT)/flags
 	@$(CC) $(ALL_CFLAGS) $(OPT_HERE) -MMD -MP -c -o $@ $<
 
 # The block hash is the hot loop of everything.
-$(OUT)/core/md5_%.o $(OUT)/core/sha_%.o: OPT_HERE = $(OPT_HASH)
+$(OUT)/core/hash/md5_%.o $(OUT)/core/hash/sha_%.o: OPT_HERE = $(OPT_HASH)
 
 define archive
 @mkdir -p $(@D)

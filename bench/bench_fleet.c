@@ -19,8 +19,8 @@
 
 #include "bench/clock.h"
 #include "bench/sample.h"
-#include "core/rank.h"
-#include "core/summary.h"
+#include "core/similar/rank.h"
+#include "core/similar/summary.h"
 
 #define TARGET   UINT64_C(2800000) /* contents of the image */
 #define PER      UINT64_C(1000000) /* contents of an image of a node */

@@ -10,8 +10,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "core/digest.h"
-#include "core/md5_lanes.h"
+#include "core/hash/digest.h"
+#include "core/hash/md5_lanes.h"
 
 #define ROUNDS 9
 #define CACHE  ((size_t)1 << 20)
@@ -44,7 +44,7 @@ static bool lanes_md5(struct bench *b, size_t len)
     return true;
 }
 
-#define SOME 64u /* segments in a chunk of core/scan.h, about */
+#define SOME 64u /* segments in a chunk of core/map/scan.h, about */
 
 static bool sha256_many(struct bench *b, size_t len)
 {

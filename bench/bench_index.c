@@ -19,9 +19,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/build.h"
+#include "core/map/build.h"
 #include "core/fdio.h"
-#include "core/scan.h"
+#include "core/map/scan.h"
 #include "formats/raw.h"
 #include "index/index.h"
 

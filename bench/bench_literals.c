@@ -10,7 +10,7 @@
 #include "bench/clock.h"
 #include "bench/sample.h"
 #include "core/fdio.h"
-#include "core/literals.h"
+#include "core/literals/literals.h"
 
 static int count(void *ctx, const uint8_t *bytes, size_t len, struct vf_error *err)
 {

@@ -20,7 +20,7 @@
 #include "bench/sample.h"
 #include "cmd/cmd.h"
 #include "cmd/dest.h"
-#include "core/engine.h"
+#include "core/engine/engine.h"
 #include "core/fdio.h"
 #include "formats/format.h"
 #include "index/index.h"

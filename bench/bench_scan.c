@@ -9,9 +9,9 @@
 
 #include "bench/clock.h"
 #include "bench/sample.h"
-#include "core/build.h"
-#include "core/md5_lanes.h"
-#include "core/scan.h"
+#include "core/map/build.h"
+#include "core/hash/md5_lanes.h"
+#include "core/map/scan.h"
 #include "formats/format.h"
 
 #define RUNS 5

@@ -15,8 +15,8 @@
 
 #include "bench/clock.h"
 #include "bench/sample.h"
-#include "core/delta.h"
-#include "core/sketch.h"
+#include "core/similar/delta.h"
+#include "core/similar/sketch.h"
 #include "index/index.h"
 
 #define IMAGES_MAX 10u

@@ -11,7 +11,7 @@
 #include "cmd/report.h"
 #include "cmd/storedir.h"
 #include "core/clock.h"
-#include "core/engine.h"
+#include "core/engine/engine.h"
 
 /* ---- index add ---- */
 

@@ -11,7 +11,7 @@
 #include "cmd/report.h"
 #include "cmd/storedir.h"
 #include "core/checked.h"
-#include "core/engine.h"
+#include "core/engine/engine.h"
 
 struct check_opts {
     struct vf_opt_list allow_backing;

@@ -15,7 +15,7 @@
 #include "cmd/soft_sink.h"
 #include "cmd/storedir.h"
 #include "cmd/vm/vm.h"
-#include "core/budget.h"
+#include "core/engine/budget.h"
 #include "core/checked.h"
 #include "core/clock.h"
 #include "core/fdio.h"

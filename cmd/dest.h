@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "cmd/storedir.h"
-#include "core/engine.h"
+#include "core/engine/engine.h"
 #include "index/index.h"
 
 /* Longest name of an image: the file system's 255 without ".part". */

@@ -5,7 +5,7 @@
 #define VF_CMD_ORIGIN_H
 
 #include "cmd/opts.h"
-#include "core/engine.h"
+#include "core/engine/engine.h"
 #include "formats/format.h"
 #include "index/index.h"
 

@@ -10,7 +10,7 @@
 #ifndef VF_CMD_PROGRESS_H
 #define VF_CMD_PROGRESS_H
 
-#include "core/engine.h"
+#include "core/engine/engine.h"
 #include "core/stream.h"
 
 struct vf_cli;

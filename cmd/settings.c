@@ -7,7 +7,7 @@
 #include <ini.h>
 
 #include "core/block.h"
-#include "core/budget.h"
+#include "core/engine/budget.h"
 #include "core/checked.h"
 
 /* libinih cuts lines silently that are longer than its buffer of 200 bytes. */

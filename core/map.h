@@ -3,10 +3,10 @@
  * A block map is a tree on the 512-byte grid:
  *   level 0  the MD5 of each block;
  *   level 1  segments: runs of 1 to VF_SEG_MAX non-zero blocks, cut where the digests say so
- * (core/cut.h), never containing a zero block: what lies between two segments is zeros; level 2+
- * groups of nodes of the level below, cut by the same kind of rule; at the top one root. A node's
- * identity is a SHA-256 (core/tree.h says over what); VF_ID_LEN bytes of it are enough to *find*
- * one, because whatever is found is verified by the full digest after it was assembled.
+ * (core/map/cut.h), never containing a zero block: what lies between two segments is zeros; level
+ * 2+ groups of nodes of the level below, cut by the same kind of rule; at the top one root. A
+ * node's identity is a SHA-256 (core/map/tree.h says over what); VF_ID_LEN bytes of it are enough
+ * to *find* one, because whatever is found is verified by the full digest after it was assembled.
  *
  * Thread rules: a map and a resident set may be used by several threads at the same time; sinks
  * belong to one thread. Nothing returned points into the database; all results are copied out.  No

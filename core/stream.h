@@ -16,7 +16,7 @@
  *                                      <-      HAVE (level 1; some "unknown, but send probes")
  *     PROBES (short block digests)     ->
  *                                      <-      HAVE (level 0)
- *     DATA (pieces of the literal stream, core/literals.h)  ->
+ *     DATA (pieces of the literal stream, core/literals/literals.h)  ->
  *                                      <-      DONE, or RECHECK -> SEGMENTS -> REPAIR -> DATA ...
  *   END, as soon as all is announced   ->
  *                                      <-      RESULT, when all is DONE
@@ -60,7 +60,7 @@ enum vf_msg_type {
     VF_MSG_PIECE,
     VF_MSG_FENCE,
     VF_MSG_ACK,
-    VF_MSG_ASK = 40, /* what a node tells of its images: core/summary.h */
+    VF_MSG_ASK = 40, /* what a node tells of its images: core/similar/summary.h */
     VF_MSG_SUMMARY,
     VF_MSG_PART,
     VF_MSG_GUEST =
@@ -132,7 +132,7 @@ struct vf_msg_accept {
     bool empty;             /* no resident image: send literals, no NODES */
     char *path;             /* final path */
     uint64_t reused_blocks; /* non-zero blocks found in an earlier, unfinished try */
-    bool quotes;            /* literals may quote earlier content (core/quote.h) */
+    bool quotes;            /* literals may quote earlier content (core/literals/quote.h) */
 };
 struct vf_msg_batch { /* batches are numbered from 0 and cover the image without gaps, in order */
     uint32_t batch;
@@ -177,7 +177,7 @@ struct vf_msg_repair { /* runs that must come again, as literals */
 struct vf_msg_end { /* all batches have been announced */
     uint64_t batches;
     uint64_t zero_blocks;
-    uint8_t root[VF_SHA_LEN]; /* of the source's tree (core/tree.h) */
+    uint8_t root[VF_SHA_LEN]; /* of the source's tree (core/map/tree.h) */
 };
 struct vf_msg_count_image {
     char *name;

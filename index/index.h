@@ -25,8 +25,8 @@
 #include "core/error.h"
 #include "core/image.h"
 #include "core/map.h"
-#include "core/sketch.h"
-#include "core/summary.h"
+#include "core/similar/sketch.h"
+#include "core/similar/summary.h"
 
 #define VF_INDEX_PATH_MAX   4095u /* bytes of a path */
 #define VF_INDEX_FORMAT_MAX 31u   /* bytes of a format name */
@@ -161,7 +161,7 @@ int vf_index_sketch(struct vf_map *map, struct vf_sketch *ret, struct vf_error *
  * files in STORE/index/. */
 int vf_index_verify(struct vf_index *ix, const char *path, struct vf_error *err) VF_MUST_CHECK;
 
-/* ---- what this node tells others about its images (core/summary.h) ---- */
+/* ---- what this node tells others about its images (core/similar/summary.h) ---- */
 
 /* The index's own number: random, made when it is first asked for, kept until the index is built
  * anew.  One that was opened for reading only and has none: VF_ERR_NOTFOUND. */

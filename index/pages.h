@@ -13,7 +13,7 @@
 
 #include "core/buf.h"
 #include "core/map.h"
-#include "core/sketch.h"
+#include "core/similar/sketch.h"
 
 /* Part of the keys; never change a number. */
 enum vf_page_kind {
@@ -22,7 +22,7 @@ enum vf_page_kind {
     VF_PAGE_IDS = 3,     /* (start of a node's SHA-256, node number), sorted */
     VF_PAGE_PRINTS = 4,  /* distinct fingerprints, sorted */
     VF_PAGE_COUNTS = 5,  /* how often those of a prints page occur */
-    VF_PAGE_SKETCH = 6   /* core/sketch.h */
+    VF_PAGE_SKETCH = 6   /* core/similar/sketch.h */
 };
 
 /* Entries in a full page.  LMDB puts 16 bytes before a value and rounds up to 4096: the numbers are

@@ -1,10 +1,10 @@
-/* index/sketch.h - inside the index: the sketch of a generation (core/sketch.h).
+/* index/sketch.h - inside the index: the sketch of a generation (core/similar/sketch.h).
  *
  * Thread rules: as index.h. */
 #ifndef VF_INDEX_SKETCH_H
 #define VF_INDEX_SKETCH_H
 
-#include "core/sketch.h"
+#include "core/similar/sketch.h"
 #include "index/read.h"
 
 /* The page that holds it; *ret is owned. */

@@ -5,7 +5,7 @@
 #include <sys/random.h>
 
 #include "core/checked.h"
-#include "core/digest.h"
+#include "core/hash/digest.h"
 #include "index/residents.h"
 #include "index/sketch.h"
 

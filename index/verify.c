@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "core/checked.h"
-#include "core/tree.h"
+#include "core/map/tree.h"
 #include "index/le.h"
 #include "index/lists.h"
 #include "index/sketch.h"

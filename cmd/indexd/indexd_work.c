@@ -14,7 +14,7 @@
 #include "cmd/report.h"
 #include "core/checked.h"
 #include "core/fdio.h"
-#include "core/rescan.h"
+#include "core/engine/rescan.h"
 #include "formats/format.h"
 #include "hypervisor/pools.h"
 #include "service/paced.h"

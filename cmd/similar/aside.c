@@ -10,7 +10,7 @@
 #include "cmd/cmd.h"
 #include "cmd/progress.h"
 #include "core/checked.h"
-#include "core/engine.h"
+#include "core/engine/engine.h"
 
 static int remove_entry(const char *path, const struct stat *sb, int type, struct FTW *ftw)
 {

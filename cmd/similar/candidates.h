@@ -8,9 +8,9 @@
 #include "cmd/inventory.h"
 #include "cmd/peer.h"
 #include "cmd/storedir.h"
-#include "core/engine.h"
-#include "core/rank.h"
-#include "core/summary.h"
+#include "core/engine/engine.h"
+#include "core/similar/rank.h"
+#include "core/similar/summary.h"
 
 struct vf_candidate {
     char *label; /* what the user calls it */

@@ -1,4 +1,5 @@
-/* cmd/similar/places.h - where on a disk the contents lie that sketches know (core/sketch.h).
+/* cmd/similar/places.h - where on a disk the contents lie that sketches know
+ * (core/similar/sketch.h).
  *
  * A sketch says which contents an image has, not where.  The same sample with places shows which
  * parts of a disk a node holds, and where to look for what would have to travel.
@@ -8,7 +9,7 @@
 #define VF_CMD_SIMILAR_PLACES_H
 
 #include "core/map.h"
-#include "core/sketch.h"
+#include "core/similar/sketch.h"
 
 #define VF_CELLS 240u /* of a strip at most */
 

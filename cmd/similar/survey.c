@@ -6,8 +6,8 @@
 #include "cmd/cmd.h"
 #include "cmd/similar/survey_impl.h"
 #include "core/checked.h"
-#include "core/predict.h"
-#include "core/rank.h"
+#include "core/similar/predict.h"
+#include "core/similar/rank.h"
 #include "index/index.h"
 
 void vf_likeness_exact(const struct vf_shared *shared, bool has_zero, uint64_t distinct,

@@ -8,7 +8,7 @@
 #include "cmd/report.h"
 #include "cmd/similar/tell.h"
 #include "core/checked.h"
-#include "core/rank.h"
+#include "core/similar/rank.h"
 
 /* A summary may be long and the link slow: so many seconds more once a node has begun to answer. */
 #define TELLING 60.0

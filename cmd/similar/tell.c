@@ -8,8 +8,8 @@
 #include "cmd/dest.h"
 #include "cmd/peer.h"
 #include "core/checked.h"
-#include "core/delta.h"
-#include "core/digest.h"
+#include "core/similar/delta.h"
+#include "core/hash/digest.h"
 
 void vf_told_free(struct vf_told *t)
 {

@@ -1,4 +1,5 @@
-/* cmd/similar/tell.h - what a node tells of its images (core/summary.h), asked over the protocol.
+/* cmd/similar/tell.h - what a node tells of its images (core/similar/summary.h), asked over the
+ * protocol.
  *
  * The one who asks keeps what a node told in STORE/cache and says so; the node then sends nothing
  * if nothing changed, else the shorter of a delta and all of it.
@@ -9,7 +10,7 @@
 #define VF_CMD_SIMILAR_TELL_H
 
 #include "core/stream.h"
-#include "core/summary.h"
+#include "core/similar/summary.h"
 #include "index/index.h"
 
 struct vf_dest;
@@ -28,7 +29,7 @@ struct vf_tell_opts {
 };
 
 struct vf_told {
-    struct vf_buf summary; /* owned; core/summary.h reads it */
+    struct vf_buf summary; /* owned; core/similar/summary.h reads it */
     enum vf_answer answer; /* how it came */
     uint64_t bytes;        /* that travelled for it */
     enum vf_err taken;     /* VF_ERR_NONE: the image would be, or was not asked about */

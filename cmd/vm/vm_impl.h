@@ -9,7 +9,7 @@
 #include "cmd/marker.h"
 #include "cmd/vm/vm.h"
 #include "cmd/vm/vm_choose.h"
-#include "core/engine.h"
+#include "core/engine/engine.h"
 
 /* What became of one disk; summed up over bulk and rounds. */
 struct vf_vm_disk {

@@ -7,7 +7,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/dest.h"
-#include "core/build.h"
+#include "core/map/build.h"
 #include "tests/lib/check.h"
 
 static struct vf_error err;

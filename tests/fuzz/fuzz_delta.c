@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/delta.h"
+#include "core/similar/delta.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "core/literals.h"
+#include "core/literals/literals.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

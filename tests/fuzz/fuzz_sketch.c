@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/sketch.h"
+#include "core/similar/sketch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/summary_impl.h"
+#include "core/similar/summary_impl.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

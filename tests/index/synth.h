@@ -1,8 +1,8 @@
 /* tests/index/synth.h - made-up images for the tests of the index: digests without content.
  *
  * A block's content is a number; its MD5 is made from it.  Runs of blocks are data or zeros.  The
- * segments are cut as core/cut.h says and the tree above them is the real one; a segment's SHA-256
- * is taken over its MD5s, which serves as well as the content. */
+ * segments are cut as core/map/cut.h says and the tree above them is the real one; a segment's
+ * SHA-256 is taken over its MD5s, which serves as well as the content. */
 #ifndef VF_TESTS_INDEX_SYNTH_H
 #define VF_TESTS_INDEX_SYNTH_H
 
@@ -11,9 +11,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "core/build.h"
-#include "core/cut.h"
-#include "core/digest.h"
+#include "core/map/build.h"
+#include "core/map/cut.h"
+#include "core/hash/digest.h"
 #include "index/catalog.h"
 #include "index/index.h"
 #include "tests/lib/check.h"

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "core/checked.h"
-#include "core/md5_lanes.h"
+#include "core/hash/md5_lanes.h"
 #include "tests/lib/check.h"
 
 #define GRAIN 4096u

@@ -2,7 +2,8 @@
 # The dependency order of the folders, and where third-party headers may appear.
 #
 # core includes core; formats, index, transport, service and hypervisor include themselves
-# and core; cmd includes all of them; tests and bench may include anything.
+# and core; cmd includes all of them; tests and bench may include anything. Inside core, files
+# beside its folders include no folder, and folders follow the order in core/README.md.
 set -eu
 cd "${VF_SRC:-$(dirname "$0")/../..}"
 
@@ -24,6 +25,16 @@ function fenced(header) {
     if (header ~ /^seccomp\.h$/)                  return "^cmd/"
     return "."
 }
+function part_of_core(path, part) { return split(path, part, "/") == 3 ? part[2] : "" }
+# What a folder of core may include besides itself and the files beside the folders.
+function core_may(from, to)
+{
+    if (to == "" || to == from) return 1
+    if (from == "map")      return to == "hash"
+    if (from == "literals") return to == "hash" || to == "map"
+    if (from == "similar" || from == "engine") return to ~ /^(hash|map|literals)$/
+    return 0
+}
 /^[ \t]*#[ \t]*include[ \t]*"/ {
     split($0, part, "\"")
     from = folder(FILENAME); to = folder(part[2])
@@ -33,6 +44,8 @@ function fenced(header) {
     else if (to == "tests" || to == "bench") bad("the program must not need " part[2])
     else if (from == "cmd") next
     else if (to != from && to != "core") bad(from " must not include " part[2])
+    else if (from == "core" && !core_may(part_of_core(FILENAME), part_of_core(part[2])))
+        bad("core/" part_of_core(FILENAME) " must not include " part[2])
 }
 /^[ \t]*#[ \t]*include[ \t]*</ {
     split($0, part, /[<>]/)

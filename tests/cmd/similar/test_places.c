@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "cmd/similar/places.h"
-#include "core/engine.h"
+#include "core/engine/engine.h"
 #include "index/index.h"
 #include "tests/lib/check.h"
 #include "tests/lib/mem_image.h"

@@ -1,0 +1,56 @@
+/* core/literals/adapt.h - how much effort suits the link and the processors.
+ *
+ * An effort is a compression level.  Time spent waiting for the link is free for a stronger one as
+ * long as a processor is free as well; a source that keeps an idle link waiting asks for a weaker
+ * one, and so do processors that are all busy while the link is not what takes the time: then both
+ * ends together are the bottleneck, as on a line that is faster than they are.
+ *
+ * A change begins a new zstd frame, which costs the window; so there are few efforts, and stronger
+ * ones are taken more rarely as the stream grows.  Pure: the caller measures.
+ *
+ * Thread rules: one thread at a time. */
+#ifndef VF_CORE_ADAPT_H
+#define VF_CORE_ADAPT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define VF_LEVEL_FIRST 3 /* where it starts */
+#define VF_ADAPT_FIRST                                                                             \
+    (UINT64_C(8)                                                                                   \
+     << 20) /* bytes of input before the first decision; twice as many before each next */
+
+/* Between looks whether the effort is too much: so many bytes, or so much time. */
+#define VF_ADAPT_LOOK    (UINT64_C(16) << 20)
+#define VF_ADAPT_LOOK_NS (UINT64_C(2) * 1000000000)
+
+/* Where time went, ns. */
+struct vf_times {
+    uint64_t link, compress, other; /* of the thread that packs: blocked in sending, in compressing,
+                                       in all else */
+    uint64_t prepare;               /* of the thread before it: reading, looking for quotes */
+    uint64_t idle; /* of all processors together: had nothing to do; read when vf_adapt_due */
+};
+
+struct vf_adapt {
+    int level;                    /* the effort now */
+    int most;                     /* the highest level allowed */
+    unsigned rung;                /* the effort's place among all */
+    unsigned processors;          /* of the machine */
+    uint64_t seen, next;          /* bytes of input so far; at the next decision */
+    uint64_t look, hold;          /* at the next look; no stronger effort before */
+    unsigned heavy;               /* looks in a row that found the effort too much */
+    struct vf_times past, recent; /* since the last decision, the last look */
+};
+
+/* most: 1..19. */
+void vf_adapt_init(struct vf_adapt *a, int most, unsigned processors);
+
+/* Will a step with so much look at how things go?  Then t->idle has to be up to date. */
+bool vf_adapt_due(const struct vf_adapt *a, uint64_t len, const struct vf_times *t);
+
+/* len more bytes went in, and it took so long.  True when the effort changes: a->level is the
+ * new one. */
+bool vf_adapt_step(struct vf_adapt *a, uint64_t len, const struct vf_times *t);
+
+#endif

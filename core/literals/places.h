@@ -1,0 +1,34 @@
+/* core/literals/places.h - which places of some content are worth remembering: chosen by the
+ * content itself, so that the same bytes are chosen wherever they lie.
+ *
+ * A place is a byte where a short product over it and the VF_PLACE_LEN - 1 bytes behind it is
+ * large: about one in 64.  No place has zeros only.  Every position stands for itself, so that as
+ * many are looked at together as a register holds; a rolling hash would go byte by byte.
+ *
+ * Thread rules: pure functions, any thread. */
+#ifndef VF_CORE_PLACES_H
+#define VF_CORE_PLACES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define VF_PLACE_LEN 8u /* bytes that decide */
+
+/* The ways to find them, fastest last. */
+enum vf_places_way { VF_PLACES_PORTABLE, VF_PLACES_AVX2, VF_PLACES_AVX512, VF_PLACES_WAYS };
+
+/* Can this machine run it? */
+bool vf_places_way_ok(enum vf_places_way way);
+const char *vf_places_way_name(enum vf_places_way way); /* "portable", "avx2", "avx512" */
+/* The fastest way that this machine can run; VF_PLACES_WAY=name in the environment forces a slower
+ * one (tests). */
+enum vf_places_way vf_places_best(void);
+
+/* The places among the n bytes at data, ascending, to ret, which has room for n; returns how many.
+ * few: one in 256, else in 64.  way must be ok.  Reads n + VF_PLACE_LEN - 1 bytes and nothing else.
+ */
+size_t vf_places_find(enum vf_places_way way, const uint8_t *data, size_t n, bool few,
+                      uint32_t *ret);
+
+#endif
