@@ -24,6 +24,9 @@
  *   finish      source: overlays are folded into the old disks, which stay behind as images; the
  *               guest's process or definition is removed
  *
+ *   follow      source, after a hand-off with postcopy: the guest runs at the far end, and the rest
+ * of its memory follows; before that is there, nothing here may end
+ *
  * Until the commit point every failure ends in roll_back (source) and far: drop.  After it the
  * guest is never resumed at the source, whatever happens; what is left to do is finish().
  *
@@ -166,7 +169,9 @@ struct vf_hand_off_opts {
 struct vf_hand_off_result {
     bool committed; /* also meaningful on failure: true = the guest must not run here any more */
     bool running_there; /* the far half has confirmed it */
-    bool again;         /* on failure: it was by chance, and is worth another try */
+    bool forward; /* QEMU was told to let it go before its memory: nobody can go back, see follow */
+    bool postcopy; /* and that is what happened */
+    bool again;    /* on failure: it was by chance, and is worth another try */
     double memory_seconds, downtime_seconds; /* downtime: from the stop here to the confirmation */
     uint64_t memory_bytes, disk_bytes;       /* as the hypervisor counts them */
 };
@@ -196,6 +201,14 @@ struct vf_guest_ops {
     int (*hand_off)(struct vf_guest *, const struct vf_guest_info *info, struct vf_far *far,
                     const struct vf_hand_off_opts *opts, struct vf_hand_off_result *ret,
                     struct vf_error *err);
+    /* May be NULL: no postcopy.  Waits until all of the memory of a guest is there that was handed
+     * off without it.  again: in a process that did not hand it off, or after the tunnels were
+     * ended; far: with a conversation about that guest.  -1, VF_ERR_NOTFOUND: the rest is not to be
+     * had any more, the guest is lost; anything else: it can be called again, with new connections.
+     */
+    int (*follow)(struct vf_guest *, struct vf_far *far, bool again,
+                  const struct vf_hand_off_events *events, const volatile int *stop,
+                  struct vf_error *err);
     /* Before the commit point: the guest runs (or is paused, as it was) on its original disk chain,
      * nothing of ours is left.  May be called at any time, also twice. */
     int (*roll_back)(struct vf_guest *, const struct vf_guest_info *info, struct vf_error *err);
@@ -209,6 +222,9 @@ struct vf_guest_ops {
     int (*view)(struct vf_guest *, const struct vf_guest_info *info, const char *socket,
                 struct vf_error *err);
     void (*end_view)(struct vf_guest *);
+    /* NULL where follow is.  Has the guest been let go here before its memory, so that it can only
+     * go on at the far end?  Also true when all has gone there. */
+    int (*let_go)(struct vf_guest *, bool *ret, struct vf_error *err);
     /* For --status: "running", "paused", "postmigrate", ... static text. */
     int (*state)(struct vf_guest *, const char **ret_state, struct vf_error *err);
     void (*close)(struct vf_guest *); /* frees; changes nothing at the guest */
@@ -278,6 +294,7 @@ struct vf_arrival_info {
     const struct vf_arrival_settings *settings;
     struct vf_starter *starter; /* NULL: nothing can be started */
     bool paused;                /* it is to stay stopped */
+    bool postcopy;              /* its memory may follow it */
     const volatile int *stop;
     /* Called by commit before the guest may run: makes durable that it does.  ctx is its first
      * argument. */

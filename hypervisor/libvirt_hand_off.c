@@ -416,7 +416,7 @@ static int prepare(struct hand_off *h, struct vf_error *err)
 {
     if (h->opts->postcopy)
         return vf_error_set(err, VF_ERR_UNSUPPORTED, 0,
-                            "postcopy is not possible here: a failure could not be undone");
+                            "no postcopy with libvirt: it does not let a guest arrive paused then");
     if (h->far->ask(h->far, "prepare", NULL, &h->answer, err) < 0 ||
         open_again(h, &h->watch_conn, &h->watched, err) < 0 ||
         open_again(h, &h->judge_conn, &h->judged, err) < 0 || open_tunnels(h, err) < 0 ||

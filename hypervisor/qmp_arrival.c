@@ -12,6 +12,7 @@
 #include "hypervisor/hypervisor.h"
 #include "hypervisor/qmp_exports.h"
 #include "hypervisor/qmp_machine.h"
+#include "hypervisor/qmp_postcopy.h"
 
 #define START_MS   30000
 #define SLICE_MS   300
@@ -22,7 +23,7 @@
 struct arrival {
     struct vf_arrival arrival; /* first */
     const struct vf_arrival_info *info;
-    char *qmp, *mem, *disk; /* sockets */
+    char *qmp, *mem, *line, *disk; /* sockets */
     struct vf_qmp *q;
     bool started, committed;
 };
@@ -231,6 +232,15 @@ static bool names_disks(const struct arrival *a)
     return true;
 }
 
+/* QEMU finds out then whether this machine can do postcopy. */
+static int set_capabilities(struct arrival *a, struct vf_error *err)
+{
+    return vf_qmp_callf(a->q, NULL, err, "migrate-set-capabilities",
+                        "{s:[{s:s,s:b},{s:s,s:b},{s:s,s:b}]}", "capabilities", "capability",
+                        "events", "state", 1, "capability", "pause-before-switchover", "state", 1,
+                        "capability", "postcopy-ram", "state", (int)a->info->postcopy);
+}
+
 static int rehearse(struct vf_arrival *arrival, const char *const *stand_in, struct vf_error *err)
 {
     struct arrival *a = of(arrival);
@@ -247,6 +257,8 @@ static int rehearse(struct vf_arrival *arrival, const char *const *stand_in, str
     if (rc == 0)
         rc = find_disks(a, stand_in, devs, err);
     json_decref(devs);
+    if (rc == 0)
+        rc = set_capabilities(a, err);
     drop(arrival);
     return rc;
 }
@@ -271,28 +283,59 @@ static int incoming(struct arrival *a, struct vf_error *err)
     int rc = uri ? 0 : -1;
 
     if (rc == 0)
-        rc = vf_qmp_callf(a->q, NULL, err, "migrate-set-capabilities", "{s:[{s:s,s:b},{s:s,s:b}]}",
-                          "capabilities", "capability", "events", "state", 1, "capability",
-                          "pause-before-switchover", "state", 1);
+        rc = set_capabilities(a, err);
     if (rc == 0)
         rc = vf_qmp_callf(a->q, NULL, err, "migrate-incoming", "{s:s}", "uri", uri);
+    if (rc == 0 && a->info->postcopy)
+        rc = vf_qmp_arrival_way(a->mem, a->line, err);
     free(uri);
     return rc;
 }
 
+/* The connection to its QEMU; one that an earlier process has prepared is found at its socket. */
+static int need_qmp(struct arrival *a, struct vf_error *err)
+{
+    if (!a->q)
+        a->q = vf_qmp_open(a->qmp, 1000, NULL, err);
+    if (!a->q)
+        return -1;
+    vf_qmp_mind_stop(a->q, false);
+    return 0;
+}
+
+static int is_whole(struct arrival *a, bool *ret, struct vf_error *err)
+{
+    enum vf_qmp_memory m;
+
+    if (vf_qmp_memory(a->q, &m, NULL, err) < 0)
+        return -1;
+    *ret = m == VF_QMP_MEMORY_WHOLE;
+    return 0;
+}
+
+/* incoming: take memory.  With postcopy also whole: is all of that here?  recover: QEMU's
+ * connection is gone, it needs a new one. */
 static int ask(struct vf_arrival *arrival, const char *question, json_t *args, json_t **ret_answer,
                struct vf_error *err)
 {
     struct arrival *a = of(arrival);
+    bool whole = false;
+    int rc;
 
     (void)args;
-    if (strcmp(question, "incoming") != 0)
-        return vf_error_set(err, VF_ERR_PROTOCOL, 0, "unknown question '%.32s'", question);
-    if (!a->q)
-        return vf_error_set(err, VF_ERR_PROTOCOL, 0, "the guest was not prepared");
-    if (incoming(a, err) < 0)
+    if (need_qmp(a, err) < 0)
         return -1;
-    *ret_answer = json_object();
+    if (strcmp(question, "incoming") == 0)
+        rc = incoming(a, err);
+    else if (strcmp(question, "whole") == 0)
+        rc = is_whole(a, &whole, err);
+    else if (strcmp(question, "recover") == 0)
+        rc = vf_qmp_arrival_recover(a->q, a->mem, a->line, err);
+    else
+        rc = vf_error_set(err, VF_ERR_PROTOCOL, 0, "unknown question '%.32s'", question);
+    if (rc < 0)
+        return -1;
+    *ret_answer = json_pack("{s:b}", "whole", (int)whole);
     return *ret_answer ? 0 : vf_error_nomem(err);
 }
 
@@ -302,6 +345,8 @@ static const char *socket_of(struct vf_arrival *arrival, const char *name)
 
     if (strcmp(name, "mem") == 0)
         return a->mem;
+    if (strcmp(name, VF_QMP_LINE) == 0)
+        return a->line;
     return strcmp(name, "disk") == 0 ? a->disk : NULL;
 }
 
@@ -320,8 +365,11 @@ static int await_arrival(struct arrival *a, struct vf_error *err)
 {
     json_t *m = NULL, *event = NULL;
     const char *status;
-    int rc = vf_qmp_call(a->q, "query-migrate", NULL, &m, err);
+    int rc;
 
+    if (a->info->postcopy) /* or all of it but what is to follow */
+        return vf_qmp_arrived(a->q, ARRIVE_MS, err);
+    rc = vf_qmp_call(a->q, "query-migrate", NULL, &m, err);
     if (rc < 0)
         return -1;
     status = vf_qmp_text(m, "status");
@@ -360,19 +408,18 @@ static int commit(struct vf_arrival *arrival, struct vf_error *err)
 {
     struct arrival *a = of(arrival);
 
-    if (!a->q) /* an earlier process has prepared it, and could not say that it runs */
-        a->q = vf_qmp_open(a->qmp, 1000, NULL, err);
-    if (!a->q)
-        return -1;
-    vf_qmp_mind_stop(a->q, false);
-    if (await_arrival(a, err) < 0)
+    if (need_qmp(a, err) < 0 || await_arrival(a, err) < 0)
         return -1;
     if (a->started && a->info->starter->keep(a->info->starter, err) < 0)
         return -1;
     if (a->info->committing && a->info->committing(a->info->ctx, err) < 0)
         return -1;
     a->committed = true;
-    return let_run(a, err);
+    if (let_run(a, err) == 0)
+        return 0;
+    /* QEMU may just wait for a page, and let it run then: "no" would be wrong.  It is asked again.
+     */
+    return a->info->postcopy ? 0 : -1;
 }
 
 static const char *state(struct vf_arrival *arrival)
@@ -414,6 +461,7 @@ static void drop(struct vf_arrival *arrival)
     a->started = false;
     (void)unlink(a->qmp); /* usually QEMU has done it */
     (void)unlink(a->mem);
+    (void)unlink(a->line);
     (void)unlink(a->disk);
 }
 
@@ -426,6 +474,7 @@ static void close_arrival(struct vf_arrival *arrival)
     vf_qmp_close(a->q);
     free(a->qmp);
     free(a->mem);
+    free(a->line);
     free(a->disk);
     free(a);
 }
@@ -450,8 +499,9 @@ struct vf_arrival *vf_qmp_arrival_open(const struct vf_arrival_info *info, struc
     a->info = info;
     a->qmp = vf_strf(err, "%s/qmp", info->run_dir);
     a->mem = vf_strf(err, "%s/mem", info->run_dir);
+    a->line = vf_strf(err, "%s/" VF_QMP_LINE, info->run_dir);
     a->disk = vf_strf(err, "%s/disk", info->run_dir);
-    if (a->qmp && a->mem && a->disk)
+    if (a->qmp && a->mem && a->line && a->disk)
         return &a->arrival;
     close_arrival(&a->arrival);
     return NULL;

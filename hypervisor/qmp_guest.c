@@ -8,6 +8,7 @@
 #include "core/checked.h"
 #include "hypervisor/once.h"
 #include "hypervisor/qmp_machine.h"
+#include "hypervisor/qmp_postcopy.h"
 
 #define OPEN_MS   3000
 #define DISKS_MAX 256u
@@ -119,7 +120,14 @@ static int check_blockers(struct vf_qmp_guest *g, struct vf_error *err)
 {
     json_t *m = NULL, *jobs = NULL;
     const json_t *why;
-    int rc = vf_qmp_call(g->q, "query-migrate", NULL, &m, err);
+    int rc = vf_qmp_memory_follows(g->q)
+                 ? vf_error_set(err, VF_ERR_BUSY, 0,
+                                "some of the guest's memory has not come here yet: the move that "
+                                "brought it has to be ended at its source first")
+                 : 0;
+
+    if (rc == 0)
+        rc = vf_qmp_call(g->q, "query-migrate", NULL, &m, err);
 
     if (rc == 0)
         rc = vf_qmp_call(g->q, "query-block-jobs", NULL, &jobs, err);
@@ -206,6 +214,8 @@ struct vf_guest *vf_qmp_guest_open(const char *name, const char *path, const vol
                                             .freeze = vf_qmp_freeze,
                                             .changed = vf_qmp_changed,
                                             .hand_off = vf_qmp_hand_off,
+                                            .follow = vf_qmp_follow,
+                                            .let_go = vf_qmp_let_go,
                                             .roll_back = vf_qmp_roll_back,
                                             .finish = vf_qmp_finish,
                                             .state = state,

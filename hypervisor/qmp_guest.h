@@ -34,6 +34,7 @@ struct vf_qmp_guest {
     size_t ndisks;
     bool frozen; /* once at least: disks that nobody writes were handed out */
     bool was_paused;
+    bool whole; /* follow has found that all of its memory is at the far end */
 };
 
 /* Waits for the end (what BLOCK_JOB_COMPLETED) or the readiness (BLOCK_JOB_READY) of a job.  An end

@@ -14,6 +14,7 @@
 #include "core/clock.h"
 #include "hypervisor/once.h"
 #include "hypervisor/qmp_guest.h"
+#include "hypervisor/qmp_postcopy.h"
 
 #define NEAR_BYTES  (UINT64_C(1) << 20) /* so little left is as good as nothing */
 #define NEAR_LOOKS  100 /* times LOOK_MS without getting nearer: it will not get any nearer */
@@ -21,6 +22,7 @@
 #define STILL_MS    120000 /* for what is left of disks and memory while the guest stands still */
 #define SAY_SECONDS 0.1    /* between two words on how far it is */
 #define DOWNTIME_MS 300
+#define FIRST_PASS  1u                    /* QEMU's looks during the first pass */
 #define NO_LIMIT    INT64_C(125000000000) /* bytes per second: the tunnels keep the real limit */
 
 struct hand_off {
@@ -33,7 +35,9 @@ struct hand_off {
     double start, passing, stopped, said; /* passing: since memory travels */
     uint64_t looks;                       /* QEMU's dirty-sync-count */
     double rate;                          /* of memory, as QEMU says */
-    bool ending;                          /* it was told, see once.h */
+    bool ending;                          /* it was told, see once.h, or to let memory follow */
+    bool postcopy;                        /* that is wanted */
+    bool follows;                         /* that is what QEMU does */
 };
 
 static void say(struct hand_off *h, enum vf_guest_phase phase, uint64_t done, uint64_t total)
@@ -186,12 +190,10 @@ static int set_up_memory(struct hand_off *h, struct vf_error *err)
     json_int_t downtime = o->max_downtime_ms ? (json_int_t)o->max_downtime_ms : DOWNTIME_MS;
     json_int_t rate = o->limit_rate ? (json_int_t)o->limit_rate : NO_LIMIT;
 
-    if (o->postcopy)
-        return vf_error_set(err, VF_ERR_UNSUPPORTED, 0,
-                            "postcopy is not possible with QMP: a failure could not be undone");
     if (vf_qmp_callf(h->q, NULL, err, "migrate-set-capabilities",
-                     "{s:[{s:s,s:b},{s:s,s:b},{s:s,s:b}]}", "capabilities", "capability", "events",
-                     "state", 1, "capability", "pause-before-switchover", "state", 1, "capability",
+                     "{s:[{s:s,s:b},{s:s,s:b},{s:s,s:b},{s:s,s:b}]}", "capabilities", "capability",
+                     "events", "state", 1, "capability", "pause-before-switchover", "state", 1,
+                     "capability", "postcopy-ram", "state", (int)h->postcopy, "capability",
                      "auto-converge", "state", (int)o->auto_converge) < 0)
         return -1;
     return vf_qmp_callf(h->q, NULL, err, "migrate-set-parameters", "{s:I, s:I}", "downtime-limit",
@@ -207,7 +209,8 @@ static int start_memory(struct hand_off *h, struct vf_error *err)
     if (rc == 0)
         rc = h->far->ask(h->far, "incoming", NULL, NULL, err);
     if (rc == 0)
-        rc = h->far->tunnel(h->far, "mem", sock, NULL, err);
+        rc = h->postcopy ? vf_qmp_postcopy_way(h->far, err)
+                         : h->far->tunnel(h->far, "mem", sock, NULL, err);
     if (rc == 0)
         uri = vf_strf(err, "unix:%s", sock);
     vf_qmp_forget(h->q, "MIGRATION");
@@ -225,7 +228,8 @@ static bool is_news(const json_t *event, const void *status)
 {
     const char *s = vf_qmp_text(json_object_get(event, "data"), "status");
 
-    return strcmp(s, status) == 0 || strcmp(s, "failed") == 0 || strcmp(s, "cancelled") == 0;
+    return strcmp(s, status) == 0 || strcmp(s, "failed") == 0 || strcmp(s, "cancelled") == 0 ||
+           strcmp(s, "postcopy-active") == 0;
 }
 
 /* How far memory is; *ret_why: QEMU's own words when it failed. */
@@ -258,10 +262,30 @@ static int check_once(struct hand_off *h, struct vf_error *err)
     return vf_once_refuse(err);
 }
 
+/* Memory is to follow the guest: after a pass over all of it, when it was not enough, or before the
+ * end of the only one. */
+static int let_follow(struct hand_off *h, uint64_t left, struct vf_error *err)
+{
+    double mean = (double)h->ret->memory_bytes / (vf_clock_now() - h->passing + 0.001);
+
+    if (h->info->once
+            ? !vf_once_near_end(left, h->ret->memory_bytes, vf_clock_now() - h->passing, h->rate)
+            : h->looks <= FIRST_PASS)
+        return 0;
+    h->ending = true;
+    if (vf_qmp_postcopy_rate(h->q, mean > h->rate ? mean : h->rate, h->opts->limit_rate, err) < 0)
+        return -1;
+    return vf_qmp_call(h->q, "migrate-start-postcopy", NULL, NULL, err);
+}
+
 /* Little is left of the only pass: QEMU may stop the guest now. */
 static int end_pass(struct hand_off *h, uint64_t left, struct vf_error *err)
 {
-    if (!h->info->once || h->ending || !h->looks ||
+    if (h->ending || !h->looks)
+        return 0;
+    if (h->postcopy)
+        return let_follow(h, left, err);
+    if (!h->info->once ||
         !vf_once_near_end(left, h->ret->memory_bytes, vf_clock_now() - h->passing, h->rate))
         return 0;
     h->ending = true;
@@ -279,8 +303,10 @@ static int await_memory(struct hand_off *h, const char *status, int total_ms, st
     for (int ms = 0; total_ms == 0 || ms < total_ms; ms += look) {
         json_t *event = NULL;
         int rc = vf_qmp_event(h->q, "MIGRATION", is_news, status, look, &event, err);
-        bool good = strcmp(vf_qmp_text(json_object_get(event, "data"), "status"), status) == 0;
+        const char *got = vf_qmp_text(json_object_get(event, "data"), "status");
+        bool good = strcmp(got, status) == 0 || strcmp(got, "postcopy-active") == 0;
 
+        h->follows |= strcmp(got, "postcopy-active") == 0;
         json_decref(event);
         if (rc < 0)
             return -1;
@@ -292,6 +318,8 @@ static int await_memory(struct hand_off *h, const char *status, int total_ms, st
         if (rc > 0)
             return vf_error_set(err, VF_ERR_IO, 0, "QEMU's migration of memory failed: %s",
                                 *why ? why : "the far side closed it");
+        if (h->postcopy && h->far->broken(h->far, err) != 0) /* QEMU would not notice */
+            return -1;
         if (total_ms)
             continue;
         if (check_once(h, err) < 0 || end_pass(h, left, err) < 0 ||
@@ -307,33 +335,78 @@ static int await_memory(struct hand_off *h, const char *status, int total_ms, st
 
 /* ---- the switch ---- */
 
+static int note_commit(struct hand_off *h, struct vf_error *err)
+{
+    say(h, VF_GUEST_COMMIT, 0, 0);
+    return h->opts->events.commit ? h->opts->events.commit(h->opts->events.ctx, err) : 0;
+}
+
+static int end_memory(struct hand_off *h, struct vf_error *err)
+{
+    uint64_t left;
+
+    if (vf_qmp_callf(h->q, NULL, err, "migrate-continue", "{s:s}", "state", "pre-switchover") < 0 ||
+        await_memory(h, "completed", STILL_MS, err) < 0)
+        return -1;
+    look_at_memory(h, &left, NULL, 0);
+    return 0;
+}
+
+/* With postcopy.  Once QEMU has let the guest go it cannot be made to take it back (7.2 may get
+ * stuck when that is tried, later ones refuse it).  So all has to be decided before, on both sides.
+ */
+static int end_memory_for_good(struct hand_off *h, struct vf_error *err)
+{
+    enum vf_qmp_memory m;
+    struct vf_error why;
+
+    if (h->info->once && h->ending && h->looks > FIRST_PASS) {
+        h->ret->again = true; /* perhaps it was sent twice */
+        return vf_once_refuse(err);
+    }
+    if (note_commit(h, err) < 0 || h->far->ask(h->far, "promise", NULL, NULL, err) < 0)
+        return -1;
+    h->ret->committed = h->ret->forward = true;
+    if (end_memory(h, err) < 0 &&
+        (vf_qmp_memory(h->q, &m, NULL, &why) < 0 || m == VF_QMP_MEMORY_NONE)) {
+        /* QEMU has given it up, or is gone, before the far one had it: that was not told to run. */
+        h->ret->committed = h->ret->forward = false;
+        return -1;
+    }
+    h->ret->postcopy = h->follows;
+    return 0;
+}
+
+static int tell_far(struct hand_off *h, struct vf_error *err)
+{
+    int rc = h->far->ask(h->far, "commit", NULL, NULL, err);
+
+    if (rc == 0) {
+        h->ret->running_there = true;
+        h->ret->downtime_seconds = vf_clock_now() - h->stopped;
+    } else if (h->far->refused && !h->ret->forward) {
+        h->ret->committed = false; /* it says that it does not run it, and never will */
+    }
+    return rc;
+}
+
 /* From here to its end the user's wish to stop is not looked at: it takes a moment only. */
 static int switch_over(struct hand_off *h, struct vf_error *err)
 {
     uint64_t left;
-    int rc;
 
     h->stopped = vf_clock_now();
     h->ret->memory_seconds = h->stopped - h->start;
     say(h, VF_GUEST_STOPPED, 0, 0);
     look_at_memory(h, &left, NULL, 0);
-    if (check_once(h, err) < 0 || end_disks(h, err) < 0 ||
-        vf_qmp_callf(h->q, NULL, err, "migrate-continue", "{s:s}", "state", "pre-switchover") < 0 ||
-        await_memory(h, "completed", STILL_MS, err) < 0)
+    if (check_once(h, err) < 0 || end_disks(h, err) < 0)
         return -1;
-    look_at_memory(h, &left, NULL, 0);
-    say(h, VF_GUEST_COMMIT, 0, 0);
-    if (h->opts->events.commit && h->opts->events.commit(h->opts->events.ctx, err) < 0)
+    if (h->postcopy)
+        return end_memory_for_good(h, err) < 0 ? -1 : tell_far(h, err);
+    if (end_memory(h, err) < 0 || note_commit(h, err) < 0)
         return -1;
     h->ret->committed = true;
-    rc = h->far->ask(h->far, "commit", NULL, NULL, err);
-    if (rc == 0) {
-        h->ret->running_there = true;
-        h->ret->downtime_seconds = vf_clock_now() - h->stopped;
-    } else if (h->far->refused) {
-        h->ret->committed = false; /* it says that it does not run it, and never will */
-    }
-    return rc;
+    return tell_far(h, err);
 }
 
 int vf_qmp_hand_off(struct vf_guest *guest, const struct vf_guest_info *info, struct vf_far *far,
@@ -345,6 +418,7 @@ int vf_qmp_hand_off(struct vf_guest *guest, const struct vf_guest_info *info, st
     int rc;
 
     memset(ret, 0, sizeof *ret);
+    h.postcopy = opts->postcopy && !info->paused; /* one that stands still needs none */
     vf_qmp_forget(g->q, NULL);
     rc = far->ask(far, "prepare", NULL, NULL, err);
     if (rc == 0)

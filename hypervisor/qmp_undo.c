@@ -10,10 +10,12 @@
 #include "core/checked.h"
 #include "core/proc.h"
 #include "hypervisor/qmp_guest.h"
+#include "hypervisor/qmp_postcopy.h"
 
 #define JOB_MS    600000 /* folding an overlay back: as long as the disk needs, in steps */
 #define CANCEL_MS 20000
-#define TRIES     100 /* times 100 ms: for QEMU to let go of its files */
+#define END_MS    5000 /* for a QEMU that was told to quit */
+#define TRIES     100  /* times 100 ms: for QEMU to let go of its files */
 
 static bool ours(const char *name) { return strncmp(name, VF_QMP_OURS, strlen(VF_QMP_OURS)) == 0; }
 
@@ -117,8 +119,11 @@ int vf_qmp_drop_mirrors(struct vf_qmp *q, bool *ret_found, struct vf_error *err)
 
 static bool migration_runs(struct vf_qmp *q)
 {
-    static const char *const running[] = {"setup",  "active",     "pre-switchover",
-                                          "device", "cancelling", "wait-unplug"};
+    /* "postcopy-...": before the commit point the guest does not run there, and all is still here
+     */
+    static const char *const running[] = {"setup",           "active",          "pre-switchover",
+                                          "device",          "cancelling",      "wait-unplug",
+                                          "postcopy-active", "postcopy-paused", "postcopy-recover"};
     json_t *m = NULL;
     bool runs = false;
 
@@ -323,7 +328,7 @@ static bool is_left_still(struct vf_qmp *q)
     if (vf_qmp_call(q, "query-status", NULL, &status, NULL) == 0)
         still = strcmp(vf_qmp_text(status, "status"), "postmigrate") == 0;
     json_decref(status);
-    return still;
+    return still || vf_qmp_memory_follows(q);
 }
 
 static int undo(struct vf_qmp *q, bool resume, bool *found, struct vf_error *err)
@@ -341,8 +346,9 @@ static int undo(struct vf_qmp *q, bool resume, bool *found, struct vf_error *err
     if (rc == 0)
         rc = fold_all(q, found, err);
     if (rc == 0 && *found)
-        rc = vf_qmp_callf(q, NULL, err, "migrate-set-capabilities", "{s:[{s:s, s:b}]}",
-                          "capabilities", "capability", "pause-before-switchover", "state", 0);
+        rc = vf_qmp_callf(q, NULL, err, "migrate-set-capabilities", "{s:[{s:s, s:b}, {s:s, s:b}]}",
+                          "capabilities", "capability", "pause-before-switchover", "state", 0,
+                          "capability", "postcopy-ram", "state", 0);
     vf_qmp_mind_stop(q, true);
     return rc;
 }
@@ -350,7 +356,7 @@ static int undo(struct vf_qmp *q, bool resume, bool *found, struct vf_error *err
 int vf_qmp_recover(struct vf_guest *guest, bool resume, bool *ret_found, struct vf_error *err)
 {
     struct vf_qmp *q = ((struct vf_qmp_guest *)guest)->q;
-    bool found = !resume && is_left_still(q);
+    bool found = (!resume || vf_qmp_memory_follows(q)) && is_left_still(q);
     int rc = found ? 0 : undo(q, resume, &found, err);
 
     if (ret_found)
@@ -394,17 +400,27 @@ int vf_qmp_roll_back(struct vf_guest *guest, const struct vf_guest_info *info, s
     return -1;
 }
 
+/* Its socket may lie in a directory of ours, which goes then. */
+static void await_end(const char *path)
+{
+    for (int n = 0; n < END_MS / 100 && access(path, F_OK) == 0; n++)
+        nap_100_ms();
+}
+
 int vf_qmp_finish(struct vf_guest *guest, const struct vf_guest_info *info, struct vf_error *err)
 {
     struct vf_qmp_guest *g = (struct vf_qmp_guest *)guest;
     struct vf_error why;
 
+    if (g->q && !g->whole && vf_qmp_memory_follows(g->q))
+        return vf_error_set(err, VF_ERR_BUSY, 0, "some of the guest's memory is still here");
     if (g->q) {
         vf_qmp_mind_stop(g->q, false);
         (void)vf_qmp_drop_mirrors(g->q, NULL, &why);       /* it ends with them as well */
         (void)vf_qmp_call(g->q, "quit", NULL, NULL, &why); /* it may be gone before it answers */
         vf_qmp_close(g->q);
         g->q = NULL;
+        await_end(g->path);
     }
     return fold_files_all(info, err);
 }

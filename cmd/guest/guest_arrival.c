@@ -126,6 +126,7 @@ int vf_guest_arrival_open(struct vf_guest_arrival *a, const struct vf_guest_serv
     a->info.settings = &a->settings;
     a->info.starter = s->starter;
     a->info.paused = json_is_true(json_object_get(doc, "paused"));
+    a->info.postcopy = json_is_true(json_object_get(doc, "postcopy"));
     a->info.stop = s->stop;
     a->info.committing = committing;
     a->info.ctx = a;
@@ -147,6 +148,24 @@ void vf_guest_arrival_close(struct vf_guest_arrival *a)
         vf_guest_dir_close(&a->dir);
     memset(a, 0, sizeof *a);
     a->dir = (struct vf_guest_dir)VF_GUEST_DIR_INIT;
+}
+
+bool vf_guest_arrival_promised(const struct vf_guest_arrival *a)
+{
+    return json_is_true(json_object_get(a->doc, "promised"));
+}
+
+int vf_guest_arrival_promise(struct vf_guest_arrival *a, struct vf_error *err)
+{
+    if (!a->info.postcopy || !a->info.starter)
+        return vf_error_set(err, VF_ERR_PROTOCOL, 0, "no such promise is needed");
+    if (strcmp(a->arrival->ops->state(a->arrival), "inmigrate") != 0)
+        return vf_error_set(err, VF_ERR_IO, 0, "the guest's QEMU is not there any more");
+    if (a->info.starter->keep(a->info.starter, err) < 0)
+        return -1;
+    if (json_object_set_new(a->doc, "promised", json_true()) < 0)
+        return vf_error_nomem(err);
+    return vf_guest_arrival_save(a, err);
 }
 
 bool vf_guest_arrival_committed(const struct vf_guest_arrival *a)

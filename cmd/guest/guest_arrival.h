@@ -12,8 +12,8 @@
 struct vf_guest_arrival {
     const struct vf_guest_serve *s;
     struct vf_guest_dir dir;
-    json_t *doc; /* guest.json: what check was asked with, and "token", "committed", "made",
-                    "replaced" */
+    json_t *doc; /* guest.json: what check was asked with, and "token", "promised", "committed",
+                    "made", "replaced" */
     struct vf_arrival_settings settings;
     struct vf_arrival_info info;
     struct vf_arrival_disk *disk;
@@ -24,6 +24,10 @@ struct vf_guest_arrival {
 int vf_guest_arrival_open(struct vf_guest_arrival *a, const struct vf_guest_serve *s, json_t *doc,
                           bool lock, struct vf_error *err) VF_MUST_CHECK;
 void vf_guest_arrival_close(struct vf_guest_arrival *a); /* a zeroed one is fine */
+
+/* It may soon be the only one: what has come of it is kept when the source is lost. */
+bool vf_guest_arrival_promised(const struct vf_guest_arrival *a);
+int vf_guest_arrival_promise(struct vf_guest_arrival *a, struct vf_error *err) VF_MUST_CHECK;
 
 bool vf_guest_arrival_committed(const struct vf_guest_arrival *a);
 int vf_guest_arrival_save(struct vf_guest_arrival *a, struct vf_error *err) VF_MUST_CHECK;

@@ -89,16 +89,21 @@ void vf_guest_dir_remove(const struct vf_guest_dir *d, const char *file)
     (void)unlinkat(d->fd, file, 0); /* what is left says less than it should, no more */
 }
 
-/* Sockets of a move that was killed. */
-static void remove_sockets(const struct vf_guest_dir *d)
+static bool ends(const char *name, const char *with)
+{
+    size_t len = strlen(name), n = strlen(with);
+
+    return len > n && strcmp(name + len - n, with) == 0;
+}
+
+/* Sockets of a move that was killed, and what it had not given its name yet. */
+static void remove_litter(const struct vf_guest_dir *d)
 {
     DIR *dir = opendir(d->path);
     const struct dirent *e;
 
     while (dir && (e = readdir(dir)) != NULL) {
-        size_t len = strlen(e->d_name);
-
-        if (len > 4 && strcmp(e->d_name + len - 4, ".out") == 0)
+        if (ends(e->d_name, ".out") || (e->d_name[0] == '.' && ends(e->d_name, ".tmp")))
             (void)unlinkat(d->fd, e->d_name, 0); /* litter at worst */
     }
     if (dir)
@@ -108,7 +113,7 @@ static void remove_sockets(const struct vf_guest_dir *d)
 void vf_guest_dir_close(struct vf_guest_dir *d)
 {
     if (d->lock_fd >= 0)
-        remove_sockets(d);
+        remove_litter(d);
     /* The lock goes first, and only by its holder. */
     if (d->lock_fd >= 0 && unlinkat(d->fd, "lock", 0) == 0 && rmdir(d->path) < 0 &&
         errno == ENOTEMPTY) {

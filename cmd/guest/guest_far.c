@@ -384,25 +384,33 @@ struct vf_guest_far *vf_guest_far_open(const struct vf_guest_far_opts *opts, str
     return NULL;
 }
 
-int vf_guest_far_check(struct vf_guest_far *f, json_t *args, struct vf_error *err)
+/* What "check" and "attach" are answered. */
+static int take_answer(struct vf_guest_far *f, const json_t *answer, struct vf_error *err)
 {
-    json_t *answer = NULL;
-
-    if (op_ask(&f->half, "check", args, &answer, err) < 0)
-        return -1;
     free(f->far_run_dir);
     free(f->token);
     f->far_run_dir = vf_strdup(vf_member_text(answer, "run_dir"), err);
     f->token = vf_strdup(vf_member_text(answer, "token"), err);
-    json_decref(answer);
     f->half.far_run_dir = f->far_run_dir;
     return f->far_run_dir && f->token ? 0 : -1;
+}
+
+int vf_guest_far_check(struct vf_guest_far *f, json_t *args, struct vf_error *err)
+{
+    json_t *answer = NULL;
+    int rc;
+
+    if (op_ask(&f->half, "check", args, &answer, err) < 0)
+        return -1;
+    rc = take_answer(f, answer, err);
+    json_decref(answer);
+    return rc;
 }
 
 int vf_guest_far_again(struct vf_guest_far *f, const char *kind, struct vf_error *err)
 {
     struct vf_error lost = {.code = VF_ERR_UNREACHABLE};
-    json_t *with;
+    json_t *with, *answer = NULL;
     int rc;
 
     if (f->peer.stream)
@@ -411,7 +419,10 @@ int vf_guest_far_again(struct vf_guest_far *f, const char *kind, struct vf_error
     if (connect_it(f, err) < 0)
         return -1;
     with = json_pack("{s:s, s:s}", "name", f->opts.name, "kind", kind);
-    rc = with ? op_ask(&f->half, "attach", with, NULL, err) : vf_error_nomem(err);
+    rc = with ? op_ask(&f->half, "attach", with, &answer, err) : vf_error_nomem(err);
+    if (rc == 0)
+        rc = take_answer(f, answer, err);
+    json_decref(answer);
     json_decref(with);
     return rc;
 }

@@ -215,7 +215,9 @@ out:
 
 /* ---- the other questions ---- */
 
-static int do_attach(struct serving *v, json_t *with, struct vf_error *err)
+/* The token: a new process at the source needs it for tunnels, as the one had that was answered
+ * "check". */
+static int do_attach(struct serving *v, json_t *with, json_t **ret, struct vf_error *err)
 {
     struct vf_guest_dir dir;
     struct vf_error why = VF_ERROR_INIT;
@@ -232,6 +234,11 @@ static int do_attach(struct serving *v, json_t *with, struct vf_error *err)
     if (!doc)
         return vf_error_set(err, why.code, 0, "no guest '%s' is here, or on its way here", name);
     rc = vf_guest_arrival_open(&v->a, v->s, doc, true, err);
+    if (rc == 0) {
+        *ret = json_pack("{s:s, s:s}", "run_dir", v->a.dir.path, "token",
+                         vf_member_text(doc, "token"));
+        rc = *ret ? 0 : vf_error_nomem(err);
+    }
     if (rc < 0)
         vf_guest_arrival_close(&v->a);
     json_decref(doc);
@@ -283,7 +290,7 @@ static int answer(struct serving *v, const char *ask, json_t *with, json_t **ret
     if (strcmp(ask, "check") == 0)
         return do_check(v, with, ret, err);
     if (strcmp(ask, "attach") == 0)
-        return do_attach(v, with, err);
+        return do_attach(v, with, ret, err);
     if (!v->a.arrival)
         return vf_error_set(err, VF_ERR_PROTOCOL, 0, "no guest was named");
     if (strcmp(ask, "state") == 0)
@@ -292,6 +299,8 @@ static int answer(struct serving *v, const char *ask, json_t *with, json_t **ret
         return do_prepare(v, with, ret, err);
     if (strcmp(ask, "apply") == 0)
         return vf_guest_apply(&v->a, with, err);
+    if (strcmp(ask, "promise") == 0)
+        return vf_guest_arrival_promise(&v->a, err);
     if (strcmp(ask, "commit") == 0)
         return do_commit(v, ret, err);
     if (strcmp(ask, "drop") == 0) {
@@ -323,7 +332,7 @@ int vf_guest_serve(const struct vf_guest_serve *s, struct vf_error *err)
             rc = vf_talk_refuse(s->stream, &why, err);
         json_decref(question);
     }
-    if (v.a.arrival && !has_arrived(&v))
+    if (v.a.arrival && !has_arrived(&v) && !vf_guest_arrival_promised(&v.a))
         vf_guest_arrival_drop(&v.a);
     vf_guest_arrival_close(&v.a);
     /* The end between two questions is how the source ends it. */

@@ -30,6 +30,7 @@ struct vf_vm {
     struct vf_guest_info info;
     struct vf_vm_disk *disk; /* as many as info has */
     struct vf_guest_far *far;
+    struct vf_target there; /* of the job, see vf_vm_go_there */
     struct vf_ahead *ahead; /* the connection for the first disk */
     char *ahead_group;
     struct vf_ratelimit *limit;
@@ -40,7 +41,9 @@ struct vf_vm {
     struct vf_stream_stats wire;      /* of what is closed already: bulk and rounds */
     uint64_t bulk_bytes, round_bytes; /* sent */
     unsigned rounds;
-    double start, bulk_seconds, round_seconds, hand_off_seconds, seconds;
+    double start, bulk_seconds, round_seconds, hand_off_seconds, follow_seconds, seconds;
+    bool rejoined; /* an earlier try had let the guest go: its memory was brought over, and that is
+                      all */
     const char *running_at; /* "source", "destination", "unknown" */
 };
 
@@ -80,7 +83,7 @@ int vf_vm_send_delta(struct vf_vm *vm, size_t i, const struct vf_frozen *frozen,
 
 /* ---- cmd/vm/vm_job.c ---- */
 
-/* move.json: notes the phase ("disks", "memory", "commit", "finish") durably. */
+/* move.json: notes the phase ("disks", "memory", "commit", "postcopy", "finish") durably. */
 int vf_vm_note(struct vf_vm *vm, const char *phase, struct vf_error *err) VF_MUST_CHECK;
 
 /* Folds the overlays of the disks that the job names, whose QEMU has ended. */
@@ -96,6 +99,10 @@ int vf_vm_open_guest(struct vf_vm *vm, const json_t *job, struct vf_error *err) 
  * the time is over.  1: it runs there; 0: it does not and never will; -1: not known. */
 int vf_vm_resolve(struct vf_vm *vm, int seconds, struct vf_error *err) VF_MUST_CHECK;
 
+/* Connects to where the job went: vm->far, until vf_vm_leave_there. */
+int vf_vm_go_there(struct vf_vm *vm, const json_t *job, struct vf_error *err) VF_MUST_CHECK;
+void vf_vm_leave_there(struct vf_vm *vm);
+
 /* An earlier try had passed its commit point and did not learn what came of it: does the guest run
  * there? */
 int vf_vm_ask_there(struct vf_vm *vm, const json_t *job, bool *ret_finished,
@@ -105,7 +112,32 @@ int vf_vm_ask_there(struct vf_vm *vm, const json_t *job, bool *ret_finished,
 int vf_vm_clear(struct vf_vm *vm, const json_t *job, bool *ret_finished,
                 struct vf_error *err) VF_MUST_CHECK;
 
+/* The guest runs there, as its job says, and has no memory here any more: what is left is cleaned.
+ */
+int vf_vm_clean_finished(struct vf_vm *vm, const json_t *job, struct vf_error *err) VF_MUST_CHECK;
+
 void vf_vm_close(struct vf_vm *vm, const struct vf_error *outcome);
+
+/* ---- cmd/vm/vm_follow.c ---- */
+
+/* Is memory to follow the guest? */
+bool vf_vm_wants_postcopy(const struct vf_vm *vm);
+
+/* The guest runs there, and the rest of its memory follows: waits for that, over new connections
+ * when the line breaks.  again: this process has not handed it off, or its tunnels have ended.  -1:
+ * the message says what to do. */
+int vf_vm_follow(struct vf_vm *vm, bool again, struct vf_error *err) VF_MUST_CHECK;
+
+/* The same for what an earlier try has left; vm->job is that. */
+int vf_vm_rejoin(struct vf_vm *vm, struct vf_error *err) VF_MUST_CHECK;
+
+/* The guest did not go: the far end need not keep it any more.  If it cannot be told, the next try
+ * does. */
+void vf_vm_drop_promised(struct vf_vm *vm, const json_t *job);
+
+/* The QEMU here has ended: had all of the memory come there by then? */
+int vf_vm_whole_there(struct vf_vm *vm, const json_t *job, bool *ret,
+                      struct vf_error *err) VF_MUST_CHECK;
 
 /* ---- cmd/vm/vm_hooks.c ---- */
 
@@ -116,5 +148,8 @@ int vf_vm_hooks(struct vf_vm *vm, const char *event, struct vf_error *err);
 /* ---- cmd/vm/vm_report.c ---- */
 
 int vf_vm_report(struct vf_vm *vm, struct vf_error *err) VF_MUST_CHECK;
+
+/* Of a run that has only brought over the memory that an earlier one had left. */
+int vf_vm_report_rejoined(struct vf_vm *vm, struct vf_error *err) VF_MUST_CHECK;
 
 #endif

@@ -56,10 +56,11 @@ int vf_vm_note(struct vf_vm *vm, const char *phase, struct vf_error *err)
 
         if (!to)
             return -1;
-        vm->job = json_pack("{s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:b}", "vm", o->vm, "kind",
+        vm->job = json_pack("{s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:b, s:b}", "vm", o->vm, "kind",
                             vm->guest->ops->kind, "to", to, "label", vm->req->label, "qmp",
                             o->qmp ? json_string(o->qmp) : json_null(), "pid", (json_int_t)getpid(),
-                            "started", (json_int_t)time(NULL), "paused", (int)vm->info.paused);
+                            "started", (json_int_t)time(NULL), "paused", (int)vm->info.paused,
+                            "postcopy", (int)vf_vm_wants_postcopy(vm));
         free(to);
     }
     if (vm->job && !json_object_get(vm->job, "disks") && note_disks(vm) < 0)
@@ -165,25 +166,37 @@ int vf_vm_resolve(struct vf_vm *vm, int seconds, struct vf_error *err)
     return -1;
 }
 
+int vf_vm_go_there(struct vf_vm *vm, const json_t *job, struct vf_error *err)
+{
+    struct vf_guest_far_opts opts = {.cli = &vm->steady,
+                                     .target = &vm->there,
+                                     .reach = vm->req->reach,
+                                     .group = vm->req->group ? vm->req->group : "",
+                                     .limit = vm->limit,
+                                     .name = vm->req->opts->vm,
+                                     .run_dir = vm->dir.path};
+
+    if (vf_target_parse(vf_member_text(job, "to"), &vm->there, err) < 0)
+        return -1;
+    vm->far = vf_guest_far_open(&opts, err);
+    return vm->far ? 0 : -1;
+}
+
+void vf_vm_leave_there(struct vf_vm *vm)
+{
+    vf_guest_far_close(vm->far, NULL);
+    vm->far = NULL;
+    vf_target_free(&vm->there);
+}
+
 /* An earlier try had passed its commit point and did not learn what came of it. */
 int vf_vm_ask_there(struct vf_vm *vm, const json_t *job, bool *ret_finished, struct vf_error *err)
 {
-    struct vf_target target = VF_TARGET_INIT;
-    struct vf_guest_far_opts opts = {.cli = &vm->steady,
-                                     .target = &target,
-                                     .reach = vm->req->reach,
-                                     .group = vm->req->group ? vm->req->group : "",
-                                     .name = vm->req->opts->vm,
-                                     .run_dir = vm->dir.path};
-    int rc = vf_target_parse(vf_member_text(job, "to"), &target, err);
+    int rc = vf_vm_go_there(vm, job, err);
 
-    if (rc == 0) {
-        vm->far = vf_guest_far_open(&opts, err);
-        rc = vm->far ? vf_vm_resolve(vm, RESOLVE_SECONDS, err) : -1;
-        vf_guest_far_close(vm->far, NULL);
-        vm->far = NULL;
-    }
-    vf_target_free(&target);
+    if (rc == 0)
+        rc = vf_vm_resolve(vm, RESOLVE_SECONDS, err);
+    vf_vm_leave_there(vm);
     if (rc < 0)
         return vf_error_prefix(err,
                                "the guest stands still here, and may run at %s, which has to be "
@@ -193,13 +206,31 @@ int vf_vm_ask_there(struct vf_vm *vm, const json_t *job, bool *ret_finished, str
     return 0;
 }
 
+/* What came of a try that had passed its commit point, or may have.  With postcopy QEMU itself
+ * knows: when it has let the guest go, that can only go on there. */
+static int clear_committed(struct vf_vm *vm, const json_t *job, const char *phase,
+                           bool *ret_finished, struct vf_error *err)
+{
+    bool gone = strcmp(phase, "postcopy") == 0;
+
+    if (strcmp(phase, "commit") == 0 && !json_is_true(json_object_get(job, "postcopy")))
+        return vf_vm_ask_there(vm, job, ret_finished, err);
+    if (strcmp(phase, "commit") == 0 && vm->guest->ops->let_go &&
+        vm->guest->ops->let_go(vm->guest, &gone, err) < 0)
+        return -1;
+    if (!gone)
+        return 0;
+    *ret_finished = true;
+    return vf_vm_rejoin(vm, err);
+}
+
 int vf_vm_clear(struct vf_vm *vm, const json_t *job, bool *ret_finished, struct vf_error *err)
 {
     const char *phase = vf_member_text(job, "phase");
     bool found = false;
 
     *ret_finished = strcmp(phase, "finish") == 0;
-    if (strcmp(phase, "commit") == 0 && vf_vm_ask_there(vm, job, ret_finished, err) < 0)
+    if (clear_committed(vm, job, phase, ret_finished, err) < 0)
         return -1;
     if (*ret_finished)
         return 0;
@@ -208,7 +239,21 @@ int vf_vm_clear(struct vf_vm *vm, const json_t *job, bool *ret_finished, struct 
         return vf_error_prefix(err, "what an earlier try has left");
     if (found)
         vf_say(vm->cli, "%s: what an earlier try had left is undone", vm->req->opts->vm);
+    if (strcmp(phase, "commit") == 0 && json_is_true(json_object_get(job, "postcopy")))
+        vf_vm_drop_promised(vm, job);
     vf_guest_dir_remove(&vm->dir, "move.json");
+    return 0;
+}
+
+int vf_vm_clean_finished(struct vf_vm *vm, const json_t *job, struct vf_error *err)
+{
+    if (vm->guest->ops->recover(vm->guest, false, NULL, err) < 0 ||
+        vm->guest->ops->finish(vm->guest, &vm->info, err) < 0 || vf_vm_fold_left(job, err) < 0)
+        return -1;
+    vf_guest_dir_remove(&vm->dir, "move.json");
+    vf_guest_dir_remove(&vm->dir, "guest.json");
+    vf_guest_dir_remove(&vm->dir, "log");
+    vm->running_at = "destination";
     return 0;
 }
 

@@ -30,10 +30,11 @@ json_t *vf_vm_question(const struct vf_vm *vm, bool dry_run, struct vf_error *er
 {
     static const char *const ways[] = {"copy", "leave", "empty"};
     json_t *disks = json_array();
-    json_t *q = json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:O, s:o}", "kind", vm->guest->ops->kind,
-                          "name", vm->info.name, "uuid", vm->info.uuid, "paused",
-                          (int)vm->info.paused, "replace", (int)vm->req->replace, "dry_run",
-                          (int)dry_run, "definition", vm->info.definition, "disks", disks);
+    json_t *q =
+        json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:O, s:o}", "kind", vm->guest->ops->kind,
+                  "name", vm->info.name, "uuid", vm->info.uuid, "paused", (int)vm->info.paused,
+                  "replace", (int)vm->req->replace, "postcopy", (int)vf_vm_wants_postcopy(vm),
+                  "dry_run", (int)dry_run, "definition", vm->info.definition, "disks", disks);
 
     for (size_t i = 0; i < vm->info.ndisks && q; i++) {
         const struct vf_guest_disk *d = &vm->info.disk[i];
@@ -135,6 +136,10 @@ static int prepare(struct vf_vm *vm, struct vf_error *err)
     vm->job = json_incref(job);
     if (vf_vm_clear(vm, job, &finished, err) < 0)
         goto out;
+    if (vm->rejoined) {
+        rc = vf_vm_clean_finished(vm, job, err);
+        goto out;
+    }
     if (finished) {
         rc = vf_error_set(err, VF_ERR_EXISTS, 0,
                           "the guest runs at its destination already: `vmferry migrate --vm %s "
@@ -146,7 +151,12 @@ static int prepare(struct vf_vm *vm, struct vf_error *err)
     vm->job = NULL;
     if (vm->guest->ops->describe(vm->guest, &vm->info, err) < 0)
         goto out;
-    if (vm->info.running == vm->req->opts->offline)
+    if (vm->req->opts->postcopy && !vm->guest->ops->follow)
+        (void)vf_error_set(
+            err, VF_ERR_UNSUPPORTED, 0,
+            "no postcopy with libvirt: it does not let a guest arrive paused then, and "
+            "without that one could run at both ends after a lost answer");
+    else if (vm->info.running == vm->req->opts->offline)
         (void)vf_error_set(err, VF_ERR_USAGE, 0,
                            vm->info.running ? "the guest runs: leave --offline out"
                                             : "the guest is shut off: give --offline");
@@ -265,6 +275,21 @@ static size_t tunnels_of(const struct vf_vm *vm)
     return n;
 }
 
+/* From here on the guest needs both ends until all of its memory is there. */
+static int follow(struct vf_vm *vm, bool again, struct vf_error *err)
+{
+    struct vf_error why = VF_ERROR_INIT;
+
+    if (vf_vm_note(vm, "postcopy", &why) < 0) /* "commit", with its "postcopy", says it as well */
+        vf_say(vm->cli, "%s", why.msg);
+    if (vm->result.postcopy)
+        vf_say_more(vm->cli, "the guest runs there, and the rest of its memory follows");
+    if (vf_vm_follow(vm, again, err) < 0)
+        return -1;
+    vm->result.running_there = true;
+    return 0;
+}
+
 static int hand_off(struct vf_vm *vm, struct vf_error *err)
 {
     const struct vf_vm_opts *o = vm->req->opts;
@@ -284,7 +309,9 @@ static int hand_off(struct vf_vm *vm, struct vf_error *err)
                                       &vm->result, err);
     vf_progress_end(vm->progress);
     vm->progress = NULL;
-    if (rc < 0 && vm->result.committed && !vm->result.running_there)
+    if (vm->result.forward && vm->result.committed)
+        rc = follow(vm, rc < 0, err);
+    else if (rc < 0 && vm->result.committed && !vm->result.running_there)
         rc = settle(vm, err);
     vm->hand_off_seconds = vf_clock_now() - start;
     return rc;
@@ -375,6 +402,12 @@ static int migrate_once(const struct vf_vm_request *req, bool *ret_again, struct
     if (!req->dry_run)
         vf_marker_set(&vm.marker, req->store->fd);
     rc = prepare(&vm, err);
+    if (vm.rejoined) {
+        if (rc == 0)
+            rc = vf_vm_report_rejoined(&vm, err);
+        vf_vm_close(&vm, rc < 0 ? err : NULL);
+        return rc;
+    }
     if (rc == 0 && !req->dry_run)
         rc = move(&vm, err);
     if (rc < 0 && vm.far && !vm.result.committed) {

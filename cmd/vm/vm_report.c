@@ -55,7 +55,7 @@ static json_t *report_json(const struct vf_vm *vm)
         }
     o = json_pack(
         "{s:o, s:o, s:s, s:s, s:b, s:o, s:I, s:I, s:I, s:f, s:{s:{s:f, s:I}, s:{s:f, s:I, s:I}, "
-        "s:{s:f, s:f, s:I, s:I}}, s:f, s:b}",
+        "s:{s:f, s:f, s:I, s:I, s:b, s:f}}, s:f, s:b}",
         "vm", vf_json_text(vm->info.name), "node", vf_json_text(vm->req->label), "kind",
         vm->guest->ops->kind, "running_at", vm->running_at, "live", (int)vm->info.running, "disks",
         disks, "rounds", (json_int_t)vm->rounds, "wire_bytes_sent", (json_int_t)vm->wire.sent,
@@ -64,8 +64,9 @@ static json_t *report_json(const struct vf_vm *vm)
         (json_int_t)vm->bulk_bytes, "rounds", "seconds", vm->round_seconds, "wire_bytes_sent",
         (json_int_t)vm->round_bytes, "count", (json_int_t)vm->rounds, "hand_off", "seconds",
         vm->hand_off_seconds, "memory_seconds", r->memory_seconds, "memory_bytes",
-        (json_int_t)r->memory_bytes, "disk_bytes", (json_int_t)r->disk_bytes, "seconds",
-        vm->seconds, "dry_run", (int)vm->req->dry_run);
+        (json_int_t)r->memory_bytes, "disk_bytes", (json_int_t)r->disk_bytes, "postcopy",
+        (int)r->postcopy, "postcopy_seconds", vm->follow_seconds, "seconds", vm->seconds, "dry_run",
+        (int)vm->req->dry_run);
     if (o && put_choice(vm, o))
         return o;
     json_decref(o);
@@ -107,6 +108,23 @@ static void print_report(const struct vf_vm *vm)
                disk, vm->rounds, vm->rounds == 1 ? "" : "s", r->downtime_seconds * 1e3);
     printf("  sent %s, received %s, in %s; it is at the %s now\n", sent, received, took,
            vm->running_at);
+}
+
+int vf_vm_report_rejoined(struct vf_vm *vm, struct vf_error *err)
+{
+    const char *name = vm->req->opts->vm;
+
+    if (vf_report_set(vm->cli,
+                      json_pack("{s:o, s:s, s:b, s:f}", "vm", vf_json_text(name), "running_at",
+                                vm->running_at, "rejoined", 1, "postcopy_seconds",
+                                vm->follow_seconds),
+                      err) < 0)
+        return -1;
+    if (vm->cli->json || vm->cli->quiet)
+        return 0;
+    vf_put_clean(stdout, name);
+    printf(": all of its memory is there now; it is at the %s\n", vm->running_at);
+    return 0;
 }
 
 int vf_vm_report(struct vf_vm *vm, struct vf_error *err)

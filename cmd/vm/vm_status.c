@@ -41,6 +41,14 @@ static int is_moving(struct vf_vm *vm, bool *ret, struct vf_error *err)
     return -1;
 }
 
+/* Where the guest of a move in that phase runs. */
+static const char *place(const char *phase)
+{
+    if (strcmp(phase, "postcopy") == 0 || strcmp(phase, "finish") == 0)
+        return "destination";
+    return strcmp(phase, "commit") == 0 ? "unknown" : "source";
+}
+
 int vf_vm_status(const struct vf_vm_request *req, struct vf_error *err)
 {
     struct vf_vm vm;
@@ -60,9 +68,10 @@ int vf_vm_status(const struct vf_vm_request *req, struct vf_error *err)
         state = "none";
     phase = job ? vf_member_text(job, "phase") : "none";
     here = vf_guest_dir_load(&vm.dir, "guest.json", &why);
-    report = json_pack("{s:s, s:b, s:s, s:s, s:s, s:b}", "vm", req->opts->vm, "moving", (int)moving,
-                       "phase", phase, "to", vf_member_text(job, "label"), "state", state,
-                       "came_here", (int)json_is_true(json_object_get(here, "committed")));
+    report =
+        json_pack("{s:s, s:b, s:s, s:s, s:s, s:s, s:b}", "vm", req->opts->vm, "moving", (int)moving,
+                  "phase", phase, "to", vf_member_text(job, "label"), "state", state, "running_at",
+                  place(phase), "came_here", (int)json_is_true(json_object_get(here, "committed")));
     json_decref(here);
     rc = vf_report_set(req->cli, report, err);
     if (rc == 0 && !req->cli->json) {
@@ -72,6 +81,10 @@ int vf_vm_status(const struct vf_vm_request *req, struct vf_error *err)
                : job  ? "a move was cut short"
                       : "not being moved",
                job ? ", phase " : "", job ? phase : "");
+        if (strcmp(phase, "postcopy") == 0)
+            printf("It runs at %s, and some of its memory is still here: %s.\n",
+                   vf_member_text(job, "label"),
+                   moving ? "it is on its way" : "run the same `vmferry migrate` again");
     }
 out:
     json_decref(job);
@@ -103,14 +116,34 @@ static void forget(struct vf_vm *vm)
     vf_guest_dir_remove(&vm->dir, "log");
 }
 
+/* Was it let go, or nearly, before all of its memory was there? */
+static bool follows(const json_t *job)
+{
+    const char *phase = vf_member_text(job, "phase");
+
+    return strcmp(phase, "postcopy") == 0 ||
+           (strcmp(phase, "commit") == 0 && json_is_true(json_object_get(job, "postcopy")));
+}
+
 /* The guest is not here any more: its process has ended, or its domain is gone. */
 static int clean_without(struct vf_vm *vm, const json_t *job, struct vf_error *err)
 {
     const char *phase = vf_member_text(job, "phase");
-    bool finished = strcmp(phase, "finish") == 0;
+    bool finished = strcmp(phase, "finish") == 0, whole = true;
 
-    if (strcmp(phase, "commit") == 0 && vf_vm_ask_there(vm, job, &finished, err) < 0)
+    if (strcmp(phase, "commit") == 0 && !follows(job) &&
+        vf_vm_ask_there(vm, job, &finished, err) < 0)
         return -1;
+    if (follows(job)) {
+        if (vf_vm_whole_there(vm, job, &whole, err) < 0)
+            return -1;
+        finished = whole || strcmp(phase, "postcopy") == 0;
+        if (!whole)
+            vf_say(vm->cli,
+                   "%s: its QEMU here ended before all of its memory had come to %s: it cannot go "
+                   "on there; end it, and start it anew from its disks",
+                   vm->req->opts->vm, vf_member_text(job, "label"));
+    }
     if (vf_vm_fold_left(job, err) < 0)
         return -1;
     vm->running_at = finished ? "destination" : "nowhere";
@@ -131,14 +164,7 @@ static int clean(struct vf_vm *vm, const json_t *job, struct vf_error *err)
     }
     if (vf_vm_clear(vm, job, &finished, err) < 0)
         return -1;
-    if (!finished)
-        return 0;
-    if (vm->guest->ops->recover(vm->guest, false, NULL, err) < 0 ||
-        vm->guest->ops->finish(vm->guest, &vm->info, err) < 0 || vf_vm_fold_left(job, err) < 0)
-        return -1;
-    forget(vm);
-    vm->running_at = "destination";
-    return 0;
+    return finished ? vf_vm_clean_finished(vm, job, err) : 0;
 }
 
 int vf_vm_abort(const struct vf_vm_request *req, struct vf_error *err)

@@ -23,7 +23,7 @@ VF_GUEST_OFFSET=$((live_fixed << 20))
 
 # What a site runs to take a guest, and to start it at first: QMP-SOCKET FORMAT:DISK [ARGUMENT...]
 _live_start_script() {
-    guest_args /srv/q "offset=$VF_GUEST_OFFSET" | sed '/^unix:.*\/qmp,/d' |
+    guest_args /srv/q "offset=$VF_GUEST_OFFSET ${live_words:-}" | sed '/^unix:.*\/qmp,/d' |
         awk '{ if (held == "-qmp" && $0 !~ /^unix:/) held = ""; if (held != "") print held
                held = $0 } END { print held }' >"$vf_tmp/machine"
     cat >"$vf_tmp/start" <<SCRIPT

@@ -1,7 +1,8 @@
 /* dieat.c - a library to preload: kills its process at a chosen change of a move's state.
  *
  * VF_DIE_AT is "before:NAME:TEXT" or "after:NAME:TEXT": when a file called NAME is about to be, or
- * has just been, put in its place by a rename, and holds TEXT. */
+ * has just been, put in its place by a rename, and holds TEXT.  VF_DIE_ONCE: a file that has to be
+ * there for that, and is removed then. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -31,12 +32,12 @@ static int holds(int dir, const char *name, const char *text)
 int renameat(int from_dir, const char *from, int to_dir, const char *to)
 {
     renameat_fn *real = (renameat_fn *)dlsym(RTLD_NEXT, "renameat");
-    const char *where = getenv("VF_DIE_AT");
+    const char *where = getenv("VF_DIE_AT"), *once = getenv("VF_DIE_ONCE");
     char when[8] = "", name[64] = "", text[128] = "";
     int hit, rc;
 
     hit = where && sscanf(where, "%7[^:]:%63[^:]:%127[^\n]", when, name, text) == 3 &&
-          strcmp(to, name) == 0 && holds(from_dir, from, text);
+          strcmp(to, name) == 0 && holds(from_dir, from, text) && (!once || unlink(once) == 0);
     if (hit && strcmp(when, "before") == 0)
         kill(getpid(), SIGKILL);
     rc = real(from_dir, from, to_dir, to);

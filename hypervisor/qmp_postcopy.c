@@ -1,0 +1,311 @@
+/* hypervisor/qmp_postcopy.c - memory that follows its guest.
+ *
+ * The guest runs at the far end, and some of its memory is still here.  Neither QEMU may end before
+ * all has come, and nobody can go back. */
+#include "hypervisor/qmp_postcopy.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/checked.h"
+#include "core/clock.h"
+#include "hypervisor/hold.h"
+#include "hypervisor/qmp_guest.h"
+
+#define LOOK_MS    100
+#define ASK_MS     3000  /* between two questions to the far half: is all there? */
+#define RECOVER_MS 20000 /* for QEMU to take a new connection */
+#define SHARE      0.8   /* of the line, for what is not asked for */
+#define RATE_MIN   1e6   /* bytes per second */
+
+/* ---- what QEMU says ---- */
+
+int vf_qmp_memory(struct vf_qmp *q, enum vf_qmp_memory *ret, uint64_t *ret_left,
+                  struct vf_error *err)
+{
+    static const struct {
+        const char *status;
+        enum vf_qmp_memory memory;
+    } known[] = {{"setup", VF_QMP_MEMORY_TRAVELS},
+                 {"active", VF_QMP_MEMORY_TRAVELS},
+                 {"pre-switchover", VF_QMP_MEMORY_TRAVELS},
+                 {"device", VF_QMP_MEMORY_TRAVELS},
+                 {"postcopy-active", VF_QMP_MEMORY_FOLLOWS},
+                 {"postcopy-recover-setup", VF_QMP_MEMORY_FOLLOWS},
+                 {"postcopy-recover", VF_QMP_MEMORY_FOLLOWS},
+                 {"postcopy-paused", VF_QMP_MEMORY_BROKEN},
+                 {"completed", VF_QMP_MEMORY_WHOLE}};
+    json_t *m = NULL;
+
+    if (vf_qmp_call(q, "query-migrate", NULL, &m, err) < 0)
+        return -1;
+    *ret = VF_QMP_MEMORY_NONE;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(vf_qmp_text(m, "status"), known[i].status) == 0)
+            *ret = known[i].memory;
+    if (ret_left)
+        *ret_left = vf_qmp_number(json_object_get(m, "ram"), "remaining");
+    json_decref(m);
+    return 0;
+}
+
+bool vf_qmp_memory_follows(struct vf_qmp *q)
+{
+    enum vf_qmp_memory m;
+
+    return vf_qmp_memory(q, &m, NULL, NULL) == 0 &&
+           (m == VF_QMP_MEMORY_FOLLOWS || m == VF_QMP_MEMORY_BROKEN);
+}
+
+int vf_qmp_let_go(struct vf_guest *guest, bool *ret, struct vf_error *err)
+{
+    enum vf_qmp_memory m;
+
+    if (vf_qmp_memory(((struct vf_qmp_guest *)guest)->q, &m, NULL, err) < 0)
+        return -1;
+    *ret = m == VF_QMP_MEMORY_FOLLOWS || m == VF_QMP_MEMORY_BROKEN || m == VF_QMP_MEMORY_WHOLE;
+    return 0;
+}
+
+static void nap(void)
+{
+    struct timespec t = {0, LOOK_MS * 1000 * 1000};
+
+    (void)nanosleep(&t, NULL); /* cut short: the caller looks again */
+}
+
+/* ---- the source half ---- */
+
+int vf_qmp_postcopy_rate(struct vf_qmp *q, double line_rate, uint64_t limit, struct vf_error *err)
+{
+    double rate = SHARE * (limit && (double)limit < line_rate ? (double)limit : line_rate);
+
+    return vf_qmp_callf(q, NULL, err, "migrate-set-parameters", "{s:I}", "max-postcopy-bandwidth",
+                        (json_int_t)(rate > RATE_MIN ? rate : RATE_MIN));
+}
+
+static int make_line(struct vf_far *far, struct vf_error *err)
+{
+    char *path = vf_strf(err, "%s/" VF_QMP_LINE ".out", far->run_dir);
+    int rc = path ? far->tunnel(far, VF_QMP_LINE, path, NULL, err) : -1;
+
+    free(path);
+    return rc;
+}
+
+static int make_holder(const struct vf_far *far, struct vf_error *err)
+{
+    char *mem = vf_strf(err, "%s/mem.out", far->run_dir);
+    char *line = vf_strf(err, "%s/" VF_QMP_LINE ".out", far->run_dir);
+    struct vf_hold_opts o = {.local = mem, .local_listen = true, .line = line};
+    int rc = mem && line ? vf_hold_start(&o, err) : -1;
+
+    free(line);
+    free(mem);
+    return rc;
+}
+
+int vf_qmp_postcopy_way(struct vf_far *far, struct vf_error *err)
+{
+    return make_line(far, err) < 0 ? -1 : make_holder(far, err);
+}
+
+/* The holders are gone, and QEMU's connection with them: QEMU has a way of its own to go on. */
+static int take_new_connection(struct vf_qmp *q, struct vf_far *far, struct vf_error *err)
+{
+    enum vf_qmp_memory m = VF_QMP_MEMORY_BROKEN;
+    char *uri = NULL;
+    int rc = far->ask(far, "recover", NULL, NULL, err);
+
+    if (rc == 0)
+        rc = make_holder(far, err);
+    if (rc == 0)
+        uri = vf_strf(err, "unix:%s/mem.out", far->run_dir);
+    if (rc == 0)
+        rc =
+            uri ? vf_qmp_callf(q, NULL, err, "migrate", "{s:s, s:b}", "uri", uri, "resume", 1) : -1;
+    free(uri);
+    for (int ms = 0; rc == 0 && m == VF_QMP_MEMORY_BROKEN && ms < RECOVER_MS; ms += LOOK_MS) {
+        nap();
+        rc = vf_qmp_memory(q, &m, NULL, err);
+    }
+    if (rc == 0 && m == VF_QMP_MEMORY_BROKEN)
+        rc = vf_error_set(err, VF_ERR_TIMEOUT, 0, "QEMU's migration does not go on");
+    return rc;
+}
+
+/* Has the far QEMU all?  The word of that may have been lost on its way to the one here.  1, 0, or
+ * -1: it is not known. */
+static int is_whole_there(struct vf_far *far, struct vf_error *err)
+{
+    json_t *answer = NULL;
+    int rc = far->ask(far, "whole", NULL, &answer, err);
+
+    if (rc < 0)
+        return far->refused ? 0 : -1;
+    rc = json_is_true(json_object_get(answer, "whole"));
+    json_decref(answer);
+    return rc;
+}
+
+/* This QEMU has no more to give. */
+static int ended(struct vf_far *far, struct vf_error *err)
+{
+    int rc = is_whole_there(far, err);
+
+    if (rc == 0)
+        return vf_error_set(err, VF_ERR_NOTFOUND, 0,
+                            "the QEMU that had the rest of the guest's memory has ended or given "
+                            "it up: the guest cannot go on, and has to be started anew");
+    return rc;
+}
+
+struct follow {
+    struct vf_qmp *q;
+    struct vf_far *far;
+    const struct vf_hand_off_events *events;
+    const volatile int *stop;
+    uint64_t most; /* that was left at any time */
+    int64_t asked; /* or: since when nothing is left */
+    bool mended;
+};
+
+/* QEMU's connection is gone: once in a call it gets a new one. */
+static int mend(struct follow *f, struct vf_error *err)
+{
+    if (f->mended)
+        return vf_error_set(err, VF_ERR_IO, 0, "QEMU has lost its connection again");
+    f->mended = true;
+    return take_new_connection(f->q, f->far, err);
+}
+
+/* 1: all is there, 0: not yet, -1. */
+static int look(struct follow *f, struct vf_error *err)
+{
+    struct vf_error why = VF_ERROR_INIT;
+    enum vf_qmp_memory m = VF_QMP_MEMORY_NONE;
+    uint64_t left = 0;
+
+    if (f->q && vf_qmp_memory(f->q, &m, &left, &why) < 0 && why.code != VF_ERR_UNREACHABLE) {
+        if (err)
+            *err = why;
+        return -1;
+    }
+    if (m == VF_QMP_MEMORY_WHOLE)
+        return 1;
+    if (m == VF_QMP_MEMORY_NONE)
+        return ended(f->far, err);
+    if (f->far->broken(f->far, err) != 0)
+        return -1;
+    if (m == VF_QMP_MEMORY_BROKEN)
+        return mend(f, err);
+    if (left > f->most)
+        f->most = left;
+    if (f->events->progress)
+        f->events->progress(f->events->ctx, VF_GUEST_MEMORY, f->most - left, f->most);
+    if (left)
+        f->asked = vf_clock_ms();
+    if (vf_clock_ms() - f->asked < ASK_MS)
+        return 0;
+    f->asked = vf_clock_ms();
+    return is_whole_there(f->far, err);
+}
+
+/* If that was missed.  A far QEMU that is gone, or has given up, never had a chance. */
+static int let_run(struct vf_far *far, struct vf_error *err)
+{
+    struct vf_error why = VF_ERROR_INIT;
+
+    if (far->ask(far, "commit", NULL, NULL, &why) == 0)
+        return 0;
+    if (far->refused && (why.code == VF_ERR_UNREACHABLE || why.code == VF_ERR_IO))
+        return vf_error_set(err, VF_ERR_NOTFOUND, 0,
+                            "its QEMU there has ended (%.80s): it has to be started anew", why.msg);
+    if (err)
+        *err = why;
+    return -1;
+}
+
+int vf_qmp_follow(struct vf_guest *guest, struct vf_far *far, bool again,
+                  const struct vf_hand_off_events *events, const volatile int *stop,
+                  struct vf_error *err)
+{
+    struct vf_qmp_guest *g = (struct vf_qmp_guest *)guest;
+    struct follow f = {g->q, far, events, stop, 0, vf_clock_ms(), false};
+    int rc = 0;
+
+    /* The line first: QEMU may not answer while it waits for a page. */
+    if (again && (make_line(far, err) < 0 || let_run(far, err) < 0))
+        return -1;
+    if (g->q)
+        vf_qmp_mind_stop(g->q, false);
+    while (rc == 0) {
+        rc = look(&f, err);
+        if (rc == 0 && f.stop && *f.stop)
+            rc = vf_error_set(err, VF_ERR_CANCELLED, 0, "interrupted");
+        if (rc == 0)
+            nap();
+    }
+    if (g->q)
+        vf_qmp_mind_stop(g->q, true);
+    g->whole = rc > 0;
+    return rc > 0 ? 0 : -1;
+}
+
+/* ---- the far half ---- */
+
+int vf_qmp_arrived(struct vf_qmp *q, int ms, struct vf_error *err)
+{
+    int64_t end = vf_clock_ms() + ms;
+
+    do {
+        enum vf_qmp_memory m;
+        json_t *status = NULL;
+        bool still;
+
+        if (vf_qmp_memory(q, &m, NULL, err) < 0 ||
+            vf_qmp_call(q, "query-status", NULL, &status, err) < 0)
+            return -1;
+        still = strcmp(vf_qmp_text(status, "status"), "inmigrate") == 0;
+        json_decref(status);
+        if (!still &&
+            (m == VF_QMP_MEMORY_FOLLOWS || m == VF_QMP_MEMORY_BROKEN || m == VF_QMP_MEMORY_WHOLE))
+            return 0;
+        if (m == VF_QMP_MEMORY_NONE)
+            return vf_error_set(err, VF_ERR_IO, 0, "the guest did not arrive");
+        nap();
+    } while (vf_clock_ms() < end);
+    return vf_error_set(err, VF_ERR_TIMEOUT, 0, "the guest has not arrived yet");
+}
+
+int vf_qmp_arrival_way(const char *mem, const char *line, struct vf_error *err)
+{
+    struct vf_hold_opts o = {.local = mem, .line = line, .line_listen = true};
+
+    return vf_hold_start(&o, err);
+}
+
+int vf_qmp_arrival_recover(struct vf_qmp *q, const char *mem, const char *line,
+                           struct vf_error *err)
+{
+    enum vf_qmp_memory m;
+    int64_t end = vf_clock_ms() + RECOVER_MS;
+    char *uri;
+    int rc = vf_qmp_memory(q, &m, NULL, err);
+
+    while (rc == 0 && m == VF_QMP_MEMORY_FOLLOWS && vf_clock_ms() < end) {
+        nap(); /* it has not noticed yet */
+        rc = vf_qmp_memory(q, &m, NULL, err);
+    }
+    if (rc == 0 && m != VF_QMP_MEMORY_BROKEN)
+        rc = vf_error_set(err, VF_ERR_BUSY, 0, "the guest's memory needs no new connection here");
+    uri = rc == 0 ? vf_strf(err, "unix:%s", mem) : NULL;
+    if (rc == 0)
+        rc = uri ? vf_qmp_callf(q, NULL, err, "migrate-recover", "{s:s}", "uri", uri) : -1;
+    if (rc == 0)
+        rc = vf_qmp_arrival_way(mem, line, err);
+    free(uri);
+    return rc;
+}
