@@ -75,7 +75,7 @@ TEST(ceilings)
     there_and_back(&m);
     m = (struct vf_msg){.type = VF_MSG_FENCE, .fence = {UINT64_MAX}};
     there_and_back(&m);
-    m = (struct vf_msg){.type = VF_MSG_ACCEPT, .accept = {true, text, VF_MAX_BLOCKS}};
+    m = (struct vf_msg){.type = VF_MSG_ACCEPT, .accept = {true, text, VF_MAX_BLOCKS, true}};
     there_and_back(&m);
     m = (struct vf_msg){.type = VF_MSG_BATCH, .batch = {UINT32_MAX, {0, VF_MAX_BLOCKS}}};
     there_and_back(&m);
