@@ -1,5 +1,6 @@
 #!/bin/sh
-# Shell scripts parse; where shellcheck is installed, it has no complaints.
+# Shell scripts parse, and tests among them can be run; where shellcheck is installed, it has no
+# complaints.
 set -eu
 cd "${VF_SRC:-$(dirname "$0")/../..}"
 
@@ -12,6 +13,9 @@ for f in $(find * .ci -path 'build*' -prune -o -type f -print | grep -v '/corpus
     *) continue ;;
     esac
     scripts="$scripts $f"
+done
+for f in tests/cli/[a-z0-9]*.sh tests/e2e/[a-z0-9]*.sh tests/lint/[a-z0-9]*.sh; do
+    [ -x "$f" ] || { echo "$f: not executable"; rc=1; }
 done
 if command -v shellcheck >/dev/null; then
     # SC1091, SC2154, SC2034: files that are sourced, and their variables. SC2044, SC2046, SC2035:
