@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/xattr.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cmd/dest_impl.h"
@@ -102,11 +101,7 @@ static void *complete(void *arg)
  * its times. */
 static void rest(int64_t changed_ms)
 {
-    int64_t left = changed_ms + TICK_MS - vf_clock_ms();
-    struct timespec t = {0, left * 1000 * 1000};
-
-    if (left > 0)
-        (void)nanosleep(&t, NULL); /* no signal comes to this thread */
+    vf_thread_nap(changed_ms + TICK_MS - vf_clock_ms()); /* no signal comes to this thread */
 }
 
 /* Its name for the file, and all of its map but what makes it visible. */

@@ -10,18 +10,19 @@
 #include <unistd.h>
 
 #include "core/checked.h"
+#include "core/thread.h"
 
 /* A file that was written a moment ago could be written again without its times changing; the
  * kernel's clock for them ticks every 4 to 10 ms. */
 static void let_it_rest(const char *path)
 {
-    struct timespec now, nap = {0, 20 * 1000 * 1000};
+    struct timespec now;
     struct stat sb;
 
     if (stat(path, &sb) < 0 || clock_gettime(CLOCK_REALTIME, &now) < 0)
         return;
     if (now.tv_sec - sb.st_mtim.tv_sec <= 1 || now.tv_sec - sb.st_ctim.tv_sec <= 1)
-        (void)nanosleep(&nap, NULL); /* cut short by a signal: then the work stops anyway */
+        vf_thread_nap(20); /* cut short by a signal: then the work stops anyway */
 }
 
 /* What a record says that was made now, from the open image. */

@@ -4,7 +4,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/checked.h"
@@ -68,11 +67,8 @@ static int try_view(struct guest_image *g, const struct vf_view_track *track, st
 
 static int begin_view(struct guest_image *g, struct vf_error *err)
 {
-    int64_t rest = g->ended_ms ? g->ended_ms + VF_READGUEST_GAP_MS - vf_clock_ms() : 0;
-    const struct timespec nap = {rest / 1000, rest % 1000 * 1000000};
-
-    if (rest > 0)
-        (void)nanosleep(&nap, NULL); /* cut short: then it is shorter */
+    if (g->ended_ms)
+        vf_thread_nap(g->ended_ms + VF_READGUEST_GAP_MS - vf_clock_ms());
     return try_view(g, NULL, err);
 }
 

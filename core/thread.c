@@ -51,3 +51,11 @@ bool vf_thread_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t a
 
     return pthread_cond_clockwait(cond, lock, CLOCK_MONOTONIC, &t) == 0;
 }
+
+void vf_thread_nap(int64_t ms)
+{
+    const struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+
+    if (ms > 0)
+        (void)nanosleep(&t, NULL); /* cut short: as promised */
+}

@@ -1,4 +1,4 @@
-/* core/thread.h - starting threads, and waiting for a while.
+/* core/thread.h - starting threads, and waiting or napping for a while.
  *
  * Any thread may call these. */
 #ifndef VF_CORE_THREAD_H
@@ -26,5 +26,10 @@ int vf_thread_start_small(pthread_t *ret, const char *name, size_t stack, void *
  * reason; false: the time has passed.  Either way the caller looks again at what it waits for. */
 bool vf_thread_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t ms);
 bool vf_thread_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t at_ms);
+
+/* Sleeps that many milliseconds (below 1: not at all); a signal cuts it short, so that the caller
+ * looks again at what it waits for.  For what has no condition to wait for: a file, another
+ * program, a peer. */
+void vf_thread_nap(int64_t ms);
 
 #endif

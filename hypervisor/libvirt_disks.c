@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/checked.h"
 #include "core/proc.h"
+#include "core/thread.h"
 
 #define INFO_MS   20000
 #define COMMIT_MS (12 * 3600 * 1000) /* folding a large overlay on a slow disk */
@@ -313,13 +313,6 @@ int vf_lv_changed(struct vf_guest *guest, const struct vf_guest_info *info, uint
 
 /* ---- folding ---- */
 
-static void nap(long ms)
-{
-    const struct timespec t = {ms / 1000, ms % 1000 * 1000000};
-
-    (void)nanosleep(&t, NULL);
-}
-
 /* A job of an earlier try is ended first: libvirt allows one for each disk. */
 static void end_job(virDomainPtr dom, const char *target)
 {
@@ -328,7 +321,7 @@ static void end_job(virDomainPtr dom, const char *target)
     for (int tries = 0; tries < 100 && virDomainGetBlockJobInfo(dom, target, &job, 0) == 1;
          tries++) {
         (void)virDomainBlockJobAbort(dom, target, 0); /* its failure shows in the next round */
-        nap(50);
+        vf_thread_nap(50);
     }
 }
 
@@ -349,7 +342,7 @@ static int pivot(virDomainPtr dom, const char *target, struct vf_error *err)
         if (job.end && job.cur == job.end &&
             virDomainBlockJobAbort(dom, target, VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT) == 0)
             return 0;
-        nap(20);
+        vf_thread_nap(20);
     }
 }
 

@@ -2,16 +2,16 @@
 #include "hypervisor/libvirt_impl.h"
 
 #include <string.h>
-#include <time.h>
 
 #include <libvirt/virterror.h>
+
+#include "core/thread.h"
 
 static struct vf_lv_guest *of(struct vf_guest *g) { return (struct vf_lv_guest *)g; }
 
 /* Ends a migration that is under way, and waits until libvirt has put the guest in order. */
 static int end_migration(struct vf_lv_guest *g, bool *found, struct vf_error *err)
 {
-    const struct timespec t = {0, 50000000};
     virDomainJobInfo job = {0};
 
     for (int tries = 0; tries < 600; tries++) {
@@ -20,7 +20,7 @@ static int end_migration(struct vf_lv_guest *g, bool *found, struct vf_error *er
             return 0;
         *found = true;
         (void)virDomainAbortJob(g->dom); /* too late or too early: the next round tells */
-        (void)nanosleep(&t, NULL);
+        vf_thread_nap(50);
     }
     return vf_error_set(err, VF_ERR_TIMEOUT, 0, "libvirt does not end its migration of the guest");
 }

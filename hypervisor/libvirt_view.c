@@ -15,6 +15,7 @@
 #include "core/checked.h"
 #include "core/clock.h"
 #include "core/fdio.h"
+#include "core/thread.h"
 #include "hypervisor/libvirt_impl.h"
 #include "hypervisor/view_impl.h"
 
@@ -168,7 +169,7 @@ static int end_backup(virDomainPtr dom, struct vf_error *err)
             return vf_lv_error(err, "ending the backup");
         if (ms >= GONE_MS)
             return vf_error_set(err, VF_ERR_TIMEOUT, 0, "libvirt does not end a backup");
-        vf_view_nap(20);
+        vf_thread_nap(20);
     }
     return 0;
 }
@@ -236,7 +237,7 @@ int vf_lv_view_yield(virDomainPtr dom, int timeout_ms, const volatile int *stop)
         if (ms >= timeout_ms || (stop && *stop))
             return -1;
         if (clean(dom, &ignored) == 0) /* its holder sees that a migration begins */
-            vf_view_nap(100);
+            vf_thread_nap(100);
     }
     return 0;
 }

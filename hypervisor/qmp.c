@@ -10,13 +10,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/buf.h"
 #include "core/checked.h"
 #include "core/clock.h"
 #include "core/fdio.h"
+#include "core/thread.h"
 
 #define LOOK_MS    100
 #define READ_BYTES 65536u
@@ -405,7 +405,6 @@ struct vf_qmp *vf_qmp_open(const char *path, int timeout_ms, const volatile int 
 {
     struct vf_qmp *q = vf_calloc(1, sizeof *q, err);
     int64_t end = vf_clock_ms() + timeout_ms;
-    struct timespec nap = {0, 20 * 1000 * 1000};
 
     if (!q)
         return NULL;
@@ -415,7 +414,7 @@ struct vf_qmp *vf_qmp_open(const char *path, int timeout_ms, const volatile int 
     q->events = json_array();
     q->fd = -1;
     while (q->events && (q->fd = connect_to(path, err)) < 0 && vf_clock_ms() < end && !stopped(q))
-        (void)nanosleep(&nap, NULL); /* cut short: the loop looks again */
+        vf_thread_nap(20);
     if (!q->events)
         (void)vf_error_nomem(err); /* the NULL says it */
     if (q->fd >= 0 && greet(q, end + 1000, err) == 0)

@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/checked.h"
 #include "core/clock.h"
+#include "core/thread.h"
 #include "hypervisor/once.h"
 #include "hypervisor/qmp_guest.h"
 #include "hypervisor/qmp_postcopy.h"
@@ -110,9 +110,7 @@ static int look_at_mirrors(struct hand_off *h, uint64_t *ret_done, uint64_t *ret
 
 static int nap(struct hand_off *h, struct vf_error *err)
 {
-    struct timespec t = {0, LOOK_MS * 1000 * 1000};
-
-    (void)nanosleep(&t, NULL); /* cut short: the caller looks again */
+    vf_thread_nap(LOOK_MS);
     if (h->opts->stop && *h->opts->stop)
         return vf_error_set(err, VF_ERR_CANCELLED, 0, "interrupted");
     return h->far->broken(h->far, err) != 0 ? -1 : 0;

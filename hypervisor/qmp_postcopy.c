@@ -7,10 +7,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/checked.h"
 #include "core/clock.h"
+#include "core/thread.h"
 #include "hypervisor/hold.h"
 #include "hypervisor/qmp_guest.h"
 
@@ -69,13 +69,6 @@ int vf_qmp_let_go(struct vf_guest *guest, bool *ret, struct vf_error *err)
     return 0;
 }
 
-static void nap(void)
-{
-    struct timespec t = {0, LOOK_MS * 1000 * 1000};
-
-    (void)nanosleep(&t, NULL); /* cut short: the caller looks again */
-}
-
 /* ---- the source half ---- */
 
 int vf_qmp_postcopy_rate(struct vf_qmp *q, double line_rate, uint64_t limit, struct vf_error *err)
@@ -128,7 +121,7 @@ static int take_new_connection(struct vf_qmp *q, struct vf_far *far, struct vf_e
             uri ? vf_qmp_callf(q, NULL, err, "migrate", "{s:s, s:b}", "uri", uri, "resume", 1) : -1;
     free(uri);
     for (int ms = 0; rc == 0 && m == VF_QMP_MEMORY_BROKEN && ms < RECOVER_MS; ms += LOOK_MS) {
-        nap();
+        vf_thread_nap(LOOK_MS);
         rc = vf_qmp_memory(q, &m, NULL, err);
     }
     if (rc == 0 && m == VF_QMP_MEMORY_BROKEN)
@@ -246,7 +239,7 @@ int vf_qmp_follow(struct vf_guest *guest, struct vf_far *far, bool again,
         if (rc == 0 && f.stop && *f.stop)
             rc = vf_error_set(err, VF_ERR_CANCELLED, 0, "interrupted");
         if (rc == 0)
-            nap();
+            vf_thread_nap(LOOK_MS);
     }
     if (g->q)
         vf_qmp_mind_stop(g->q, true);
@@ -275,7 +268,7 @@ int vf_qmp_arrived(struct vf_qmp *q, int ms, struct vf_error *err)
             return 0;
         if (m == VF_QMP_MEMORY_NONE)
             return vf_error_set(err, VF_ERR_IO, 0, "the guest did not arrive");
-        nap();
+        vf_thread_nap(LOOK_MS);
     } while (vf_clock_ms() < end);
     return vf_error_set(err, VF_ERR_TIMEOUT, 0, "the guest has not arrived yet");
 }
@@ -296,7 +289,7 @@ int vf_qmp_arrival_recover(struct vf_qmp *q, const char *mem, const char *line,
     int rc = vf_qmp_memory(q, &m, NULL, err);
 
     while (rc == 0 && m == VF_QMP_MEMORY_FOLLOWS && vf_clock_ms() < end) {
-        nap(); /* it has not noticed yet */
+        vf_thread_nap(LOOK_MS); /* it has not noticed yet */
         rc = vf_qmp_memory(q, &m, NULL, err);
     }
     if (rc == 0 && m != VF_QMP_MEMORY_BROKEN)

@@ -4,27 +4,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/checked.h"
 #include "core/proc.h"
+#include "core/thread.h"
 #include "hypervisor/qmp_guest.h"
 #include "hypervisor/qmp_postcopy.h"
 
 #define JOB_MS    600000 /* folding an overlay back: as long as the disk needs, in steps */
 #define CANCEL_MS 20000
 #define END_MS    5000 /* for a QEMU that was told to quit */
-#define TRIES     100  /* times 100 ms: for QEMU to let go of its files */
+#define LOOK_MS   100
+#define TRIES     100 /* times LOOK_MS: for QEMU to let go of its files */
 
 static bool ours(const char *name) { return strncmp(name, VF_QMP_OURS, strlen(VF_QMP_OURS)) == 0; }
-
-static void nap_100_ms(void)
-{
-    struct timespec t = {0, 100 * 1000 * 1000};
-
-    (void)nanosleep(&t, NULL); /* cut short: the caller looks again */
-}
 
 /* ---- jobs and far nodes ---- */
 
@@ -58,7 +52,7 @@ static int cancel_job(struct vf_qmp *q, const char *id, struct vf_error *err)
     for (int n = 0; n < CANCEL_MS / 100; n++) {
         if (!has_job(q, id))
             return 0;
-        nap_100_ms();
+        vf_thread_nap(LOOK_MS);
     }
     return vf_error_set(err, VF_ERR_TIMEOUT, 0, "disk job %s does not end", id);
 }
@@ -145,7 +139,7 @@ static int end_migration(struct vf_qmp *q, bool *found, struct vf_error *err)
     for (int n = 0; n < CANCEL_MS / 100; n++) {
         if (!migration_runs(q))
             return 0;
-        nap_100_ms();
+        vf_thread_nap(LOOK_MS);
     }
     return vf_error_set(err, VF_ERR_TIMEOUT, 0, "QEMU's migration cannot be cancelled");
 }
@@ -280,7 +274,7 @@ static int commit_file(const char *path, const char *top, struct vf_error *err)
     for (int n = 0; n < TRIES && rc < 0; n++) { /* QEMU may hold its locks a moment longer */
         rc = vf_proc_run(argv, NULL, -1, err);
         if (rc < 0)
-            nap_100_ms();
+            vf_thread_nap(LOOK_MS);
     }
     return rc < 0 ? vf_error_prefix(err, "overlay '%s'", top) : 0;
 }
@@ -404,7 +398,7 @@ int vf_qmp_roll_back(struct vf_guest *guest, const struct vf_guest_info *info, s
 static void await_end(const char *path)
 {
     for (int n = 0; n < END_MS / 100 && access(path, F_OK) == 0; n++)
-        nap_100_ms();
+        vf_thread_nap(LOOK_MS);
 }
 
 int vf_qmp_finish(struct vf_guest *guest, const struct vf_guest_info *info, struct vf_error *err)

@@ -12,6 +12,7 @@
 
 #include "core/checked.h"
 #include "core/fdio.h"
+#include "core/thread.h"
 #include "hypervisor/qmp_exports.h"
 #include "hypervisor/view_impl.h"
 
@@ -142,7 +143,7 @@ static void remove_export(struct vf_qmp *q)
 
         if (count_exports(q, &all, &ours, NULL) < 0 || !ours)
             return;
-        vf_view_nap(20);
+        vf_thread_nap(20);
     }
 }
 

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "core/checked.h"
 #include "core/fdio.h"
 #include "core/rundir.h"
+#include "core/thread.h"
 #include "hypervisor/view_impl.h"
 
 #define LOCK_MS 5000 /* for another process of ours to end its view */
@@ -102,13 +102,6 @@ const struct vf_view_disk *vf_view_find(const struct vf_view_list *l, const char
 
 /* ---- one at a time ---- */
 
-void vf_view_nap(long ms)
-{
-    const struct timespec t = {ms / 1000, ms % 1000 * 1000000};
-
-    (void)nanosleep(&t, NULL); /* cut short: the callers look again */
-}
-
 int vf_view_lock(const char *uuid, struct vf_error *err)
 {
     int dir = vf_rundir_open(err), lock;
@@ -130,7 +123,7 @@ static int wait_for_guest(const char *uuid, struct vf_error *err)
     int lock = vf_view_lock(uuid, &why);
 
     for (int ms = 0; lock < 0 && why.code == VF_ERR_BUSY && ms < LOCK_MS; ms += 50) {
-        vf_view_nap(50);
+        vf_thread_nap(50);
         lock = vf_view_lock(uuid, &why);
     }
     if (lock < 0 && err)

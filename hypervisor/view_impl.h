@@ -21,8 +21,6 @@ int vf_view_list_grow(struct vf_view_list *l, size_t n, struct vf_error *err) VF
 /* The lock of a guest's view: its descriptor, or -1: BUSY when somebody holds it. */
 int vf_view_lock(const char *uuid, struct vf_error *err) VF_MUST_CHECK;
 
-void vf_view_nap(long ms);
-
 /* libvirt_view.c */
 int vf_lv_view_list(const struct vf_view_opts *o, struct vf_view_list *l,
                     struct vf_error *err) VF_MUST_CHECK;

@@ -3,10 +3,10 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "core/checked.h"
 #include "core/ratelimit.h"
+#include "core/thread.h"
 #include "service/clock.h"
 #include "service/pressure.h"
 
@@ -77,13 +77,6 @@ void vf_pace_configure(struct vf_pace *p, const struct vf_pace_opts *opts)
     pthread_mutex_unlock(&p->lock);
 }
 
-static void nap(int64_t ms)
-{
-    const struct timespec t = {ms / 1000, ms % 1000 * 1000000};
-
-    (void)nanosleep(&t, NULL); /* cut short: the callers look again */
-}
-
 /* ---- judging; with the lock held ---- */
 
 /* Out of a pause only when it is clearly better. */
@@ -140,7 +133,7 @@ static void rest(struct vf_pace *p, int64_t ms)
     pthread_mutex_unlock(&p->lock);
     if (look && alone)
         vf_pressure_look(dir, &before);
-    nap(ms);
+    vf_thread_nap(ms);
     if (look && alone)
         vf_pressure_look(dir, &after);
     pthread_mutex_lock(&p->lock);

@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/checked.h"
 #include "core/clock.h"
 #include "core/fdio.h"
+#include "core/thread.h"
 #include "transport/bulk.h"
 #include "transport/gather.h"
 #include "transport/join.h"
@@ -174,7 +174,6 @@ static int add_line(struct vf_session *s, struct vf_joined *conn, struct vf_erro
 static void *take_all(void *arg)
 {
     struct vf_session *s = arg;
-    struct timespec nap = {0, NAP_MS * 1000000L};
     struct vf_error err;
     bool over = false;
 
@@ -184,7 +183,7 @@ static void *take_all(void *arg)
         if (vf_join_accept(s->ins->join, &conn, &err) < 0) {
             over = err.code == VF_ERR_CANCELLED;
             if (!over)
-                (void)nanosleep(&nap, NULL); /* a visitor that errs must not keep us busy */
+                vf_thread_nap(NAP_MS); /* a visitor that errs must not keep us busy */
         } else if (add_line(s, &conn, &err) < 0) {
             vf_joined_close(&conn); /* the source sees it, and does without */
         }

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cmd/guest/ahead.h"
@@ -19,6 +18,7 @@
 #include "cmd/guest/tunnel.h"
 #include "core/checked.h"
 #include "core/fdio.h"
+#include "core/thread.h"
 
 #define TUNNELS_MAX 300u
 #define LOOK_MS     100
@@ -255,7 +255,6 @@ static void end_tunnel(struct tunnel *t)
 void vf_guest_far_ahead(struct vf_guest_far *f, size_t n)
 {
     const struct vf_guest_far_opts *o = &f->opts;
-    const struct timespec t = {0, AHEAD_MS * 1000 * 1000};
 
     for (size_t i = 0; i < n && f->nahead < AHEAD_MAX; i++) {
         struct vf_ahead *a =
@@ -264,7 +263,7 @@ void vf_guest_far_ahead(struct vf_guest_far *f, size_t n)
         if (!a)
             return;
         f->ahead[f->nahead++] = a;
-        (void)nanosleep(&t, NULL); /* cut short: no harm */
+        vf_thread_nap(AHEAD_MS);
     }
 }
 

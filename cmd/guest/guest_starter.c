@@ -10,7 +10,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cmd/dest.h"
@@ -19,6 +18,7 @@
 #include "cmd/member.h"
 #include "core/checked.h"
 #include "core/fdio.h"
+#include "core/thread.h"
 #include "hypervisor/qmp.h"
 
 #define MESSAGE_MAX (256u << 10)
@@ -171,12 +171,10 @@ static int do_look(struct server *s, struct vf_error *err)
 
 static bool gone(pid_t pid, int ms)
 {
-    struct timespec t = {0, 50 * 1000 * 1000};
-
     for (; ms > 0; ms -= 50) {
         if (waitpid(pid, NULL, WNOHANG) != 0)
             return true;
-        (void)nanosleep(&t, NULL); /* cut short: the loop looks again */
+        vf_thread_nap(50);
     }
     return false;
 }

@@ -3,7 +3,6 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "cmd/cmd.h"
 #include "core/checked.h"
@@ -12,7 +11,7 @@
 
 enum { GO = 0, STOP = 1, LATE = VF_STOP_NOW }; /* values of a job's stop flag */
 
-#define LOOK_NS (20L * 1000 * 1000)
+#define LOOK_MS 20
 
 struct vf_ask_job {
     struct vf_cli cli;
@@ -144,11 +143,8 @@ int vf_ask_all(const struct vf_ask *ask, struct vf_error *err)
     }
     if (start(&a, thread, n, &started, err) < 0)
         goto out;
-    while (look(&a)) {
-        struct timespec tick = {0, LOOK_NS};
-
-        (void)nanosleep(&tick, NULL); /* a signal only makes it look sooner */
-    }
+    while (look(&a))
+        vf_thread_nap(LOOK_MS);
     for (size_t i = 0; i < started; i++)
         pthread_join(thread[i], NULL);
     if (flag_of(ask->cli->stop) != GO)

@@ -3,7 +3,6 @@
  * Nothing can go back from there, and neither QEMU may end.  So the move stays with it for a while,
  * whatever the line does, and otherwise says what to do. */
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cmd/member.h"
@@ -12,6 +11,7 @@
 #include "cmd/vm/vm_impl.h"
 #include "core/block.h"
 #include "core/clock.h"
+#include "core/thread.h"
 
 #define PATIENCE     900 /* seconds without a line, until it is left to the user */
 #define AGAIN_MS     1000
@@ -37,10 +37,8 @@ static void on_progress(void *ctx, enum vf_guest_phase phase, uint64_t done, uin
 /* A new conversation; what tunnels there were have ended. */
 static int connect_again(struct vf_vm *vm, struct vf_error *err)
 {
-    const struct timespec nap = {0, AGAIN_MS * 1000 * 1000 - 1};
-
     vf_guest_far_end_tunnels(vm->far);
-    (void)nanosleep(&nap, NULL); /* cut short: no harm */
+    vf_thread_nap(AGAIN_MS);
     return vf_guest_far_again(vm->far, vm->guest->ops->kind, err);
 }
 

@@ -13,6 +13,7 @@
 #include "core/checked.h"
 #include "core/clock.h"
 #include "core/fdio.h"
+#include "core/thread.h"
 
 /* Longer than a far end takes to find out that it was left. */
 #define RESOLVE_SECONDS 75
@@ -153,7 +154,6 @@ int vf_vm_resolve(struct vf_vm *vm, int seconds, struct vf_error *err)
 {
     const char *kind = vm->job ? vf_member_text(vm->job, "kind") : vm->guest->ops->kind;
     double end = vf_clock_now() + seconds;
-    struct timespec nap = {1, 0};
     int rc;
 
     do {
@@ -161,7 +161,7 @@ int vf_vm_resolve(struct vf_vm *vm, int seconds, struct vf_error *err)
         if (rc >= 0)
             return rc;
         vf_say_more(vm->cli, "asking whether the guest runs there: %s", err->msg);
-        (void)nanosleep(&nap, NULL); /* cut short: the loop looks again */
+        vf_thread_nap(1000);
     } while (vf_clock_now() < end);
     return -1;
 }

@@ -3,12 +3,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cmd/guest/guest_talk.h"
 #include "cmd/member.h"
 #include "cmd/report.h"
 #include "cmd/vm/vm_impl.h"
+#include "core/thread.h"
 
 #define END_SECONDS 180 /* for a move that was told to go back */
 
@@ -96,13 +96,12 @@ out:
 static int interrupt(struct vf_vm *vm, const json_t *job, struct vf_error *err)
 {
     pid_t pid = (pid_t)vf_member_number(job, "pid");
-    struct timespec nap = {0, 200 * 1000 * 1000};
     bool moving = true;
 
     if (pid <= 1 || kill(pid, SIGINT) < 0)
         return vf_error_set(err, VF_ERR_BUSY, errno, "the process that moves it cannot be told");
     for (int n = 0; n < END_SECONDS * 5 && moving; n++) {
-        (void)nanosleep(&nap, NULL); /* cut short: the loop looks again */
+        vf_thread_nap(200);
         if (is_moving(vm, &moving, err) < 0)
             return -1;
     }

@@ -1,6 +1,7 @@
 #include "core/thread.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include "core/clock.h"
 #include "tests/lib/check.h"
@@ -90,4 +91,24 @@ TEST(is_woken)
     CHECK(pthread_join(t, NULL) == 0);
 }
 
-TESTS(has_no_signals, waits_no_longer, is_woken)
+static void nothing(int sig) { (void)sig; }
+
+TEST(naps)
+{
+    const struct sigaction act = {.sa_handler = nothing};
+    int64_t start = vf_clock_ms();
+    struct sigaction old;
+
+    vf_thread_nap(-1000);
+    vf_thread_nap(0);
+    vf_thread_nap(1050); /* with whole seconds */
+    CHECK(vf_clock_ms() - start >= 1050);
+    start = vf_clock_ms();
+    CHECK(sigaction(SIGALRM, &act, &old) == 0);
+    (void)alarm(1);
+    vf_thread_nap(60000);
+    CHECK(vf_clock_ms() - start < 60000); /* cut short */
+    CHECK(sigaction(SIGALRM, &old, NULL) == 0);
+}
+
+TESTS(has_no_signals, waits_no_longer, is_woken, naps)
