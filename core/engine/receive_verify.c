@@ -9,7 +9,7 @@
 #include "core/checked.h"
 #include "core/hash/digest.h"
 #include "core/engine/receive_impl.h"
-#include "core/map/scan.h"
+#include "core/map/scanned.h"
 
 #define BAD_BLOCKS 2048u /* wrong blocks from one resident image that are taken for bad luck */
 
@@ -17,21 +17,8 @@ struct verify {
     struct receiver *r;
     struct vf_build *build;
     struct vf_sha *sha;
-    struct vf_buf segs, md5; /* of the batch as it lies in the file */
+    struct vf_scanned own; /* the batch as it lies in the file */
 };
-
-static const struct vf_node *nodes_of(const struct verify *v, size_t *ret_n)
-{
-    *ret_n = v->segs.len / sizeof(struct vf_node);
-    return (const struct vf_node *)(const void *)v->segs.data;
-}
-
-static const uint8_t (*md5s_of(const struct verify *v))[VF_MD5_LEN]
-{
-    uint8_t(*p)[VF_MD5_LEN] = (void *)v->md5.data;
-
-    return (const uint8_t(*)[VF_MD5_LEN])p;
-}
 
 /* Waits until all literals (up to the given seal) and copies of batch number id are in the file.
  * NULL: no such batch will come (all is done), or the migration has failed. */
@@ -83,22 +70,6 @@ static int clear_between(struct vf_image *part, struct vf_run range, struct vf_r
     return 0;
 }
 
-static int take_segs(void *ctx, const struct vf_node *segs, size_t n,
-                     const uint8_t (*md5)[VF_MD5_LEN], uint64_t upto, struct vf_error *err)
-{
-    struct verify *v = ctx;
-    size_t blocks = 0;
-
-    (void)upto;
-    for (size_t i = 0; i < n; i++)
-        blocks += (size_t)segs[i].span;
-    if (n == 0)
-        return 0;
-    if (vf_buf_add(&v->segs, segs, n * sizeof *segs, err) < 0)
-        return -1;
-    return vf_buf_add(&v->md5, md5, blocks * VF_MD5_LEN, err);
-}
-
 /* Reads the batch back.  1: it has the digest that the source gave, 0: it has not, -1. */
 static int read_back(struct verify *v, const struct recv_batch *b, struct vf_error *err)
 {
@@ -106,11 +77,9 @@ static int read_back(struct verify *v, const struct recv_batch *b, struct vf_err
     size_t n;
     const struct vf_node *segs;
 
-    vf_buf_clear(&v->segs);
-    vf_buf_clear(&v->md5);
-    if (vf_scan(v->r->part, b->range, 1, take_segs, v, NULL, err) < 0)
+    if (vf_scanned_read(&v->own, v->r->part, b->range, 1, NULL, err) < 0)
         return -1;
-    segs = nodes_of(v, &n);
+    segs = vf_scanned_nodes(&v->own, &n);
     if (vf_batch_digest(v->sha, b->range, segs, n, sha, err) < 0)
         return -1;
     return memcmp(sha, b->sha, VF_SHA_LEN) == 0;
@@ -140,7 +109,7 @@ static int find_bad(struct verify *v, const struct recv_batch *b, struct vf_buf 
                     struct vf_error *err)
 {
     size_t n, k = 0;
-    const struct vf_node *own = nodes_of(v, &n);
+    const struct vf_node *own = vf_scanned_nodes(&v->own, &n);
 
     for (size_t i = 0; i < b->strong.n; i++) {
         struct vf_run run = b->strong.run[i];
@@ -241,8 +210,8 @@ static int finish_batch(struct verify *v, struct recv_batch *b, struct vf_error 
     if (rc < 0 || (rc == 0 && repair(v, b, err) < 0))
         return -1;
     start_writeback(r, b->range);
-    segs = nodes_of(v, &n);
-    if (vf_build_add(v->build, segs, n, md5s_of(v), err) < 0)
+    segs = vf_scanned_nodes(&v->own, &n);
+    if (vf_build_add(v->build, segs, n, vf_scanned_md5s(&v->own), err) < 0)
         return -1;
     return vf_receiver_done(r, b, err);
 }
@@ -316,8 +285,7 @@ void *vf_receiver_verify(void *arg)
         rc = run(&v, &err);
     vf_build_free(v.build);
     vf_sha_free(v.sha);
-    vf_buf_free(&v.segs);
-    vf_buf_free(&v.md5);
+    vf_scanned_free(&v.own);
     if (rc < 0)
         vf_receiver_fail(r, &err);
     return NULL;

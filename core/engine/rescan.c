@@ -3,10 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/buf.h"
 #include "core/map/build.h"
 #include "core/checked.h"
-#include "core/map/scan.h"
+#include "core/map/scanned.h"
 
 #define NODES  512u /* segments of the old map that are held at a time */
 #define BEYOND 2u   /* old segments behind a change that are read at first, to find its end */
@@ -27,7 +26,7 @@ struct again {
     uint64_t blocks, read;
     struct cursor c;
     const struct vf_send_opts *opts;
-    struct vf_buf segs, md5;       /* of a piece that was read: struct vf_node, MD5s */
+    struct vf_scanned piece;       /* that was read */
     uint8_t (*digest)[VF_MD5_LEN]; /* room for VF_SEG_MAX * NODES */
 };
 
@@ -92,20 +91,6 @@ static int keep_until(struct again *a, uint64_t end, struct vf_error *err)
 
 /* ---- what has changed ---- */
 
-static int collect(void *ctx, const struct vf_node *segs, size_t n,
-                   const uint8_t (*md5)[VF_MD5_LEN], uint64_t upto, struct vf_error *err)
-{
-    struct again *a = ctx;
-    size_t blocks = 0;
-
-    (void)upto;
-    for (size_t i = 0; i < n; i++)
-        blocks += (size_t)segs[i].span;
-    if (vf_buf_add(&a->segs, segs, n * sizeof *segs, err) < 0)
-        return -1;
-    return vf_buf_add(&a->md5, md5, blocks * VF_MD5_LEN, err);
-}
-
 /* Where reading may end that has to go on to `end` at least. */
 struct stop {
     uint64_t block; /* reading ends before it */
@@ -141,8 +126,8 @@ static int find_stop(struct again *a, uint64_t end, uint64_t k, struct stop *ret
  * in the same way. */
 static int agrees(struct again *a, const struct stop *stop, struct vf_error *err)
 {
-    size_t n = a->segs.len / sizeof(struct vf_node);
-    const struct vf_node *read = (const void *)a->segs.data, *old;
+    size_t n;
+    const struct vf_node *read = vf_scanned_nodes(&a->piece, &n), *old;
 
     if (stop->sure)
         return 1;
@@ -170,19 +155,19 @@ static int read_piece(struct again *a, uint64_t from, uint64_t end, struct vf_er
             a->next++;
             continue;
         }
-        a->segs.len = a->md5.len = 0;
-        if (vf_scan(a->image, (struct vf_run){from, stop.block - from}, a->opts->workers, collect,
-                    a, a->opts->stop, err) < 0)
+        if (vf_scanned_read(&a->piece, a->image, (struct vf_run){from, stop.block - from},
+                            a->opts->workers, a->opts->stop, err) < 0)
             return -1;
         a->read += stop.block - from;
         same = agrees(a, &stop, err);
         if (same < 0)
             return -1;
         if (same) {
+            size_t n;
+            const struct vf_node *segs = vf_scanned_nodes(&a->piece, &n);
+
             a->c.at = stop.at;
-            return vf_build_add(a->build, (const void *)a->segs.data,
-                                a->segs.len / sizeof(struct vf_node), (const void *)a->md5.data,
-                                err);
+            return vf_build_add(a->build, segs, n, vf_scanned_md5s(&a->piece), err);
         }
         k *= 4;
     }
@@ -261,8 +246,7 @@ out:
     }
     if (a) {
         vf_build_free(a->build);
-        vf_buf_free(&a->segs);
-        vf_buf_free(&a->md5);
+        vf_scanned_free(&a->piece);
         free(a->digest);
     }
     free(a);
