@@ -23,7 +23,7 @@ struct bench {
     uint8_t (*digests)[VF_MD5_LEN];
     EVP_MD *md5;
     struct vf_sha *sha;
-    enum vf_md5_way way;
+    enum vf_simd way;
 };
 
 /* Each does its work on the first len bytes; false if that failed. */
@@ -117,7 +117,7 @@ static double median(double v[ROUNDS])
 struct row {
     const char *name;
     candidate_fn *fn;
-    enum vf_md5_way way;
+    enum vf_simd way;
     double cache[ROUNDS], memory[ROUNDS];
 };
 
@@ -137,7 +137,7 @@ static int run(struct bench *b, struct row *rows, size_t n)
             }
         }
     printf("GB/s, median of %d rounds, one thread; best way here: %s\n", ROUNDS,
-           vf_md5_way_name(vf_md5_best()));
+           vf_simd_name(vf_simd_best()));
     printf("%-32s %8s %8s %8s\n", "", "cache", "memory", "ratio");
     for (size_t i = 0; i < n; i++) {
         double c = median(rows[i].cache);
@@ -153,9 +153,9 @@ int main(void)
 {
     struct row rows[] = {
         {.name = "MD5, library call per block", .fn = library_md5},
-        {.name = "MD5, portable", .fn = lanes_md5, .way = VF_MD5_PORTABLE},
-        {.name = "MD5, avx2", .fn = lanes_md5, .way = VF_MD5_AVX2},
-        {.name = "MD5, avx512", .fn = lanes_md5, .way = VF_MD5_AVX512},
+        {.name = "MD5, portable", .fn = lanes_md5, .way = VF_SIMD_PORTABLE},
+        {.name = "MD5, avx2", .fn = lanes_md5, .way = VF_SIMD_AVX2},
+        {.name = "MD5, avx512", .fn = lanes_md5, .way = VF_SIMD_AVX512},
         {.name = "SHA-256 of 16 KiB, library", .fn = sha256},
         {.name = "SHA-256 of 64 times 16 KiB", .fn = sha256_many},
         {.name = "zero test per block", .fn = zero_test},
@@ -182,7 +182,7 @@ int main(void)
         memcpy(b.data + i, &x, sizeof x);
     }
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (rows[i].fn != lanes_md5 || vf_md5_way_ok(rows[i].way))
+        if (rows[i].fn != lanes_md5 || vf_simd_ok(rows[i].way))
             rows[n++] = rows[i];
     rc = run(&b, rows, n);
 out:

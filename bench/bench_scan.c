@@ -78,7 +78,7 @@ int main(int argc, char **argv)
     gb = (double)info.nodes[0] * VF_BLOCK / 1e9;
     printf("scan, %u worker(s), MD5 %s: %.2f GB of data, %llu segments, %.2f GB/s, %.2f s of "
            "processor per GB\n",
-           workers, vf_md5_way_name(vf_md5_best()), gb, (unsigned long long)info.nodes[1],
+           workers, vf_simd_name(vf_simd_best()), gb, (unsigned long long)info.nodes[1],
            gb / w[1 + RUNS / 2], c[1 + RUNS / 2] / gb);
     return 0;
 }

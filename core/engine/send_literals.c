@@ -13,7 +13,7 @@ struct piece {
     struct sender *s;
     struct vf_repeats *repeats;
     struct vf_quoter *quoter; /* NULL: nothing is quoted */
-    enum vf_md5_way way;
+    enum vf_simd way;
     bool repair;           /* of what the batch brought already */
     struct send_record *r; /* being filled; NULL: none */
     uint32_t batch;
@@ -362,7 +362,7 @@ void *vf_sender_literals(void *arg)
     pthread_setname_np(pthread_self(), "vf-literals");
     if (p) {
         p->s = s;
-        p->way = vf_md5_best();
+        p->way = vf_simd_best();
         p->md5 = vf_calloc(VF_PIECE_BLOCKS, VF_MD5_LEN, &err);
         p->known = vf_calloc(VF_SEG_MAX, VF_BLOCK, &err);
         if (p->md5 && p->known && vf_send_tables(s, &p->repeats, &p->quoter, &err) == 0)

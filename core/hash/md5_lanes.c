@@ -1,58 +1,16 @@
 /* core/hash/md5_lanes.c - choice of the way to compute MD5, and the test for zeros. */
 #include "core/hash/md5_lanes.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "core/hash/md5_lanes_impl.h"
 
-static const char *const names[VF_MD5_WAYS] = {
-    [VF_MD5_PORTABLE] = "portable", [VF_MD5_AVX2] = "avx2", [VF_MD5_AVX512] = "avx512"};
-
-bool vf_md5_way_ok(enum vf_md5_way way)
-{
-    switch (way) {
-    case VF_MD5_PORTABLE:
-        return true;
-#if defined(__x86_64__)
-    case VF_MD5_AVX2:
-        return __builtin_cpu_supports("avx2");
-    case VF_MD5_AVX512:
-        return __builtin_cpu_supports("avx512f");
-#endif
-    default:
-        return false;
-    }
-}
-
-const char *vf_md5_way_name(enum vf_md5_way way)
-{
-    return (unsigned)way < VF_MD5_WAYS ? names[way] : "unknown";
-}
-
-enum vf_md5_way vf_md5_best(void)
-{
-    const char *forced = getenv("VF_MD5_WAY");
-    unsigned best = VF_MD5_PORTABLE;
-
-    for (unsigned w = 0; w < VF_MD5_WAYS; w++) {
-        if (!vf_md5_way_ok((enum vf_md5_way)w))
-            continue;
-        best = w;
-        if (forced && strcmp(forced, names[w]) == 0)
-            break;
-    }
-    return (enum vf_md5_way)best;
-}
-
-void vf_md5_blocks(enum vf_md5_way way, const void *data, size_t n, uint8_t (*ret)[VF_MD5_LEN])
+void vf_md5_blocks(enum vf_simd way, const void *data, size_t n, uint8_t (*ret)[VF_MD5_LEN])
 {
     switch (way) {
 #if defined(__x86_64__)
-    case VF_MD5_AVX2:
+    case VF_SIMD_AVX2:
         vf_md5_avx2(data, n, ret);
         return;
-    case VF_MD5_AVX512:
+    case VF_SIMD_AVX512:
         vf_md5_avx512(data, n, ret);
         return;
 #endif

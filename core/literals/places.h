@@ -13,22 +13,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/simd.h"
+
 #define VF_PLACE_LEN 8u /* bytes that decide */
-
-/* The ways to find them, fastest last. */
-enum vf_places_way { VF_PLACES_PORTABLE, VF_PLACES_AVX2, VF_PLACES_AVX512, VF_PLACES_WAYS };
-
-/* Can this machine run it? */
-bool vf_places_way_ok(enum vf_places_way way);
-const char *vf_places_way_name(enum vf_places_way way); /* "portable", "avx2", "avx512" */
-/* The fastest way that this machine can run; VF_PLACES_WAY=name in the environment forces a slower
- * one (tests). */
-enum vf_places_way vf_places_best(void);
 
 /* The places among the n bytes at data, ascending, to ret, which has room for n; returns how many.
  * few: one in 256, else in 64.  way must be ok.  Reads n + VF_PLACE_LEN - 1 bytes and nothing else.
  */
-size_t vf_places_find(enum vf_places_way way, const uint8_t *data, size_t n, bool few,
+size_t vf_places_find(enum vf_simd way, const uint8_t *data, size_t n, bool few,
                       uint32_t *ret);
 
 #endif

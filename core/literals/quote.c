@@ -45,7 +45,7 @@ struct vf_quoter {
     size_t n;
     struct sample sample[PIECE];
     uint32_t found[PIECE];
-    enum vf_places_way way;
+    enum vf_simd way;
     uint8_t buf[READ_MORE];
 };
 
@@ -66,7 +66,7 @@ struct vf_quoter *vf_quoter_new(struct vf_image *image, uint64_t table_bytes, st
         vf_quoter_free(q);
         return NULL;
     }
-    q->way = vf_places_best();
+    q->way = vf_simd_best();
     return q;
 }
 

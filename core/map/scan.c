@@ -22,7 +22,7 @@ struct scan {
     vf_scan_fn *fn;
     void *ctx;
     const volatile int *stop;
-    enum vf_md5_way way;
+    enum vf_simd way;
 
     pthread_mutex_t lock;
     pthread_cond_t moved;
@@ -351,7 +351,7 @@ int vf_scan(struct vf_image *image, struct vf_run range, unsigned workers, vf_sc
     s->fn = fn;
     s->ctx = ctx;
     s->stop = stop;
-    s->way = vf_md5_best();
+    s->way = vf_simd_best();
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->moved, NULL);
     s->carry = vf_calloc(CARRY, VF_BLOCK, err);

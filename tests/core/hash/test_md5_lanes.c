@@ -51,13 +51,13 @@ static void reference(const uint8_t *data, size_t n, uint8_t (*ret)[VF_MD5_LEN])
 /* n blocks at every way, with the results of what lies behind them left alone. */
 static void compare(const uint8_t *data, size_t n, uint8_t (*want)[VF_MD5_LEN])
 {
-    for (int way = 0; way < VF_MD5_WAYS; way++) {
+    for (int way = 0; way < VF_SIMD_WAYS; way++) {
         uint8_t got[MOST + 1][VF_MD5_LEN];
 
-        if (!vf_md5_way_ok((enum vf_md5_way)way))
+        if (!vf_simd_ok((enum vf_simd)way))
             continue;
         memset(got, 0xa5, sizeof got);
-        vf_md5_blocks((enum vf_md5_way)way, data, n, got);
+        vf_md5_blocks((enum vf_simd)way, data, n, got);
         CHECK_MEM(got, want, n * VF_MD5_LEN);
         for (size_t i = 0; i < VF_MD5_LEN; i++)
             CHECK_EQ_U64(got[n][i], 0xa5);
@@ -109,42 +109,15 @@ TEST(zero_blocks_have_the_known_digest)
 {
     static const uint8_t zeros[100 * VF_BLOCK];
 
-    for (int way = 0; way < VF_MD5_WAYS; way++) {
+    for (int way = 0; way < VF_SIMD_WAYS; way++) {
         uint8_t got[100][VF_MD5_LEN];
 
-        if (!vf_md5_way_ok((enum vf_md5_way)way))
+        if (!vf_simd_ok((enum vf_simd)way))
             continue;
-        vf_md5_blocks((enum vf_md5_way)way, zeros, 100, got);
+        vf_md5_blocks((enum vf_simd)way, zeros, 100, got);
         for (size_t i = 0; i < 100; i++)
             CHECK_MEM(got[i], vf_zero_md5, VF_MD5_LEN);
     }
-}
-
-TEST(portable_always_works)
-{
-    CHECK(vf_md5_way_ok(VF_MD5_PORTABLE));
-    CHECK(!vf_md5_way_ok(VF_MD5_WAYS));
-    CHECK_STR(vf_md5_way_name(VF_MD5_PORTABLE), "portable");
-    CHECK_STR(vf_md5_way_name(VF_MD5_AVX2), "avx2");
-    CHECK_STR(vf_md5_way_name(VF_MD5_AVX512), "avx512");
-    CHECK_STR(vf_md5_way_name(VF_MD5_WAYS), "unknown");
-}
-
-TEST(a_way_can_be_forced)
-{
-    enum vf_md5_way best;
-
-    CHECK(unsetenv("VF_MD5_WAY") == 0);
-    best = vf_md5_best();
-    CHECK(vf_md5_way_ok(best));
-    for (int way = 0; way < VF_MD5_WAYS; way++) {
-        CHECK(setenv("VF_MD5_WAY", vf_md5_way_name((enum vf_md5_way)way), 1) == 0);
-        CHECK_EQ_U64(vf_md5_best(),
-                     vf_md5_way_ok((enum vf_md5_way)way) ? (enum vf_md5_way)way : best);
-    }
-    CHECK(setenv("VF_MD5_WAY", "no such way", 1) == 0);
-    CHECK_EQ_U64(vf_md5_best(), best);
-    CHECK(unsetenv("VF_MD5_WAY") == 0);
 }
 
 TEST(all_zero_sees_every_byte)
@@ -164,5 +137,4 @@ TEST(all_zero_sees_every_byte)
 }
 
 TESTS(every_way_and_count_equals_openssl, any_alignment, single_bits,
-      zero_blocks_have_the_known_digest, portable_always_works, a_way_can_be_forced,
-      all_zero_sees_every_byte)
+      zero_blocks_have_the_known_digest, all_zero_sees_every_byte)

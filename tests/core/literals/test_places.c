@@ -30,7 +30,7 @@ static bool one(const uint8_t *p, bool few)
 {
     uint32_t ret;
 
-    return vf_places_find(VF_PLACES_PORTABLE, p, 1, few, &ret) == 1;
+    return vf_places_find(VF_SIMD_PORTABLE, p, 1, few, &ret) == 1;
 }
 
 /* All ways on the last n positions.  Returns how many places there are. */
@@ -39,12 +39,12 @@ static size_t compare(size_t n, bool few)
     const uint8_t *p = data + N - n;
     size_t most = 0;
 
-    for (unsigned way = 0; way < VF_PLACES_WAYS; way++) {
+    for (unsigned way = 0; way < VF_SIMD_WAYS; way++) {
         size_t got, k = 0;
 
-        if (!vf_places_way_ok((enum vf_places_way)way))
+        if (!vf_simd_ok((enum vf_simd)way))
             continue;
-        got = vf_places_find((enum vf_places_way)way, p, n, few, found);
+        got = vf_places_find((enum vf_simd)way, p, n, few, found);
         for (size_t i = 0; i < n; i++)
             if (one(p + i, few)) {
                 CHECK(k < got && found[k] == i);
@@ -82,8 +82,8 @@ TEST(few)
 
     map();
     vf_test_random(5, data, N + VF_PLACE_LEN - 1);
-    n = vf_places_find(vf_places_best(), data, N, false, found);
-    m = vf_places_find(vf_places_best(), data, N, true, other);
+    n = vf_places_find(vf_simd_best(), data, N, false, found);
+    m = vf_places_find(vf_simd_best(), data, N, true, other);
     CHECK(m > 0 && m < n);
     for (size_t i = 0; i < n && k < m; i++)
         k += found[i] == other[k];
@@ -98,9 +98,9 @@ TEST(by_content)
 
     map();
     vf_test_random(4, data, N + VF_PLACE_LEN - 1);
-    n = vf_places_find(vf_places_best(), data, 10000, false, found);
+    n = vf_places_find(vf_simd_best(), data, 10000, false, found);
     memmove(data + 4321, data, 10000 + VF_PLACE_LEN - 1);
-    m = vf_places_find(vf_places_best(), data + 4321, 10000, false, other);
+    m = vf_places_find(vf_simd_best(), data + 4321, 10000, false, other);
     CHECK_EQ_U64(n, m);
     CHECK_MEM(found, other, n * sizeof *other);
     memset(data, 0, N + VF_PLACE_LEN - 1);
@@ -117,19 +117,4 @@ TEST(everywhere)
     }
 }
 
-TEST(choice)
-{
-    CHECK(!vf_places_way_ok(VF_PLACES_WAYS));
-    CHECK_STR(vf_places_way_name(VF_PLACES_WAYS), "unknown");
-    CHECK(unsetenv("VF_PLACES_WAY") == 0);
-    CHECK(vf_places_way_ok(vf_places_best()));
-    for (unsigned way = 0; way < VF_PLACES_WAYS; way++) {
-        CHECK(setenv("VF_PLACES_WAY", vf_places_way_name((enum vf_places_way)way), 1) == 0);
-        if (vf_places_way_ok((enum vf_places_way)way))
-            CHECK(vf_places_best() == (enum vf_places_way)way);
-    }
-    CHECK(setenv("VF_PLACES_WAY", "no such way", 1) == 0);
-    CHECK(vf_places_way_ok(vf_places_best()));
-}
-
-TESTS(all_ways_agree, few, by_content, everywhere, choice)
+TESTS(all_ways_agree, few, by_content, everywhere)
