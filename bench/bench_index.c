@@ -19,8 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/map/build.h"
 #include "core/fdio.h"
+#include "core/map/build.h"
 #include "core/map/scan.h"
 #include "formats/raw.h"
 #include "index/index.h"

@@ -9,8 +9,8 @@
 
 #include "bench/clock.h"
 #include "bench/sample.h"
-#include "core/map/build.h"
 #include "core/hash/md5_lanes.h"
+#include "core/map/build.h"
 #include "core/map/scan.h"
 #include "formats/format.h"
 

@@ -15,21 +15,19 @@
 #include "cmd/readguest.h"
 #include "cmd/report.h"
 #include "cmd/sandbox.h"
+#include "cmd/similar/tell.h"
 #include "cmd/stopper.h"
 #include "cmd/storedir.h"
-#include "cmd/similar/tell.h"
-#include "core/engine/budget.h"
 #include "core/checked.h"
+#include "core/engine/budget.h"
 #include "core/engine/engine.h"
 #include "core/fdio.h"
 #include "core/rundir.h"
 #include "transport/join.h"
 #include "transport/session.h"
 
-#define HOST_MAX 256
-#define SHORT_TMPDIR                                                                               \
-    48 /* QEMU's servers have sockets there, whose paths have 107 bytes at most                    \
-        */
+#define HOST_MAX     256
+#define SHORT_TMPDIR 48 /* QEMU's servers have sockets there, of which a path has 107 at most */
 
 struct serve_opts {
     const char *groups;

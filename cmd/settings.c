@@ -7,8 +7,8 @@
 #include <ini.h>
 
 #include "core/block.h"
-#include "core/engine/budget.h"
 #include "core/checked.h"
+#include "core/engine/budget.h"
 
 /* libinih cuts lines silently that are longer than its buffer of 200 bytes. */
 #define LINE_MAX_LEN 190u

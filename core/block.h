@@ -5,8 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VF_BLOCK                                                                                   \
-    512u /* bytes in a block; the last one of an image is padded with zeros for hashing */
+#define VF_BLOCK   512u /* bytes; the last one of an image is padded with zeros for hashing */
 #define VF_MD5_LEN 16u
 #define VF_SHA_LEN 32u
 

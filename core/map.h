@@ -1,11 +1,12 @@
 /* core/map.h - the interface to block maps and to the set of resident images; index/ implements it.
  *
  * A block map is a tree on the 512-byte grid:
- *   level 0  the MD5 of each block;
- *   level 1  segments: runs of 1 to VF_SEG_MAX non-zero blocks, cut where the digests say so
- * (core/map/cut.h), never containing a zero block: what lies between two segments is zeros; level
- * 2+ groups of nodes of the level below, cut by the same kind of rule; at the top one root. A
- * node's identity is a SHA-256 (core/map/tree.h says over what); VF_ID_LEN bytes of it are enough
+ *   level 0   the MD5 of each block;
+ *   level 1   segments: runs of 1 to VF_SEG_MAX non-zero blocks, cut where the digests say so
+ *             (core/map/cut.h), never containing a zero block: what lies between two is zeros;
+ *   level 2+  groups of nodes of the level below, cut by the same kind of rule; at the top one
+ *             root.
+ * A node's identity is a SHA-256 (core/map/tree.h says over what); VF_ID_LEN bytes of it are enough
  * to *find* one, because whatever is found is verified by the full digest after it was assembled.
  *
  * Thread rules: a map and a resident set may be used by several threads at the same time; sinks
@@ -31,8 +32,7 @@
 /* One node of level 1 or above. */
 struct vf_node {
     uint64_t first; /* its first block; never a zero block */
-    uint64_t span;  /* blocks from first to its last block; a node of level 2+ may have zero blocks
-                       between */
+    uint64_t span;  /* blocks from first to its last one; level 2+: with zero blocks between */
     uint64_t data;  /* non-zero blocks in it; equal to span at level 1 */
     uint64_t kid;   /* number, in the level below, of its first child; level 1: 0 */
     uint32_t kids;  /* number of children; level 1: 0 */
@@ -44,8 +44,7 @@ struct vf_map_info {
     uint64_t blocks; /* of VF_BLOCK bytes, the last one padded */
     uint64_t zero_blocks;
     uint64_t distinct_blocks; /* distinct contents, the zero block counted as one if there is any */
-    unsigned top; /* level of the root's children list: the highest level stored; 0 for an image
-                     without data */
+    unsigned top;             /* the highest level stored; 0: an image without data */
     uint64_t nodes[VF_LEVELS]; /* nodes on levels 1..top; nodes[0] = non-zero blocks */
     uint8_t root[VF_SHA_LEN];
 };

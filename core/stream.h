@@ -16,15 +16,18 @@
  *                                      <-      HAVE (level 1; some "unknown, but send probes")
  *     PROBES (short block digests)     ->
  *                                      <-      HAVE (level 0)
- *     DATA (pieces of the literal stream, core/literals/literals.h)  ->
- *                                      <-      DONE, or RECHECK -> SEGMENTS -> REPAIR -> DATA ...
+ *     DATA (core/literals/literals.h)  ->
+ *                                      <-      DONE; or RECHECK, when it does not verify
+ *     SEGMENTS                         ->
+ *                                      <-      REPAIR
+ *     DATA                             ->
+ *                                      <-      DONE
  *   END, as soon as all is announced   ->
  *                                      <-      RESULT, when all is DONE
  * A receiver that holds nothing says so in ACCEPT, and the walk (NODES, HAVE, PROBES) is left out.
  * In a count (dry run) PROBES of full width for all unknown segments replace DATA, and COUNTS
- * answers END. Either side may send FAIL at any time and is then done.  PING is answered by PONG
- * at once.
- */
+ * answers END.  Either side may send FAIL at any time and is then done.  PING is answered by PONG
+ * at once. */
 #ifndef VF_CORE_STREAM_H
 #define VF_CORE_STREAM_H
 
@@ -63,9 +66,8 @@ enum vf_msg_type {
     VF_MSG_ASK = 40, /* what a node tells of its images: core/similar/summary.h */
     VF_MSG_SUMMARY,
     VF_MSG_PART,
-    VF_MSG_GUEST =
-        50, /* a question about a running guest, or its answer: JSON (cmd/guest/guest_talk.h) */
-    VF_MSG_BYTES, /* what goes through a tunnel to a socket of the far end */
+    VF_MSG_GUEST = 50, /* about a running guest, both ways: JSON (cmd/guest/guest_talk.h) */
+    VF_MSG_BYTES,      /* what goes through a tunnel to a socket of the far end */
     VF_MSG_TYPES_
 };
 
@@ -81,9 +83,8 @@ enum vf_msg_type {
 #define VF_MAX_GUEST     (1024u * 1024) /* bytes in GUEST */
 #define VF_MAX_IMAGES    65536u         /* images in COUNTS */
 #define VF_TOKEN_LEN     32u            /* characters of a token that is not empty */
-#define VF_BATCH_BLOCKS                                                                            \
-    65536u /* non-zero blocks in a batch at most (32 MiB); its range may be wider */
-#define VF_BATCHES_OPEN 256u /* batches announced and not DONE at most */
+#define VF_BATCH_BLOCKS  65536u /* non-zero in a batch at most (32 MiB); its range may be wider */
+#define VF_BATCHES_OPEN  256u   /* announced and not DONE at most */
 
 /* Bytes of a probe.  Three: probes are compared with one or two expected blocks each, and a false
  * match costs about 50 KB of repair; two bytes would have 2.4 of those in case b of bench/, three
@@ -218,9 +219,8 @@ struct vf_msg_piece { /* DATA that may come over any connection */
     size_t len;
     uint8_t *bytes;
 };
-struct vf_msg_fence { /* FENCE: what follows was sent after so many PIECEs; ACK: so many were taken
-                       */
-    uint64_t pieces;
+struct vf_msg_fence { /* FENCE and ACK */
+    uint64_t pieces;  /* sent before what follows; taken */
 };
 
 enum {

@@ -23,9 +23,8 @@
  *               stands still, the *commit point* is passed, the guest runs at the far end
  *   finish      source: overlays are folded into the old disks, which stay behind as images; the
  *               guest's process or definition is removed
- *
  *   follow      source, after a hand-off with postcopy: the guest runs at the far end, and the rest
- * of its memory follows; before that is there, nothing here may end
+ *               of its memory follows; before that is there, nothing here may end
  *
  * Until the commit point every failure ends in roll_back (source) and far: drop.  After it the
  * guest is never resumed at the source, whatever happens; what is left to do is finish().

@@ -10,10 +10,8 @@
 #include "index/catalog.h"
 #include "index/le.h"
 
-#define SWEEP_LIST 64u /* generations looked at in one go */
-#define DOOM_BYTES                                                                                 \
-    (16u << 20) /* deleted in one transaction: its list of free pages stays small                  \
-                 */
+#define SWEEP_LIST  64u         /* generations looked at in one go */
+#define DOOM_BYTES  (16u << 20) /* deleted in a transaction: its list of free pages stays small */
 #define DOOM_VALUES 1024u
 
 /* ---- the lock of a builder: byte number GENERATION of the file "builders" ---- */

@@ -1,15 +1,19 @@
 /* index/guard.c - checks the structure of an LMDB 0.9 file.
  *
  * Layout, from LMDB's documentation of its data structures, for 64-bit machines in native byte
- * order: every page   number (8), pad (2), flags (2), then lower and upper end of the free space in
- * the page (2 each), or for an overflow page its count of pages (4); 16 bytes in all tree pages an
- * array of offsets (2 each) up to `lower`; nodes from `upper` to the end node         size of value
- * low, high (2 each), flags (2), length of key (2), key, then value or, with the flag BIG, the
- * number (8) of the overflow page that holds it; in a branch page the first three fields are the
- * child's page number, and there is no value head pages   0 and 1: magic, version (4 each),
- * address, map size (8 each), the tables of the free list and of the data, last page, transaction
- * (8 each); the newer transaction counts table        page size or 0 (4), flags, depth (2 each),
- * branch, leaf and overflow pages, entries, root page (8 each) */
+ * order:
+ *   every page   number (8), pad (2), flags (2), then lower and upper end of the free space in the
+ *                page (2 each), or for an overflow page its count of pages (4); 16 bytes in all
+ *   tree pages   an array of offsets (2 each) up to `lower`; nodes from `upper` to the end
+ *   node         size of value low, high (2 each), flags (2), length of key (2), key, then value
+ *                or, with the flag BIG, the number (8) of the overflow page that holds it; in a
+ *                branch page the first three fields are the child's page number, and there is no
+ *                value
+ *   head pages   0 and 1: magic, version (4 each), address, map size (8 each), the tables of the
+ *                free list and of the data, last page, transaction (8 each); the newer transaction
+ *                counts
+ *   table        page size or 0 (4), flags, depth (2 each), branch, leaf and overflow pages,
+ *                entries, root page (8 each) */
 #include "index/guard.h"
 
 #include <errno.h>

@@ -28,11 +28,10 @@ struct MDB_env;
 struct MDB_txn;
 struct MDB_cursor;
 
-#define VF_KEY_MAX 511u
-#define VF_STORE_MAP_SIZE                                                                          \
-    ((uint64_t)64 << 30)                /* address space taken at first; the file is sparse */
-#define VF_STORE_MEMORY     (32u << 20) /* resident bytes of the database that may stay */
-#define VF_STORE_TOUCH_STEP (1u << 20)  /* bytes touched between two looks at the memory */
+#define VF_KEY_MAX          511u
+#define VF_STORE_MAP_SIZE   ((uint64_t)64 << 30) /* address space at first; the file is sparse */
+#define VF_STORE_MEMORY     (32u << 20)          /* resident bytes of the database that may stay */
+#define VF_STORE_TOUCH_STEP (1u << 20)           /* bytes touched between two looks at the memory */
 
 struct vf_bytes {
     const uint8_t *p;

@@ -7,7 +7,7 @@
  *   libssh2   the built-in SSH client (the default for ssh:// targets): a thread of its own moves
  *             the bytes between the SSH channel and the descriptors
  *   ssh       the system's ssh program as a child, where libssh2 cannot serve or the caller wants
- * it
+ *             it
  *
  * The descriptors are blocking, close-on-exec, may be polled and may be set non-blocking; a
  * deadline is kept by polling them.  Reading gives 0 when the far end has ended its output *and*

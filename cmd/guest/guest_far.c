@@ -10,12 +10,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "cmd/guest/ahead.h"
 #include "cmd/cmd.h"
+#include "cmd/guest/ahead.h"
 #include "cmd/guest/guest_talk.h"
+#include "cmd/guest/tunnel.h"
 #include "cmd/member.h"
 #include "cmd/report.h"
-#include "cmd/guest/tunnel.h"
 #include "core/checked.h"
 #include "core/fdio.h"
 #include "core/thread.h"

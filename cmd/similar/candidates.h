@@ -4,9 +4,9 @@
 #ifndef VF_CMD_SIMILAR_CANDIDATES_H
 #define VF_CMD_SIMILAR_CANDIDATES_H
 
-#include "cmd/similar/ask.h"
 #include "cmd/inventory.h"
 #include "cmd/peer.h"
+#include "cmd/similar/ask.h"
 #include "cmd/storedir.h"
 #include "core/engine/engine.h"
 #include "core/similar/rank.h"

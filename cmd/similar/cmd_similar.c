@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/similar/aside.h"
 #include "cmd/cmd.h"
 #include "cmd/origin.h"
 #include "cmd/report.h"
+#include "cmd/similar/aside.h"
 #include "cmd/similar/similar.h"
 #include "cmd/storedir.h"
 #include "core/fdio.h"

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "cmd/member.h"
-#include "cmd/similar/html.h"
 #include "cmd/report.h"
+#include "cmd/similar/html.h"
 #include "cmd/similar/similar.h"
 #include "core/checked.h"
 

@@ -8,8 +8,8 @@
 #include "cmd/dest.h"
 #include "cmd/peer.h"
 #include "core/checked.h"
-#include "core/similar/delta.h"
 #include "core/hash/digest.h"
+#include "core/similar/delta.h"
 
 void vf_told_free(struct vf_told *t)
 {

@@ -9,8 +9,8 @@
 #ifndef VF_CMD_SIMILAR_TELL_H
 #define VF_CMD_SIMILAR_TELL_H
 
-#include "core/stream.h"
 #include "core/similar/summary.h"
+#include "core/stream.h"
 #include "index/index.h"
 
 struct vf_dest;

@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "cmd/readguest.h"
 #include "cmd/report.h"
 #include "cmd/vm/vm_impl.h"
-#include "cmd/readguest.h"
 #include "core/checked.h"
 #include "formats/nbd.h"
 

@@ -12,8 +12,8 @@
 
 #include <jansson.h>
 
-#include "cmd/similar/aside.h"
 #include "cmd/origin.h"
+#include "cmd/similar/aside.h"
 #include "cmd/similar/survey.h"
 #include "hypervisor/view.h"
 

@@ -2,8 +2,8 @@
 #ifndef VF_CMD_VM_VM_IMPL_H
 #define VF_CMD_VM_VM_IMPL_H
 
-#include "cmd/guest/ahead.h"
 #include "cmd/cmd.h"
+#include "cmd/guest/ahead.h"
 #include "cmd/guest/guest_dir.h"
 #include "cmd/guest/guest_far.h"
 #include "cmd/marker.h"

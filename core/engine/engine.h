@@ -3,17 +3,16 @@
  *
  * Threads of a migration (no others exist, none is left when the call returns):
  *   source    the caller: receives messages and does nothing else, so that the peer can always
- *             send.  "answers": handles them.  "walk": scans or reads the map, asks.
- *             "ahead", before all of them: makes tables.
- *             "literals": reads what is missing, finds duplicates and quotes.  "pack": compresses
- *             that and sends it.  Live scans add hash workers (core/map/scan.h).
+ *             send.  "answers": handles them.  "walk": scans or reads the map, asks.  "ahead",
+ *             before all of them: makes tables.  "literals": reads what is missing, finds
+ *             duplicates and quotes.  "pack": compresses that and sends it.  Live scans add hash
+ *             workers (core/map/scan.h).
  *   receiver  the caller: reads messages, looks up, answers.  "decode": unpacks literals and writes
  *             them, with what they repeat and quote.  "copy": copies from resident images.
  *             "verify": finishes batches in order, hashes what is in the file, feeds the index.
  * An index that takes the map may write in a thread of its own.
- * They are joined by queues bounded in bytes and by VF_BATCHES_OPEN.  The first
- * error cancels all; it is the one reported.
- */
+ * They are joined by queues bounded in bytes and by VF_BATCHES_OPEN.  The first error cancels all;
+ * it is the one reported. */
 #ifndef VF_CORE_ENGINE_H
 #define VF_CORE_ENGINE_H
 

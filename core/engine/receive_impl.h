@@ -10,9 +10,10 @@
 #include "core/literals/literals.h"
 #include "core/sort.h"
 
-#define RECV_OPEN_NODES                                                                            \
-    (512u * 1024) /* nodes and runs noted in all open batches at most: bounds memory */
-#define RECV_DATA_BYTES (8u << 20) /* of the literal stream waiting to be decoded at most */
+/* At most, to bound memory: nodes and runs noted in all open batches; bytes of the literal stream
+ * that wait to be decoded. */
+#define RECV_OPEN_NODES (512u * 1024)
+#define RECV_DATA_BYTES (8u << 20)
 
 /* Content of [to, to + n) lies in a resident image. */
 struct recv_copy {

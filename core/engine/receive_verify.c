@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/map/build.h"
 #include "core/checked.h"
-#include "core/hash/digest.h"
 #include "core/engine/receive_impl.h"
+#include "core/hash/digest.h"
+#include "core/map/build.h"
 #include "core/map/scanned.h"
 
 #define BAD_BLOCKS 2048u /* wrong blocks from one resident image that are taken for bad luck */

@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include "core/checked.h"
-#include "core/pages.h"
 #include "core/engine/receive_impl.h"
+#include "core/pages.h"
 
 #define COPY_LEN  (1u << 20)
 #define OPEN_MAX_ 16u /* resident images open at once */

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/map/build.h"
 #include "core/checked.h"
+#include "core/map/build.h"
 #include "core/map/scanned.h"
 
 #define NODES  512u /* segments of the old map that are held at a time */

@@ -6,9 +6,9 @@
 
 #include "core/engine/budget.h"
 #include "core/engine/engine.h"
+#include "core/engine/source.h"
 #include "core/literals/literals.h"
 #include "core/literals/repeats.h"
-#include "core/engine/source.h"
 
 /* In open batches at most, which bounds memory (about 20 bytes for each): non-zero blocks,
  * segments.  Questions have to run far ahead of the literals: their answers take several round

@@ -3,9 +3,9 @@
 
 #include "core/checked.h"
 #include "core/clock.h"
+#include "core/engine/send_impl.h"
 #include "core/hash/digest.h"
 #include "core/hash/md5_lanes.h"
-#include "core/engine/send_impl.h"
 #include "core/map/tree.h"
 
 /* What the thread works with. */

@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-#include "core/map/build.h"
 #include "core/buf.h"
 #include "core/checked.h"
+#include "core/map/build.h"
 #include "core/map/scan.h"
 
 #define BATCH_FULL  (VF_BATCH_BLOCKS / 2) /* blocks after which a batch is closed */

@@ -15,10 +15,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define VF_LEVEL_FIRST 3 /* where it starts */
-#define VF_ADAPT_FIRST                                                                             \
-    (UINT64_C(8)                                                                                   \
-     << 20) /* bytes of input before the first decision; twice as many before each next */
+/* The level where it starts; bytes of input before the first decision, twice as many before each
+ * next one. */
+#define VF_LEVEL_FIRST 3
+#define VF_ADAPT_FIRST (UINT64_C(8) << 20)
 
 /* Between looks whether the effort is too much: so many bytes, or so much time. */
 #define VF_ADAPT_LOOK    (UINT64_C(16) << 20)

@@ -4,19 +4,18 @@
 #include <string.h>
 #include <zstd.h>
 
-#include "core/literals/adapt.h"
 #include "core/buf.h"
 #include "core/checked.h"
 #include "core/clock.h"
+#include "core/literals/adapt.h"
 #include "core/literals/literals_impl.h"
 #include "core/load.h"
 
-#define OUT_LEN      (128u * 1024)
-#define LONG_LEVEL   3  /* from here on with the whole window and long-distance matching */
-#define SHORT_WINDOW 22 /* for the levels below, 2^n bytes */
-#define SHORT_MATCH                                                                                \
-    5 /* and so many bytes for a match and a table of 2^n: zstd's 7 and 14 take as */
-#define SHORT_TABLE   15 /* much time and give 2 % more */
+#define OUT_LEN       (128u * 1024)
+#define LONG_LEVEL    3  /* from here on with the whole window and long-distance matching */
+#define SHORT_WINDOW  22 /* for the levels below, 2^n bytes */
+#define SHORT_MATCH   5 /* and so many bytes for a match and a table of 2^n: zstd's 7 and 14 take */
+#define SHORT_TABLE   15 /* as much time and give 2 % more */
 #define RICH_TABLE    17 /* 2 % less again, for 5 % more processor time of a migration */
 #define LDM_LEAST     22
 #define LDM_TABLE_LOG 22

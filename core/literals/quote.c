@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "core/checked.h"
-#include "core/pages.h"
 #include "core/literals/places.h"
+#include "core/pages.h"
 
 #define LEAST_TABLE (UINT64_C(1) << 20)
 #define WAYS        4u /* places in a bucket, the newest first */

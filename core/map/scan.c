@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "core/checked.h"
-#include "core/map/cut.h"
 #include "core/hash/digest.h"
 #include "core/hash/md5_lanes.h"
+#include "core/map/cut.h"
 
 #define CARRY       VF_SEG_MAX /* an open segment never holds more blocks than this */
 #define MAX_WORKERS 16u        /* 1.4 MiB each; faster than any disk that images lie on */

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "core/checked.h"
-#include "core/map/cut.h"
 #include "core/hash/digest.h"
+#include "core/map/cut.h"
 
 /* A node of one level that still gathers children. */
 struct open_node {

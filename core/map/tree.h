@@ -4,9 +4,10 @@
  *   segment    the bytes of its blocks
  *   node       level, then for each child: child.first - node.first, child.span, child.sha
  *   root       "vmferry tree 1\n", image size in bytes, then first, span and sha of the one top
- * node (nothing if all is zero) Positions inside a node are relative, so equal content has equal
- * nodes wherever it lies; zeros count only as distance.  The root is absolute: equal roots mean
- * equal content and size, whatever the file format.
+ *              node (nothing if all is zero)
+ * Positions inside a node are relative, so equal content has equal nodes wherever it lies; zeros
+ * count only as distance.  The root is absolute: equal roots mean equal content and size, whatever
+ * the file format.
  *
  * Thread rules: one thread at a time. */
 #ifndef VF_CORE_TREE_H

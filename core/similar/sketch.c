@@ -7,10 +7,8 @@
 #include "core/checked.h"
 #include "core/similar/sketch_impl.h"
 
-#define HEAVY_ROOM                                                                                 \
-    (4u * VF_SKETCH_HEAVY) /* candidates kept before the lighter ones are dropped                  \
-                            */
-#define PRINTS 4096u       /* fingerprints taken at once */
+#define HEAVY_ROOM (4u * VF_SKETCH_HEAVY) /* candidates kept; then the lighter ones are dropped */
+#define PRINTS     4096u                  /* fingerprints taken at once */
 
 void vf_sketch_free(struct vf_sketch *s)
 {

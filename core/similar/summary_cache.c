@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "core/checked.h"
-#include "core/hash/digest.h"
 #include "core/fdio.h"
+#include "core/hash/digest.h"
 #include "core/similar/summary_impl.h"
 
 /* A file is: length of the key (4), key, summary. */

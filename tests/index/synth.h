@@ -11,9 +11,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/hash/digest.h"
 #include "core/map/build.h"
 #include "core/map/cut.h"
-#include "core/hash/digest.h"
 #include "index/catalog.h"
 #include "index/index.h"
 #include "tests/lib/check.h"

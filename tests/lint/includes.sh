@@ -3,11 +3,12 @@
 #
 # core includes core; formats, index, transport, service and hypervisor include themselves
 # and core; cmd includes all of them; tests and bench may include anything. Inside core, files
-# beside its folders include no folder, and folders follow the order in core/README.md.
+# beside its folders include no folder, and folders follow the order in core/README.md. Lines that
+# follow each other are sorted.
 set -eu
 cd "${VF_SRC:-$(dirname "$0")/../..}"
 
-awk '
+LC_ALL=C awk '
 function folder(path) { sub(/\/.*/, "", path); return path }
 function bad(text) { printf "%s:%d: %s\n", FILENAME, FNR, text; wrong = 1 }
 # Third-party headers: which files may include them.
@@ -34,6 +35,14 @@ function core_may(from, to)
     if (from == "literals") return to == "hash" || to == "map"
     if (from == "similar" || from == "engine") return to ~ /^(hash|map|literals)$/
     return 0
+}
+# Lines of one kind without another line between them.
+/^#include ["<]/ {
+    split($2, part, /[<>"]/)
+    if (FILENAME == last_file && FNR == last_line + 1 && substr($2, 1, 1) == last_kind &&
+        part[2] < last)
+        bad(part[2] " belongs before " last)
+    last_file = FILENAME; last_line = FNR; last_kind = substr($2, 1, 1); last = part[2]
 }
 /^[ \t]*#[ \t]*include[ \t]*"/ {
     split($0, part, "\"")

@@ -4,8 +4,8 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-#include "core/map/cut.h"
 #include "core/hash/md5_lanes.h"
+#include "core/map/cut.h"
 #include "tests/lib/check.h"
 #include "tests/lib/mem_image.h"
 

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/map/cut.h"
 #include "core/hash/digest.h"
+#include "core/map/cut.h"
 #include "tests/lib/check.h"
 
 #define N 40000u

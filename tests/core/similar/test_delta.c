@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/similar/delta.h"
 #include "core/hash/digest.h"
+#include "core/similar/delta.h"
 #include "tests/lib/check.h"
 
 static void sha_of(const uint8_t *p, size_t len, uint8_t ret[VF_SHA_LEN])

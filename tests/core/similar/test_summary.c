@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/similar/delta.h"
 #include "core/hash/digest.h"
+#include "core/similar/delta.h"
 #include "tests/core/similar/sketches.h"
 
 static const uint8_t id[VF_STORE_ID_LEN] = {1, 2, 3};
