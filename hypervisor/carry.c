@@ -1,6 +1,7 @@
 /* hypervisor/carry.c - see the header. */
 #include "hypervisor/carry.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -41,6 +42,7 @@ struct carry_in {
 struct vf_carry {
     int local, line;
     bool deaf;  /* the socket takes no more: what comes for it is dropped */
+    bool hung;  /* nobody writes to the socket any more: what it still holds is the last */
     bool hello; /* the other end has said how much it has */
     struct carry_out out;
     struct carry_in in;
@@ -89,7 +91,7 @@ void vf_carry_free(struct vf_carry *c)
 }
 
 bool vf_carry_has_line(const struct vf_carry *c) { return c->line >= 0; }
-bool vf_carry_ended(const struct vf_carry *c) { return c->out.ended; }
+bool vf_carry_ended(const struct vf_carry *c) { return c->hung || c->out.ended; }
 
 /* Everything that the socket gave, and its end. */
 static uint64_t all(const struct carry_out *o) { return o->taken + (o->ended ? 1 : 0); }
@@ -179,14 +181,15 @@ static int send_some(struct vf_carry *c)
     return 1;
 }
 
-/* How much may be taken from the socket.  With a line no more than a little is left waiting for it:
- * pages that are asked for have to queue behind that. */
+/* How much may be taken from the socket.  No more than a little waits for the line: pages that are
+ * asked for have to queue behind that.  Without a line it is the same: QEMU cannot go on from a
+ * broken connection once it has given all away, so it had better keep what cannot be sent. */
 static uint64_t room_for(const struct vf_carry *c)
 {
     const struct carry_out *o = &c->out;
     uint64_t waiting = o->sent < o->taken ? o->taken - o->sent : 0;
 
-    if (o->ended || (c->line >= 0 && waiting >= WAITING))
+    if (o->ended || (!c->hung && waiting >= WAITING))
         return 0;
     return VF_CARRY_RING - (o->taken - o->kept);
 }
@@ -332,14 +335,17 @@ static bool work_line(struct vf_carry *c)
     return moved;
 }
 
-void vf_carry_step(struct vf_carry *c, int ms, int extra, bool *ret_moved)
+void vf_carry_step(struct vf_carry *c, int ms, struct pollfd *extra, unsigned n, bool *ret_moved)
 {
-    struct pollfd p[3] = {{-1, 0, 0}, {c->line, POLLIN, 0}, {extra, POLLIN, 0}};
+    struct pollfd p[2 + VF_CARRY_EXTRA] = {{-1, 0, 0}, {c->line, POLLIN, 0}};
+    int ready;
 
     if (room_for(c))
         p[0].events |= POLLIN;
     if (c->in.len)
         p[0].events |= POLLOUT;
+    if (!c->hung)
+        p[0].events |= POLLRDHUP;
     if (p[0].events)
         p[0].fd = c->local;
     if (c->in.len && c->in.left)
@@ -349,8 +355,15 @@ void vf_carry_step(struct vf_carry *c, int ms, int extra, bool *ret_moved)
     if (!p[1].events)
         p[1].fd = -1;
     *ret_moved = false;
-    if (poll(p, 3, ms) <= 0)
+    assert(n <= VF_CARRY_EXTRA);
+    for (unsigned i = 0; i < n; i++)
+        p[2 + i] = extra[i];
+    ready = poll(p, 2 + n, ms);
+    for (unsigned i = 0; i < n; i++)
+        extra[i].revents = ready > 0 ? p[2 + i].revents : 0;
+    if (ready <= 0)
         return;
+    c->hung |= (p[0].revents & (POLLRDHUP | POLLHUP)) != 0;
     *ret_moved |= take_some(c);
     *ret_moved |= pass_some(c);
     *ret_moved |= work_line(c);

@@ -14,6 +14,7 @@
 #ifndef VF_HYPERVISOR_CARRY_H
 #define VF_HYPERVISOR_CARRY_H
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,6 +23,7 @@
 
 #define VF_CARRY_RING  (UINT64_C(8) << 20) /* bytes that are kept until the other end has them */
 #define VF_CARRY_PIECE (64u << 10)         /* bytes of one 'D' at most */
+#define VF_CARRY_EXTRA 2u                  /* descriptors that are looked at besides */
 
 struct vf_carry;
 
@@ -38,11 +40,12 @@ void vf_carry_line(struct vf_carry *c, int fd);
 /* Is there a line?  One that has broken is closed. */
 bool vf_carry_has_line(const struct vf_carry *c);
 
-/* Moves what can be moved, waiting up to ms for that, or for extra (a descriptor, -1: none) to
- * become readable.  *ret_moved: bytes came or went. */
-void vf_carry_step(struct vf_carry *c, int ms, int extra, bool *ret_moved);
+/* Moves what can be moved, waiting up to ms for that, or for one of n extra descriptors
+ * (VF_CARRY_EXTRA at most; extra NULL: 0), whose revents are set as by poll.  *ret_moved: bytes
+ * came or went. */
+void vf_carry_step(struct vf_carry *c, int ms, struct pollfd *extra, unsigned n, bool *ret_moved);
 
-/* The socket has ended: QEMU is done, or gone. */
+/* Nothing new comes from the socket: QEMU is done, or gone. */
 bool vf_carry_ended(const struct vf_carry *c);
 
 /* Both sockets have ended, and each end has all that the other had for it. */

@@ -19,12 +19,15 @@
 #include "core/checked.h"
 #include "core/clock.h"
 #include "core/fdio.h"
+#include "core/thread.h"
 #include "hypervisor/carry.h"
 
-#define COME_MS   120000 /* for QEMU to connect */
-#define LOOK_MS   200
-#define LINGER_MS 5000 /* for the other end to learn that QEMU has closed its connection */
-#define BACKLOG   4
+#define COME_MS     120000 /* for QEMU to connect */
+#define LOOK_MS     200
+#define LINGER_MS   5000 /* for the other end to learn that QEMU has closed its connection */
+#define END_MS      5000 /* for a holder to end that was told to */
+#define END_LOOK_MS 10
+#define BACKLOG     4
 
 /* ---- sockets ---- */
 
@@ -39,14 +42,14 @@ static int address(const char *path, struct sockaddr_un *ret, struct vf_error *e
     return 0;
 }
 
-static int connect_to(const char *path, int flags, struct vf_error *err)
+static int connect_to(const char *path, int type, struct vf_error *err)
 {
     struct sockaddr_un sa;
     int fd = -1;
 
     if (address(path, &sa, err) < 0)
         return -1;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+    fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
     if (fd >= 0 && connect(fd, (const struct sockaddr *)&sa, sizeof sa) == 0)
         return fd;
     (void)vf_error_sys(err, errno, "socket '%s'", path); /* the -1 says it */
@@ -54,7 +57,8 @@ static int connect_to(const char *path, int flags, struct vf_error *err)
     return -1;
 }
 
-static int listen_at(const char *path, struct vf_error *err)
+/* One of type SOCK_DGRAM is just there. */
+static int listen_at(const char *path, int type, struct vf_error *err)
 {
     struct sockaddr_un sa;
     struct stat sb;
@@ -64,9 +68,9 @@ static int listen_at(const char *path, struct vf_error *err)
         return -1;
     if (lstat(path, &sb) == 0 && S_ISSOCK(sb.st_mode))
         (void)unlink(path); /* else bind says that it is there */
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0 && bind(fd, (const struct sockaddr *)&sa, sizeof sa) == 0 &&
-        chmod(path, 0600) == 0 && listen(fd, BACKLOG) == 0)
+        chmod(path, 0600) == 0 && (type == SOCK_DGRAM || listen(fd, BACKLOG) == 0))
         return fd;
     (void)vf_error_sys(err, errno, "socket '%s'", path); /* the -1 says it */
     vf_close_fd(&fd);
@@ -75,22 +79,57 @@ static int listen_at(const char *path, struct vf_error *err)
 
 /* ---- the process ---- */
 
+/* A socket; if it listens, its file, too. */
+struct place {
+    int fd;
+    const char *path;
+    dev_t dev;
+    ino_t ino; /* 0: there is no file of ours */
+};
+
 struct holder {
-    int local;    /* listens, or is connected */
-    int listener; /* for lines; -1: they are connected to */
+    struct place local;   /* listens, or is connected */
+    struct place line;    /* listens for lines; without a descriptor they are connected to */
+    struct place control; /* whatever comes there ends this */
     bool local_listens;
-    const char *local_path, *line_path;
     struct vf_carry *carry;
 };
+
+static int listen_here(struct place *p, int type, struct vf_error *err)
+{
+    struct stat sb;
+
+    p->fd = listen_at(p->path, type, err);
+    if (p->fd >= 0 && lstat(p->path, &sb) == 0) {
+        p->dev = sb.st_dev;
+        p->ino = sb.st_ino;
+    }
+    return p->fd < 0 ? -1 : 0;
+}
+
+/* Its file may be another's by now: that of a holder which came later. */
+static void remove_file(const struct place *p)
+{
+    struct stat sb;
+
+    if (p->ino && lstat(p->path, &sb) == 0 && sb.st_dev == p->dev && sb.st_ino == p->ino)
+        (void)unlink(p->path); /* litter at worst */
+}
+
+static int accept_at(const struct place *p) { return accept4(p->fd, NULL, NULL, SOCK_CLOEXEC); }
 
 /* Only its own descriptors stay: others would keep a lock, or an SSH session, alive. */
 static void leave(struct holder *h)
 {
-    int base = h->local > h->listener ? h->local : h->listener;
+    struct place *mine[] = {&h->local, &h->line, &h->control};
+    int base = 0, n = 0;
 
-    h->local = dup2(h->local, base + 1);
-    h->listener = h->listener < 0 ? -1 : dup2(h->listener, base + 2);
-    (void)syscall(SYS_close_range, base + 3, ~0U, 0);
+    for (size_t i = 0; i < 3; i++)
+        base = mine[i]->fd > base ? mine[i]->fd : base;
+    for (size_t i = 0; i < 3; i++)
+        if (mine[i]->fd >= 0)
+            mine[i]->fd = dup2(mine[i]->fd, base + ++n);
+    (void)syscall(SYS_close_range, base + n + 1, ~0U, 0);
     for (int fd = 0; fd <= base; fd++)
         (void)close(fd);
     /* 0 to 2 have to be something that nobody means. */
@@ -110,41 +149,37 @@ static void prepare_process(void)
     (void)prctl(PR_SET_NAME, "vf-holder"); /* for people only */
 }
 
-static int accept_one(int listener, int ms)
+/* QEMU connects.  Without a descriptor: it did not, or this is to end. */
+static void await_local(struct holder *h)
 {
-    struct pollfd p = {listener, POLLIN, 0};
+    struct pollfd p[2] = {{h->local.fd, POLLIN, 0}, {h->control.fd, POLLIN, 0}};
+    int fd = poll(p, 2, COME_MS) > 0 && !p[1].revents ? accept_at(&h->local) : -1;
 
-    if (poll(&p, 1, ms) <= 0)
-        return -1;
-    return accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-}
-
-static void look_for_line(struct holder *h)
-{
-    struct vf_carry *c = h->carry;
-    int fd = -1;
-
-    if (h->listener >= 0)
-        fd = accept_one(h->listener, 0);
-    else if (!vf_carry_has_line(c))
-        fd = connect_to(h->line_path, SOCK_NONBLOCK, NULL);
-    if (fd >= 0)
-        vf_carry_line(c, fd);
+    vf_close_fd(&h->local.fd);
+    remove_file(&h->local);
+    h->local.fd = fd;
 }
 
 static void hold(struct holder *h)
 {
     struct vf_carry *c = h->carry;
+    struct pollfd p[2] = {{h->control.fd, POLLIN, 0}, {h->line.fd, POLLIN, 0}};
     int64_t last = vf_clock_ms(), tried = last - LOOK_MS;
 
-    while (!vf_carry_done(c) && !(vf_carry_ended(c) && vf_clock_ms() - last > LINGER_MS)) {
+    while (!p[0].revents && !vf_carry_done(c) &&
+           !(vf_carry_ended(c) && vf_clock_ms() - last > LINGER_MS)) {
         bool moved;
+        int fd = -1;
 
-        if (h->listener >= 0 || vf_clock_ms() - tried >= LOOK_MS) {
-            look_for_line(h);
+        if (p[1].revents) {
+            fd = accept_at(&h->line);
+        } else if (h->line.fd < 0 && !vf_carry_has_line(c) && vf_clock_ms() - tried >= LOOK_MS) {
+            fd = connect_to(h->line.path, SOCK_STREAM | SOCK_NONBLOCK, NULL);
             tried = vf_clock_ms();
         }
-        vf_carry_step(c, LOOK_MS, h->listener, &moved);
+        if (fd >= 0)
+            vf_carry_line(c, fd);
+        vf_carry_step(c, LOOK_MS, p, 2, &moved);
         if (moved)
             last = vf_clock_ms();
     }
@@ -154,19 +189,14 @@ static _Noreturn void run(struct holder *h)
 {
     prepare_process();
     leave(h);
-    if (h->local_listens) {
-        int fd = accept_one(h->local, COME_MS);
-
-        vf_close_fd(&h->local);
-        (void)unlink(h->local_path); /* litter at worst */
-        h->local = fd;
-    }
-    if (h->local >= 0) {
-        vf_carry_socket(h->carry, h->local);
+    if (h->local_listens)
+        await_local(h);
+    if (h->local.fd >= 0) {
+        vf_carry_socket(h->carry, h->local.fd);
         hold(h);
     }
-    if (h->listener >= 0)
-        (void)unlink(h->line_path); /* litter at worst */
+    remove_file(&h->line);
+    remove_file(&h->control);
     _exit(0);
 }
 
@@ -190,22 +220,66 @@ static int start(struct holder *h, struct vf_error *err)
 
 int vf_hold_start(const struct vf_hold_opts *o, struct vf_error *err)
 {
-    struct holder h = {.local = -1,
-                       .listener = -1,
-                       .local_listens = o->local_listen,
-                       .local_path = o->local,
-                       .line_path = o->line};
-    int rc = -1;
+    struct holder h = {.local = {.fd = -1, .path = o->local},
+                       .line = {.fd = -1, .path = o->line},
+                       .control = {.fd = -1, .path = o->control},
+                       .local_listens = o->local_listen};
+    int rc = vf_hold_end(o->control, err);
 
-    h.carry = vf_carry_new(err);
-    if (h.carry && o->line_listen)
-        h.listener = listen_at(o->line, err);
-    if (h.carry && (!o->line_listen || h.listener >= 0))
-        h.local = o->local_listen ? listen_at(o->local, err) : connect_to(o->local, 0, err);
-    if (h.local >= 0)
+    if (rc == 0) {
+        h.carry = vf_carry_new(err);
+        rc = h.carry ? listen_here(&h.control, SOCK_DGRAM, err) : -1;
+    }
+    if (rc == 0 && o->line_listen)
+        rc = listen_here(&h.line, SOCK_STREAM, err);
+    if (rc == 0 && o->local_listen) {
+        rc = listen_here(&h.local, SOCK_STREAM, err);
+    } else if (rc == 0) {
+        h.local.fd = connect_to(o->local, SOCK_STREAM, err);
+        rc = h.local.fd < 0 ? -1 : 0;
+    }
+    if (rc == 0)
         rc = start(&h, err);
-    vf_close_fd(&h.local);
-    vf_close_fd(&h.listener);
+    if (rc < 0) {
+        remove_file(&h.local);
+        remove_file(&h.line);
+        remove_file(&h.control);
+    }
+    vf_close_fd(&h.local.fd);
+    vf_close_fd(&h.line.fd);
+    vf_close_fd(&h.control.fd);
     vf_carry_free(h.carry);
     return rc;
+}
+
+bool vf_hold_there(const char *control)
+{
+    int fd = connect_to(control, SOCK_DGRAM, NULL);
+    bool there = fd >= 0;
+
+    vf_close_fd(&fd);
+    return there;
+}
+
+int vf_hold_end(const char *control, struct vf_error *err)
+{
+    struct vf_error why = VF_ERROR_INIT;
+    int fd = connect_to(control, SOCK_DGRAM | SOCK_NONBLOCK, &why);
+
+    if (fd < 0 && (why.sys == ENOENT || why.sys == ECONNREFUSED))
+        return 0;
+    if (fd < 0 && err)
+        *err = why;
+    if (fd < 0)
+        return -1;
+    /* It is refused as soon as nobody has that socket any more. */
+    for (int ms = 0; ms < END_MS; ms += END_LOOK_MS) {
+        if (send(fd, "", 1, MSG_NOSIGNAL) < 0 && errno != EAGAIN && errno != EINTR) {
+            vf_close_fd(&fd);
+            return 0;
+        }
+        vf_thread_nap(END_LOOK_MS);
+    }
+    vf_close_fd(&fd);
+    return vf_error_set(err, VF_ERR_TIMEOUT, 0, "the process at '%s' does not end", control);
 }

@@ -2,7 +2,7 @@
  *
  * It outlives the vmferry that starts it: when that is killed, or its line breaks, QEMU sees
  * nothing but that no more bytes come, and the next vmferry brings a new line.  It ends when QEMU
- * closes the connection and the other end knows, or soon after that.
+ * closes the connection and the other end knows, or soon after that; and when it is told to.
  *
  * Its name is "vf-holder". */
 #ifndef VF_HYPERVISOR_HOLD_H
@@ -17,9 +17,18 @@ struct vf_hold_opts {
     bool local_listen; /* it is made here, for QEMU to connect to (once, soon); else it is QEMU's */
     const char *line;  /* where lines come from: a Unix socket */
     bool line_listen;  /* it is made here; else it is connected to, again and again */
+    const char *control; /* a Unix socket that is made here, for vf_hold_end */
 };
 
-/* At the return QEMU's socket, and the line's if it is made here, are there.  0, or -1. */
+/* At the return QEMU's socket, and the line's if it is made here, are there.  A holder that was
+ * started before with the same control has ended.  0, or -1. */
 int vf_hold_start(const struct vf_hold_opts *o, struct vf_error *err) VF_MUST_CHECK;
+
+/* Is a holder there that was started with that control? */
+bool vf_hold_there(const char *control);
+
+/* Ends the holder that was started with that control, whoever did that: its QEMU sees that the
+ * connection has broken.  None there is fine.  0, or -1 (VF_ERR_TIMEOUT: it has not ended yet). */
+int vf_hold_end(const char *control, struct vf_error *err) VF_MUST_CHECK;
 
 #endif

@@ -23,7 +23,8 @@
 struct arrival {
     struct vf_arrival arrival; /* first */
     const struct vf_arrival_info *info;
-    char *qmp, *mem, *line, *disk; /* sockets */
+    char *qmp, *disk; /* sockets */
+    struct vf_qmp_way way;
     struct vf_qmp *q;
     bool started, committed;
 };
@@ -279,7 +280,7 @@ static int prepare(struct vf_arrival *arrival, json_t *args, json_t **ret_answer
 
 static int incoming(struct arrival *a, struct vf_error *err)
 {
-    char *uri = vf_strf(err, "unix:%s", a->mem);
+    char *uri = vf_strf(err, "unix:%s", a->way.mem);
     int rc = uri ? 0 : -1;
 
     if (rc == 0)
@@ -287,7 +288,7 @@ static int incoming(struct arrival *a, struct vf_error *err)
     if (rc == 0)
         rc = vf_qmp_callf(a->q, NULL, err, "migrate-incoming", "{s:s}", "uri", uri);
     if (rc == 0 && a->info->postcopy)
-        rc = vf_qmp_arrival_way(a->mem, a->line, err);
+        rc = vf_qmp_arrival_way(&a->way, err);
     free(uri);
     return rc;
 }
@@ -303,23 +304,24 @@ static int need_qmp(struct arrival *a, struct vf_error *err)
     return 0;
 }
 
-static int is_whole(struct arrival *a, bool *ret, struct vf_error *err)
+static int is_whole(struct arrival *a, bool *ret, bool *ret_broken, struct vf_error *err)
 {
     enum vf_qmp_memory m;
 
     if (vf_qmp_memory(a->q, &m, NULL, err) < 0)
         return -1;
     *ret = m == VF_QMP_MEMORY_WHOLE;
+    *ret_broken = m == VF_QMP_MEMORY_BROKEN;
     return 0;
 }
 
-/* incoming: take memory.  With postcopy also whole: is all of that here?  recover: QEMU's
- * connection is gone, it needs a new one. */
+/* incoming: take memory.  With postcopy also whole: is all of that here, or has QEMU lost its
+ * connection ("broken")?  recover: the source's QEMU has, and needs a new one. */
 static int ask(struct vf_arrival *arrival, const char *question, json_t *args, json_t **ret_answer,
                struct vf_error *err)
 {
     struct arrival *a = of(arrival);
-    bool whole = false;
+    bool whole = false, broken = false;
     int rc;
 
     (void)args;
@@ -328,14 +330,14 @@ static int ask(struct vf_arrival *arrival, const char *question, json_t *args, j
     if (strcmp(question, "incoming") == 0)
         rc = incoming(a, err);
     else if (strcmp(question, "whole") == 0)
-        rc = is_whole(a, &whole, err);
+        rc = is_whole(a, &whole, &broken, err);
     else if (strcmp(question, "recover") == 0)
-        rc = vf_qmp_arrival_recover(a->q, a->mem, a->line, err);
+        rc = vf_qmp_arrival_recover(a->q, &a->way, &whole, err);
     else
         rc = vf_error_set(err, VF_ERR_PROTOCOL, 0, "unknown question '%.32s'", question);
     if (rc < 0)
         return -1;
-    *ret_answer = json_pack("{s:b}", "whole", (int)whole);
+    *ret_answer = json_pack("{s:b, s:b}", "whole", (int)whole, "broken", (int)broken);
     return *ret_answer ? 0 : vf_error_nomem(err);
 }
 
@@ -344,9 +346,9 @@ static const char *socket_of(struct vf_arrival *arrival, const char *name)
     const struct arrival *a = of(arrival);
 
     if (strcmp(name, "mem") == 0)
-        return a->mem;
+        return a->way.mem;
     if (strcmp(name, VF_QMP_LINE) == 0)
-        return a->line;
+        return a->way.line;
     return strcmp(name, "disk") == 0 ? a->disk : NULL;
 }
 
@@ -460,8 +462,9 @@ static void drop(struct vf_arrival *arrival)
         a->info->starter->kill(a->info->starter);
     a->started = false;
     (void)unlink(a->qmp); /* usually QEMU has done it */
-    (void)unlink(a->mem);
-    (void)unlink(a->line);
+    (void)unlink(a->way.mem);
+    (void)unlink(a->way.line);
+    (void)unlink(a->way.hold);
     (void)unlink(a->disk);
 }
 
@@ -473,8 +476,9 @@ static void close_arrival(struct vf_arrival *arrival)
         drop(arrival);
     vf_qmp_close(a->q);
     free(a->qmp);
-    free(a->mem);
-    free(a->line);
+    free(a->way.mem);
+    free(a->way.line);
+    free(a->way.hold);
     free(a->disk);
     free(a);
 }
@@ -498,10 +502,11 @@ struct vf_arrival *vf_qmp_arrival_open(const struct vf_arrival_info *info, struc
     a->arrival.ops = &ops;
     a->info = info;
     a->qmp = vf_strf(err, "%s/qmp", info->run_dir);
-    a->mem = vf_strf(err, "%s/mem", info->run_dir);
-    a->line = vf_strf(err, "%s/" VF_QMP_LINE, info->run_dir);
+    a->way.mem = vf_strf(err, "%s/mem", info->run_dir);
+    a->way.line = vf_strf(err, "%s/" VF_QMP_LINE, info->run_dir);
+    a->way.hold = vf_strf(err, "%s/" VF_QMP_HOLD, info->run_dir);
     a->disk = vf_strf(err, "%s/disk", info->run_dir);
-    if (a->qmp && a->mem && a->line && a->disk)
+    if (a->qmp && a->way.mem && a->way.line && a->way.hold && a->disk)
         return &a->arrival;
     close_arrival(&a->arrival);
     return NULL;

@@ -28,15 +28,17 @@ int vf_qmp_memory(struct vf_qmp *q, enum vf_qmp_memory *ret, uint64_t *ret_left,
     static const struct {
         const char *status;
         enum vf_qmp_memory memory;
-    } known[] = {{"setup", VF_QMP_MEMORY_TRAVELS},
-                 {"active", VF_QMP_MEMORY_TRAVELS},
-                 {"pre-switchover", VF_QMP_MEMORY_TRAVELS},
-                 {"device", VF_QMP_MEMORY_TRAVELS},
-                 {"postcopy-active", VF_QMP_MEMORY_FOLLOWS},
-                 {"postcopy-recover-setup", VF_QMP_MEMORY_FOLLOWS},
-                 {"postcopy-recover", VF_QMP_MEMORY_FOLLOWS},
-                 {"postcopy-paused", VF_QMP_MEMORY_BROKEN},
-                 {"completed", VF_QMP_MEMORY_WHOLE}};
+    } known[] = {
+        {"setup", VF_QMP_MEMORY_TRAVELS},
+        {"active", VF_QMP_MEMORY_TRAVELS},
+        {"pre-switchover", VF_QMP_MEMORY_TRAVELS},
+        {"device", VF_QMP_MEMORY_TRAVELS},
+        {"postcopy-active", VF_QMP_MEMORY_FOLLOWS},
+        {"postcopy-paused", VF_QMP_MEMORY_BROKEN},
+        {"postcopy-recover-setup", VF_QMP_MEMORY_MENDS},
+        {"postcopy-recover", VF_QMP_MEMORY_MENDS},
+        {"completed", VF_QMP_MEMORY_WHOLE},
+    };
     json_t *m = NULL;
 
     if (vf_qmp_call(q, "query-migrate", NULL, &m, err) < 0)
@@ -51,12 +53,16 @@ int vf_qmp_memory(struct vf_qmp *q, enum vf_qmp_memory *ret, uint64_t *ret_left,
     return 0;
 }
 
+static bool follows(enum vf_qmp_memory m)
+{
+    return m == VF_QMP_MEMORY_FOLLOWS || m == VF_QMP_MEMORY_BROKEN || m == VF_QMP_MEMORY_MENDS;
+}
+
 bool vf_qmp_memory_follows(struct vf_qmp *q)
 {
     enum vf_qmp_memory m;
 
-    return vf_qmp_memory(q, &m, NULL, NULL) == 0 &&
-           (m == VF_QMP_MEMORY_FOLLOWS || m == VF_QMP_MEMORY_BROKEN);
+    return vf_qmp_memory(q, &m, NULL, NULL) == 0 && follows(m);
 }
 
 int vf_qmp_let_go(struct vf_guest *guest, bool *ret, struct vf_error *err)
@@ -65,7 +71,7 @@ int vf_qmp_let_go(struct vf_guest *guest, bool *ret, struct vf_error *err)
 
     if (vf_qmp_memory(((struct vf_qmp_guest *)guest)->q, &m, NULL, err) < 0)
         return -1;
-    *ret = m == VF_QMP_MEMORY_FOLLOWS || m == VF_QMP_MEMORY_BROKEN || m == VF_QMP_MEMORY_WHOLE;
+    *ret = follows(m) || m == VF_QMP_MEMORY_WHOLE;
     return 0;
 }
 
@@ -92,11 +98,22 @@ static int make_holder(const struct vf_far *far, struct vf_error *err)
 {
     char *mem = vf_strf(err, "%s/mem.out", far->run_dir);
     char *line = vf_strf(err, "%s/" VF_QMP_LINE ".out", far->run_dir);
-    struct vf_hold_opts o = {.local = mem, .local_listen = true, .line = line};
-    int rc = mem && line ? vf_hold_start(&o, err) : -1;
+    char *hold = vf_strf(err, "%s/" VF_QMP_HOLD ".out", far->run_dir);
+    struct vf_hold_opts o = {.local = mem, .local_listen = true, .line = line, .control = hold};
+    int rc = mem && line && hold ? vf_hold_start(&o, err) : -1;
 
+    free(hold);
     free(line);
     free(mem);
+    return rc;
+}
+
+static int end_holder(const struct vf_far *far, struct vf_error *err)
+{
+    char *hold = vf_strf(err, "%s/" VF_QMP_HOLD ".out", far->run_dir);
+    int rc = hold ? vf_hold_end(hold, err) : -1;
+
+    free(hold);
     return rc;
 }
 
@@ -105,13 +122,29 @@ int vf_qmp_postcopy_way(struct vf_far *far, struct vf_error *err)
     return make_line(far, err) < 0 ? -1 : make_holder(far, err);
 }
 
-/* The holders are gone, and QEMU's connection with them: QEMU has a way of its own to go on. */
+/* A yes or no of the far half's; refused: no.  -1: it is not known. */
+static int ask_whether(struct vf_far *far, const char *question, const char *what,
+                       struct vf_error *err)
+{
+    json_t *answer = NULL;
+    int rc = far->ask(far, question, NULL, &answer, err);
+
+    if (rc == 0)
+        rc = json_is_true(json_object_get(answer, what));
+    json_decref(answer);
+    return rc;
+}
+
+/* A holder is gone, and QEMU's connection with it: QEMU has a way of its own to go on.  1: there is
+ * no need, all has come there; 0; -1. */
 static int take_new_connection(struct vf_qmp *q, struct vf_far *far, struct vf_error *err)
 {
     enum vf_qmp_memory m = VF_QMP_MEMORY_BROKEN;
     char *uri = NULL;
-    int rc = far->ask(far, "recover", NULL, NULL, err);
+    int rc = end_holder(far, err);
 
+    if (rc == 0)
+        rc = ask_whether(far, "recover", "whole", err);
     if (rc == 0)
         rc = make_holder(far, err);
     if (rc == 0)
@@ -133,14 +166,9 @@ static int take_new_connection(struct vf_qmp *q, struct vf_far *far, struct vf_e
  * -1: it is not known. */
 static int is_whole_there(struct vf_far *far, struct vf_error *err)
 {
-    json_t *answer = NULL;
-    int rc = far->ask(far, "whole", NULL, &answer, err);
+    int rc = ask_whether(far, "whole", "whole", err);
 
-    if (rc < 0)
-        return far->refused ? 0 : -1;
-    rc = json_is_true(json_object_get(answer, "whole"));
-    json_decref(answer);
-    return rc;
+    return rc < 0 && far->refused ? 0 : rc;
 }
 
 /* This QEMU has no more to give. */
@@ -163,7 +191,66 @@ struct follow {
     uint64_t most; /* that was left at any time */
     int64_t asked; /* or: since when nothing is left */
     bool mended;
+    bool alone; /* at the last look there was no holder here */
 };
+
+/* QEMU 7.2 has given all away, waits for the far one's word that it came, and for nothing else. */
+static int lost(struct vf_error *err)
+{
+    return vf_error_set(err, VF_ERR_NOTFOUND, 0,
+                        "the last of its memory was lost with a process vf-holder, and QEMU does "
+                        "not send it again: the guest cannot go on, and has to be started anew");
+}
+
+/* The holder there was killed, and the one here was not: the far QEMU has lost its connection, and
+ * takes a new one only from a QEMU that has, too. */
+static int lose_connection(struct follow *f, struct vf_error *err)
+{
+    enum vf_qmp_memory m = VF_QMP_MEMORY_FOLLOWS;
+    uint64_t left = 0;
+    int rc = end_holder(f->far, err);
+
+    for (int ms = 0; rc == 0 && m == VF_QMP_MEMORY_FOLLOWS && ms < RECOVER_MS; ms += LOOK_MS) {
+        vf_thread_nap(LOOK_MS);
+        rc = vf_qmp_memory(f->q, &m, &left, err);
+    }
+    return rc == 0 && m == VF_QMP_MEMORY_FOLLOWS && !left ? lost(err) : rc;
+}
+
+/* Do both QEMUs, or neither, have their connection?  If they did not, they will after a while. */
+static int agree(struct follow *f, struct vf_error *err)
+{
+    enum vf_qmp_memory m = VF_QMP_MEMORY_NONE;
+    int rc;
+
+    if (!f->q || vf_qmp_memory(f->q, &m, NULL, NULL) < 0 || m != VF_QMP_MEMORY_FOLLOWS)
+        return 0; /* the next look says what is wrong */
+    rc = ask_whether(f->far, "whole", "broken", err);
+    if (rc <= 0)
+        return rc;
+    return lose_connection(f, err) < 0
+               ? -1
+               : vf_error_set(err, VF_ERR_IO, 0, "the far QEMU has lost its connection");
+}
+
+/* Nothing is left here, and not all has come there.  With a holder here it is on its way. */
+static int wait_for_rest(struct follow *f, struct vf_error *err)
+{
+    char *hold;
+    bool alone;
+
+    if (agree(f, err) < 0)
+        return -1;
+    hold = vf_strf(err, "%s/" VF_QMP_HOLD ".out", f->far->run_dir);
+    if (!hold)
+        return -1;
+    alone = !vf_hold_there(hold);
+    free(hold);
+    if (alone && f->alone) /* once may mean that all came just now */
+        return lost(err);
+    f->alone = alone;
+    return 0;
+}
 
 /* QEMU's connection is gone: once in a call it gets a new one. */
 static int mend(struct follow *f, struct vf_error *err)
@@ -180,6 +267,7 @@ static int look(struct follow *f, struct vf_error *err)
     struct vf_error why = VF_ERROR_INIT;
     enum vf_qmp_memory m = VF_QMP_MEMORY_NONE;
     uint64_t left = 0;
+    int rc;
 
     if (f->q && vf_qmp_memory(f->q, &m, &left, &why) < 0 && why.code != VF_ERR_UNREACHABLE) {
         if (err)
@@ -203,7 +291,8 @@ static int look(struct follow *f, struct vf_error *err)
     if (vf_clock_ms() - f->asked < ASK_MS)
         return 0;
     f->asked = vf_clock_ms();
-    return is_whole_there(f->far, err);
+    rc = is_whole_there(f->far, err);
+    return rc ? rc : wait_for_rest(f, err);
 }
 
 /* If that was missed.  A far QEMU that is gone, or has given up, never had a chance. */
@@ -226,11 +315,11 @@ int vf_qmp_follow(struct vf_guest *guest, struct vf_far *far, bool again,
                   struct vf_error *err)
 {
     struct vf_qmp_guest *g = (struct vf_qmp_guest *)guest;
-    struct follow f = {g->q, far, events, stop, 0, vf_clock_ms(), false};
+    struct follow f = {g->q, far, events, stop, 0, vf_clock_ms(), false, false};
     int rc = 0;
 
     /* The line first: QEMU may not answer while it waits for a page. */
-    if (again && (make_line(far, err) < 0 || let_run(far, err) < 0))
+    if (again && (make_line(far, err) < 0 || let_run(far, err) < 0 || agree(&f, err) < 0))
         return -1;
     if (g->q)
         vf_qmp_mind_stop(g->q, false);
@@ -263,8 +352,7 @@ int vf_qmp_arrived(struct vf_qmp *q, int ms, struct vf_error *err)
             return -1;
         still = strcmp(vf_qmp_text(status, "status"), "inmigrate") == 0;
         json_decref(status);
-        if (!still &&
-            (m == VF_QMP_MEMORY_FOLLOWS || m == VF_QMP_MEMORY_BROKEN || m == VF_QMP_MEMORY_WHOLE))
+        if (!still && (follows(m) || m == VF_QMP_MEMORY_WHOLE))
             return 0;
         if (m == VF_QMP_MEMORY_NONE)
             return vf_error_set(err, VF_ERR_IO, 0, "the guest did not arrive");
@@ -273,32 +361,39 @@ int vf_qmp_arrived(struct vf_qmp *q, int ms, struct vf_error *err)
     return vf_error_set(err, VF_ERR_TIMEOUT, 0, "the guest has not arrived yet");
 }
 
-int vf_qmp_arrival_way(const char *mem, const char *line, struct vf_error *err)
+int vf_qmp_arrival_way(const struct vf_qmp_way *w, struct vf_error *err)
 {
-    struct vf_hold_opts o = {.local = mem, .line = line, .line_listen = true};
+    struct vf_hold_opts o = {
+        .local = w->mem, .line = w->line, .line_listen = true, .control = w->hold};
 
     return vf_hold_start(&o, err);
 }
 
-int vf_qmp_arrival_recover(struct vf_qmp *q, const char *mem, const char *line,
+int vf_qmp_arrival_recover(struct vf_qmp *q, const struct vf_qmp_way *w, bool *ret_whole,
                            struct vf_error *err)
 {
-    enum vf_qmp_memory m;
+    enum vf_qmp_memory m = VF_QMP_MEMORY_NONE;
     int64_t end = vf_clock_ms() + RECOVER_MS;
-    char *uri;
-    int rc = vf_qmp_memory(q, &m, NULL, err);
+    char *uri = NULL;
+    /* The holder here may have outlived the one at the source: nothing comes to it any more. */
+    int rc = vf_hold_end(w->hold, err);
 
-    while (rc == 0 && m == VF_QMP_MEMORY_FOLLOWS && vf_clock_ms() < end) {
+    if (rc == 0)
+        rc = vf_qmp_memory(q, &m, NULL, err);
+    while (rc == 0 && (m == VF_QMP_MEMORY_FOLLOWS || m == VF_QMP_MEMORY_MENDS) &&
+           vf_clock_ms() < end) {
         vf_thread_nap(LOOK_MS); /* it has not noticed yet */
         rc = vf_qmp_memory(q, &m, NULL, err);
     }
-    if (rc == 0 && m != VF_QMP_MEMORY_BROKEN)
-        rc = vf_error_set(err, VF_ERR_BUSY, 0, "the guest's memory needs no new connection here");
-    uri = rc == 0 ? vf_strf(err, "unix:%s", mem) : NULL;
+    *ret_whole = rc == 0 && m == VF_QMP_MEMORY_WHOLE;
+    if (rc < 0 || *ret_whole)
+        return rc;
+    if (m != VF_QMP_MEMORY_BROKEN)
+        return vf_error_set(err, VF_ERR_BUSY, 0, "QEMU takes no new connection for memory here");
+    uri = vf_strf(err, "unix:%s", w->mem);
+    rc = uri ? vf_qmp_callf(q, NULL, err, "migrate-recover", "{s:s}", "uri", uri) : -1;
     if (rc == 0)
-        rc = uri ? vf_qmp_callf(q, NULL, err, "migrate-recover", "{s:s}", "uri", uri) : -1;
-    if (rc == 0)
-        rc = vf_qmp_arrival_way(mem, line, err);
+        rc = vf_qmp_arrival_way(w, err);
     free(uri);
     return rc;
 }

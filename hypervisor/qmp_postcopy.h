@@ -11,11 +11,15 @@
 /* The tunnel of a move with postcopy: what the two holders (hold.h) speak over. */
 #define VF_QMP_LINE "line"
 
+/* How a holder is told to end, in the far half's directory; with ".out" in the source's. */
+#define VF_QMP_HOLD "hold"
+
 enum vf_qmp_memory {
     VF_QMP_MEMORY_NONE,    /* no migration, or one that has been given up */
     VF_QMP_MEMORY_TRAVELS, /* the guest is still where it was */
     VF_QMP_MEMORY_FOLLOWS, /* it has been let go, and some of its memory has not come */
     VF_QMP_MEMORY_BROKEN,  /* the same, but QEMU has lost its connection, and waits for a new one */
+    VF_QMP_MEMORY_MENDS,   /* it has that, and finds out with the other QEMU what is missing */
     VF_QMP_MEMORY_WHOLE    /* all is there */
 };
 
@@ -49,11 +53,19 @@ int vf_qmp_let_go(struct vf_guest *, bool *ret, struct vf_error *err) VF_MUST_CH
  * still come). */
 int vf_qmp_arrived(struct vf_qmp *q, int ms, struct vf_error *err) VF_MUST_CHECK;
 
-/* The far half's holder, between QEMU's socket mem and lines that come to line. */
-int vf_qmp_arrival_way(const char *mem, const char *line, struct vf_error *err) VF_MUST_CHECK;
+/* The far half's sockets. */
+struct vf_qmp_way {
+    char *mem;  /* QEMU's */
+    char *line; /* where the holder's lines come */
+    char *hold; /* how it is told to end */
+};
 
-/* QEMU, whose connection was lost, takes a new one at mem. */
-int vf_qmp_arrival_recover(struct vf_qmp *q, const char *mem, const char *line,
+/* The far half's holder, between QEMU and the line. */
+int vf_qmp_arrival_way(const struct vf_qmp_way *w, struct vf_error *err) VF_MUST_CHECK;
+
+/* The source's QEMU has lost its connection: the one here loses its own, if it still has that, and
+ * takes a new one.  *ret_whole: it needs none, because all has come. */
+int vf_qmp_arrival_recover(struct vf_qmp *q, const struct vf_qmp_way *w, bool *ret_whole,
                            struct vf_error *err) VF_MUST_CHECK;
 
 #endif

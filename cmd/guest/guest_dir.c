@@ -96,14 +96,16 @@ static bool ends(const char *name, const char *with)
     return len > n && strcmp(name + len - n, with) == 0;
 }
 
-/* Sockets of a move that was killed, and what it had not given its name yet. */
+/* Sockets of a move that was killed, and what it had not given its name yet.  While a move is
+ * noted, processes that outlive this one may listen at its sockets. */
 static void remove_litter(const struct vf_guest_dir *d)
 {
+    bool moves = faccessat(d->fd, "move.json", F_OK, 0) == 0;
     DIR *dir = opendir(d->path);
     const struct dirent *e;
 
     while (dir && (e = readdir(dir)) != NULL) {
-        if (ends(e->d_name, ".out") || (e->d_name[0] == '.' && ends(e->d_name, ".tmp")))
+        if ((!moves && ends(e->d_name, ".out")) || (e->d_name[0] == '.' && ends(e->d_name, ".tmp")))
             (void)unlinkat(d->fd, e->d_name, 0); /* litter at worst */
     }
     if (dir)

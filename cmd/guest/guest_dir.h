@@ -33,8 +33,9 @@ int vf_guest_dir_save(const struct vf_guest_dir *d, const char *file, const json
                       struct vf_error *err) VF_MUST_CHECK;
 void vf_guest_dir_remove(const struct vf_guest_dir *d, const char *file);
 
-/* Closes; the holder of the lock removes sockets (*.out) and the directory when nothing but the
- * lock is in it.  A zeroed one is fine after VF_GUEST_DIR_INIT. */
+/* Closes; the holder of the lock removes sockets (*.out) unless a move is noted (move.json), and
+ * the directory when nothing but the lock is in it.  A zeroed one is fine after VF_GUEST_DIR_INIT.
+ */
 void vf_guest_dir_close(struct vf_guest_dir *d);
 #define VF_GUEST_DIR_INIT                                                                          \
     {                                                                                              \

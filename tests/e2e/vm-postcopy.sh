@@ -11,11 +11,18 @@
     skip "no compiler"
 export ASAN_OPTIONS="${ASAN_OPTIONS:-}:verify_asan_link_order=0"
 
-# holders: the processes that hold connections of this test's guest.
+# holders [migrate|serve]: the processes that hold connections of this test's guest; those that
+# were started at the source, or at the destination.
 holders() {
     for vf_p in $(pgrep -x vf-holder); do
-        ! grep -q "$vf_tmp" "/proc/$vf_p/cmdline" 2>/dev/null || echo "$vf_p"
+        vf_words=$(tr '\0' ' ' 2>/dev/null <"/proc/$vf_p/cmdline")
+        case $vf_words in *"$vf_tmp"*" ${1:-}"*) echo "$vf_p" ;; esac
     done
+}
+kill_holder() {
+    vf_p=$(holders "$1")
+    [ "$(echo "$vf_p" | wc -w)" -eq 1 ] || fail "which holder of $1? $(pgrep -ax vf-holder)"
+    kill -KILL "$vf_p"
 }
 end_holders() { [ -z "$(holders)" ] || kill -KILL $(holders) 2>/dev/null; }
 no_holders() { [ -z "$(holders)" ]; }
@@ -113,6 +120,28 @@ ends_with 137
 says_where
 vf_expect_exit 0 vm --abort --json
 json_is "$VF_OUT" .running_at destination
+arrived
+
+echo "== only the holder here is killed: the far one lets go, too, and QEMU takes a new connection"
+in_postcopy
+kill_holder migrate
+ends_with 0
+arrived
+
+echo "== only the holder there is killed"
+in_postcopy
+kill_holder serve
+ends_with 0
+arrived
+
+echo "== the same when nobody works: the next vmferry finds its holder"
+in_postcopy
+kill -INT "$mover"
+ends_with 130
+kill_holder serve
+# shellcheck disable=SC2046 # a list of words
+vf_expect_exit 0 vm $(to) --json
+json_is "$VF_OUT" .rejoined true
 arrived
 
 echo "== killed when the decision was noted, and the far end not told: it goes back"
