@@ -104,6 +104,8 @@ void *vf_sender_pack(void *arg);
 /* An empty record, when there is one: the caller fills it and hands it over.  NULL with *err set.
  */
 struct send_record *vf_sender_record(struct sender *s, struct vf_error *err);
+/* Is there one without waiting? */
+bool vf_sender_record_there(struct sender *s);
 void vf_sender_submit(struct sender *s, struct send_record *r);
 void vf_send_record_free(struct send_record *r); /* NULL is fine */
 

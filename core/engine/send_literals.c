@@ -4,6 +4,7 @@
 #include "core/checked.h"
 #include "core/clock.h"
 #include "core/engine/send_impl.h"
+#include "core/engine/send_note.h"
 #include "core/hash/digest.h"
 #include "core/hash/md5_lanes.h"
 #include "core/map/tree.h"
@@ -19,8 +20,8 @@ struct piece {
     uint32_t batch;
     uint64_t base;              /* first block of its range */
     uint8_t (*md5)[VF_MD5_LEN]; /* VF_PIECE_BLOCKS, as read */
-    uint8_t *known;             /* VF_SEG_MAX blocks */
-    uint64_t cpu_ns;            /* of this thread, when the last record was handed over */
+    struct vf_notes notes;
+    uint64_t cpu_ns; /* of this thread, when the last record was handed over */
 };
 
 /* Are there quotes?  The quoter learns how much time there is for them. */
@@ -87,6 +88,7 @@ static int flush_piece(struct piece *p, struct vf_error *err)
     now = vf_clock_cpu_ns();
     p->r->prepare_ns = now - p->cpu_ns;
     p->cpu_ns = now;
+    vf_notes_passed(&p->notes, p->r->nblocks);
     vf_sender_submit(p->s, p->r);
     p->r = NULL;
     return 0;
@@ -121,20 +123,6 @@ static void add_block(struct piece *p, uint64_t block, uint64_t back)
         rec->runs[rec->nruns++] = (struct vf_lit_run){{block, 1}, back};
 }
 
-/* Reads n blocks from `first` on to `to`, the last one padded with zeros. */
-static int read_padded(struct vf_image *im, uint64_t first, size_t n, uint8_t *to,
-                       struct vf_error *err)
-{
-    uint64_t off = first * VF_BLOCK;
-    size_t len = n * VF_BLOCK;
-
-    if (off + len > im->size) {
-        memset(to + (im->size - off), 0, (size_t)(off + len - im->size));
-        len = (size_t)(im->size - off);
-    }
-    return vf_image_read(im, to, len, off, err);
-}
-
 /* Reads n blocks from `first` on behind what the piece holds, and makes sure that they are what was
  * indexed. */
 static int read_blocks(struct piece *p, uint64_t first, size_t n, const uint8_t (*md5)[VF_MD5_LEN],
@@ -142,7 +130,7 @@ static int read_blocks(struct piece *p, uint64_t first, size_t n, const uint8_t 
 {
     uint8_t *to = p->r->data + p->r->nblocks * VF_BLOCK;
 
-    if (read_padded(p->s->image, first, n, to, err) < 0)
+    if (vf_read_padded(p->s->image, first, n, to, err) < 0)
         return -1;
     vf_md5_blocks(p->way, to, n, p->md5);
     if (md5 && memcmp(p->md5, md5, n * VF_MD5_LEN) != 0)
@@ -159,10 +147,17 @@ static int note_run(struct piece *p, uint64_t first, size_t n, const uint8_t (*m
     vf_repeats_add(p->repeats, md5, first, n);
     if (!quoting(p) || !vf_quoter_wants(p->quoter, n))
         return 0;
-    if (read_padded(p->s->image, first, n, p->known, err) < 0)
-        return -1;
-    vf_quoter_note(p->quoter, first, n, p->known);
-    return 0;
+    return vf_notes_add(&p->notes, first, n, err);
+}
+
+/* A record to be filled.  While the packer has them all, there is time to note things. */
+static int take_record(struct piece *p, struct vf_error *err)
+{
+    while (p->notes.n && !vf_sender_record_there(p->s))
+        if (vf_notes_some(&p->notes, err) < 0)
+            return -1;
+    p->r = vf_sender_record(p->s, err);
+    return p->r ? 0 : -1;
 }
 
 /* n blocks (at most VF_PIECE_BLOCKS) have to travel; md5: theirs, or NULL in a repair, where
@@ -173,9 +168,7 @@ static int add_run(struct piece *p, uint64_t first, size_t n, const uint8_t (*md
     if (p->r && (p->r->nblocks + n > VF_PIECE_BLOCKS || p->r->nruns + n > VF_RUNS_MAX) &&
         flush_piece(p, err) < 0)
         return -1;
-    if (!p->r)
-        p->r = vf_sender_record(p->s, err);
-    if (!p->r || read_blocks(p, first, n, md5, err) < 0)
+    if ((!p->r && take_record(p, err) < 0) || read_blocks(p, first, n, md5, err) < 0)
         return -1;
     for (size_t i = 0; i < n; i++) {
         uint64_t seen;
@@ -319,13 +312,13 @@ static int next_batch(struct piece *p, uint32_t *ret_batch, struct vf_error *err
     pthread_mutex_lock(&s->lock);
     while (!s->failed && !vf_sender_stopped(s) && !(work = take_work(s, ret_batch)) &&
            !(over = s->source_ended && s->done == s->announced)) {
-        if (flushed) {
+        if (flushed && !p->notes.n) {
             vf_sender_wait(s);
             continue;
         }
         /* Nothing to do: let the receiver have what the compressor holds. */
         pthread_mutex_unlock(&s->lock);
-        if (submit(p, SEND_FLUSH, 0, NULL, err) < 0)
+        if ((flushed ? vf_notes_some(&p->notes, err) : submit(p, SEND_FLUSH, 0, NULL, err)) < 0)
             return -1;
         flushed = true;
         pthread_mutex_lock(&s->lock);
@@ -364,14 +357,14 @@ void *vf_sender_literals(void *arg)
         p->s = s;
         p->way = vf_simd_best();
         p->md5 = vf_calloc(VF_PIECE_BLOCKS, VF_MD5_LEN, &err);
-        p->known = vf_calloc(VF_SEG_MAX, VF_BLOCK, &err);
-        if (p->md5 && p->known && vf_send_tables(s, &p->repeats, &p->quoter, &err) == 0)
+        if (p->md5 && vf_send_tables(s, &p->repeats, &p->quoter, &err) == 0 &&
+            vf_notes_init(&p->notes, s->image, p->quoter, &err) == 0)
             rc = run(p, &err);
         vf_send_record_free(p->r);
         vf_quoter_free(p->quoter);
         vf_repeats_free(p->repeats);
         free(p->md5);
-        free(p->known);
+        vf_notes_free(&p->notes);
     }
     free(p);
     if (rc < 0)

@@ -68,6 +68,16 @@ struct send_record *vf_sender_record(struct sender *s, struct vf_error *err)
     return r;
 }
 
+bool vf_sender_record_there(struct sender *s)
+{
+    bool there;
+
+    pthread_mutex_lock(&s->lock);
+    there = s->failed || s->nidle || s->nrecords < SEND_RECORDS;
+    pthread_mutex_unlock(&s->lock);
+    return there;
+}
+
 void vf_sender_submit(struct sender *s, struct send_record *r)
 {
     pthread_mutex_lock(&s->lock);
