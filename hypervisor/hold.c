@@ -5,21 +5,17 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/checked.h"
 #include "core/clock.h"
 #include "core/fdio.h"
 #include "core/thread.h"
+#include "core/unixsock.h"
 #include "hypervisor/carry.h"
 
 #define COME_MS     120000 /* for QEMU to connect */
@@ -28,54 +24,6 @@
 #define END_MS      5000 /* for a holder to end that was told to */
 #define END_LOOK_MS 10
 #define BACKLOG     4
-
-/* ---- sockets ---- */
-
-static int address(const char *path, struct sockaddr_un *ret, struct vf_error *err)
-{
-    memset(ret, 0, sizeof *ret);
-    ret->sun_family = AF_UNIX;
-    if (strlen(path) >= sizeof ret->sun_path)
-        return vf_error_set(err, VF_ERR_UNSUPPORTED, 0, "the name '%s' is too long for a socket",
-                            path);
-    (void)snprintf(ret->sun_path, sizeof ret->sun_path, "%s", path); /* fits */
-    return 0;
-}
-
-static int connect_to(const char *path, int type, struct vf_error *err)
-{
-    struct sockaddr_un sa;
-    int fd = -1;
-
-    if (address(path, &sa, err) < 0)
-        return -1;
-    fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)&sa, sizeof sa) == 0)
-        return fd;
-    (void)vf_error_sys(err, errno, "socket '%s'", path); /* the -1 says it */
-    vf_close_fd(&fd);
-    return -1;
-}
-
-/* One of type SOCK_DGRAM is just there. */
-static int listen_at(const char *path, int type, struct vf_error *err)
-{
-    struct sockaddr_un sa;
-    struct stat sb;
-    int fd = -1;
-
-    if (address(path, &sa, err) < 0)
-        return -1;
-    if (lstat(path, &sb) == 0 && S_ISSOCK(sb.st_mode))
-        (void)unlink(path); /* else bind says that it is there */
-    fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd >= 0 && bind(fd, (const struct sockaddr *)&sa, sizeof sa) == 0 &&
-        chmod(path, 0600) == 0 && (type == SOCK_DGRAM || listen(fd, BACKLOG) == 0))
-        return fd;
-    (void)vf_error_sys(err, errno, "socket '%s'", path); /* the -1 says it */
-    vf_close_fd(&fd);
-    return -1;
-}
 
 /* ---- the process ---- */
 
@@ -99,7 +47,7 @@ static int listen_here(struct place *p, int type, struct vf_error *err)
 {
     struct stat sb;
 
-    p->fd = listen_at(p->path, type, err);
+    p->fd = vf_unixsock_listen(AT_FDCWD, p->path, type | SOCK_NONBLOCK, BACKLOG, err);
     if (p->fd >= 0 && lstat(p->path, &sb) == 0) {
         p->dev = sb.st_dev;
         p->ino = sb.st_ino;
@@ -174,7 +122,7 @@ static void hold(struct holder *h)
         if (p[1].revents) {
             fd = accept_at(&h->line);
         } else if (h->line.fd < 0 && !vf_carry_has_line(c) && vf_clock_ms() - tried >= LOOK_MS) {
-            fd = connect_to(h->line.path, SOCK_STREAM | SOCK_NONBLOCK, NULL);
+            fd = vf_unixsock_connect(AT_FDCWD, h->line.path, SOCK_STREAM | SOCK_NONBLOCK, NULL);
             tried = vf_clock_ms();
         }
         if (fd >= 0)
@@ -235,7 +183,7 @@ int vf_hold_start(const struct vf_hold_opts *o, struct vf_error *err)
     if (rc == 0 && o->local_listen) {
         rc = listen_here(&h.local, SOCK_STREAM, err);
     } else if (rc == 0) {
-        h.local.fd = connect_to(o->local, SOCK_STREAM, err);
+        h.local.fd = vf_unixsock_connect(AT_FDCWD, o->local, SOCK_STREAM, err);
         rc = h.local.fd < 0 ? -1 : 0;
     }
     if (rc == 0)
@@ -254,7 +202,7 @@ int vf_hold_start(const struct vf_hold_opts *o, struct vf_error *err)
 
 bool vf_hold_there(const char *control)
 {
-    int fd = connect_to(control, SOCK_DGRAM, NULL);
+    int fd = vf_unixsock_connect(AT_FDCWD, control, SOCK_DGRAM, NULL);
     bool there = fd >= 0;
 
     vf_close_fd(&fd);
@@ -264,7 +212,7 @@ bool vf_hold_there(const char *control)
 int vf_hold_end(const char *control, struct vf_error *err)
 {
     struct vf_error why = VF_ERROR_INIT;
-    int fd = connect_to(control, SOCK_DGRAM | SOCK_NONBLOCK, &why);
+    int fd = vf_unixsock_connect(AT_FDCWD, control, SOCK_DGRAM | SOCK_NONBLOCK, &why);
 
     if (fd < 0 && (why.sys == ENOENT || why.sys == ECONNREFUSED))
         return 0;

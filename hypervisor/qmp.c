@@ -5,11 +5,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "core/buf.h"
@@ -17,6 +15,7 @@
 #include "core/clock.h"
 #include "core/fdio.h"
 #include "core/thread.h"
+#include "core/unixsock.h"
 
 #define LOOK_MS    100
 #define READ_BYTES 65536u
@@ -117,36 +116,32 @@ uint64_t vf_qmp_number(const json_t *obj, const char *key)
 static bool stopped(const struct vf_qmp *q) { return q->mind_stop && q->stop && *q->stop; }
 
 /* Names of sockets have 107 bytes at most; a longer one is reached through its directory. */
+static int connect_far(const char *path, struct vf_error *err)
+{
+    const char *slash = strrchr(path, '/');
+    char *parent = slash ? vf_strf(err, "%.*s/", (int)(slash - path), path) : NULL;
+    int fd = -1, dir = parent ? open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+
+    if (dir >= 0)
+        fd = vf_unixsock_connect(dir, slash + 1, SOCK_STREAM, err);
+    else if (parent)
+        (void)vf_error_sys(err, errno, "directory '%s'", parent); /* the -1 says it */
+    vf_close_fd(&dir);
+    free(parent);
+    return fd;
+}
+
 static int connect_to(const char *path, struct vf_error *err)
 {
-    struct sockaddr_un sa = {.sun_family = AF_UNIX};
-    const char *slash = strrchr(path, '/');
-    int fd = -1, dir = -1, n, rc = -1;
+    struct vf_error why = VF_ERROR_INIT;
+    int fd = vf_unixsock_connect(AT_FDCWD, path, SOCK_STREAM, &why);
 
-    if (strlen(path) < sizeof sa.sun_path || !slash) {
-        n = snprintf(sa.sun_path, sizeof sa.sun_path, "%s", path);
-    } else {
-        char *parent = vf_strf(err, "%.*s", (int)(slash - path), path);
-
-        dir = parent ? open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
-        free(parent);
-        n = snprintf(sa.sun_path, sizeof sa.sun_path, "/proc/self/fd/%d/%s", dir, slash + 1);
-    }
-    if (n < 0 || (size_t)n >= sizeof sa.sun_path) {
+    if (fd < 0 && why.code == VF_ERR_UNSUPPORTED)
+        fd = connect_far(path, &why);
+    if (fd < 0 && why.code == VF_ERR_UNSUPPORTED)
         (void)vf_error_set(err, VF_ERR_USAGE, 0, "the name of socket '%s' is too long", path);
-        goto out;
-    }
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        (void)vf_error_sys(err, errno, "socket");
-    else if (connect(fd, (const struct sockaddr *)&sa, sizeof sa) < 0)
-        (void)vf_error_set(err, VF_ERR_UNREACHABLE, errno, "no QEMU answers at '%s'", path);
-    else
-        rc = 0;
-out:
-    vf_close_fd(&dir);
-    if (rc < 0)
-        vf_close_fd(&fd);
+    else if (fd < 0)
+        (void)vf_error_set(err, VF_ERR_UNREACHABLE, why.sys, "no QEMU answers at '%s'", path);
     return fd;
 }
 

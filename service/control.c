@@ -4,17 +4,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "core/buf.h"
 #include "core/checked.h"
 #include "core/fdio.h"
+#include "core/unixsock.h"
 #include "service/clock.h"
 
 #define LINE_MAX_LEN 1024u
@@ -38,19 +36,10 @@ struct vf_control {
     struct client client[VF_CONTROL_CLIENTS];
 };
 
-/* A path is limited to 107 bytes, a store's is not: the directory is named by its descriptor. */
-static struct sockaddr_un address(int dirfd, const char *name)
-{
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-
-    (void)snprintf(a.sun_path, sizeof a.sun_path, "/proc/self/fd/%d/%.60s", dirfd, name);
-    return a;
-}
-
 struct vf_control *vf_control_listen(int dirfd, const char *name, struct vf_error *err)
 {
     struct vf_control *c = vf_calloc(1, sizeof *c, err);
-    struct sockaddr_un a;
+    struct vf_error why;
 
     if (!c)
         return NULL;
@@ -61,14 +50,10 @@ struct vf_control *vf_control_listen(int dirfd, const char *name, struct vf_erro
     c->dirfd = fcntl(dirfd, F_DUPFD_CLOEXEC, 3);
     if (!c->name || c->dirfd < 0)
         goto failed;
-    a = address(c->dirfd, name);
-    (void)unlinkat(c->dirfd, name, 0); /* bind says it if that matters */
-    c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    /* The mode of a socket that has no name yet is that which the name gets. */
-    if (c->fd >= 0 && fchmod(c->fd, 0600) == 0 &&
-        bind(c->fd, (const struct sockaddr *)&a, sizeof a) == 0 && listen(c->fd, 16) == 0)
+    c->fd = vf_unixsock_listen(c->dirfd, name, SOCK_STREAM | SOCK_NONBLOCK, 16, &why);
+    if (c->fd >= 0)
         return c;
-    (void)vf_error_sys(err, errno, "listen on the socket '%s'", name); /* the NULL says it */
+    (void)vf_error_sys(err, why.sys, "listen on the socket '%s'", name); /* the NULL says it */
 failed:
     vf_control_free(c);
     return NULL;
@@ -228,18 +213,14 @@ void vf_control_serve(struct vf_control *c, const struct pollfd *polls, size_t n
 
 static int ask_at(int dirfd, const char *name, struct vf_error *err)
 {
-    struct sockaddr_un a = address(dirfd, name);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), sys;
+    struct vf_error why;
+    int fd = vf_unixsock_connect(dirfd, name, SOCK_STREAM, &why);
 
-    if (fd < 0)
-        return vf_error_sys(err, errno, "make a socket");
-    if (connect(fd, (const struct sockaddr *)&a, sizeof a) == 0)
+    if (fd >= 0)
         return fd;
-    sys = errno;
-    vf_close_fd(&fd);
-    if (sys == ENOENT || sys == ECONNREFUSED)
+    if (why.sys == ENOENT || why.sys == ECONNREFUSED)
         return vf_error_set(err, VF_ERR_NOTFOUND, 0, "the service does not run");
-    return vf_error_sys(err, sys, "reach the service");
+    return vf_error_sys(err, why.sys, "reach the service");
 }
 
 static int read_answer(int fd, struct vf_buf *b, int timeout_ms, struct vf_error *err)

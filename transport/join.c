@@ -13,12 +13,12 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "core/checked.h"
 #include "core/fdio.h"
 #include "core/stream.h"
+#include "core/unixsock.h"
 
 #define RUN      "run"
 #define BACKLOG  64
@@ -28,15 +28,6 @@ struct vf_join {
     int dir, sock, wake;
     char token[VF_TOKEN_LEN + 1];
 };
-
-/* A path is limited to 107 bytes, a store's is not: the directory is named by its descriptor. */
-static struct sockaddr_un address(int dir, const char *name)
-{
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-
-    (void)snprintf(a.sun_path, sizeof a.sun_path, "/proc/self/fd/%d/%s", dir, name); /* fits */
-    return a;
-}
 
 static bool is_token(const char *name)
 {
@@ -64,19 +55,15 @@ static int open_run(int store_fd, bool make, struct vf_error *err)
 
 static int connect_to(int dir, const char *name, struct vf_error *err)
 {
-    struct sockaddr_un a = address(dir, name);
-    int sys, fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    struct vf_error why;
+    int fd = vf_unixsock_connect(dir, name, SOCK_SEQPACKET, &why);
 
-    if (fd < 0)
-        return vf_error_sys(err, errno, "make a socket");
-    if (connect(fd, (const struct sockaddr *)&a, sizeof a) == 0)
+    if (fd >= 0)
         return fd;
-    sys = errno;
-    vf_close_fd(&fd);
-    if (sys == ENOENT || sys == ECONNREFUSED)
-        return vf_error_set(err, VF_ERR_NOTFOUND, sys == ECONNREFUSED ? ECONNREFUSED : 0,
+    if (why.sys == ENOENT || why.sys == ECONNREFUSED)
+        return vf_error_set(err, VF_ERR_NOTFOUND, why.sys == ECONNREFUSED ? ECONNREFUSED : 0,
                             "there is no migration that takes this connection");
-    return vf_error_sys(err, sys, "reach the migration");
+    return vf_error_sys(err, why.sys, "reach the migration");
 }
 
 /* Removes the sockets of processes that died.  Under the lock of the directory: a socket between
@@ -115,14 +102,10 @@ static int make_token(char ret[VF_TOKEN_LEN + 1], struct vf_error *err)
 
 static int start_listening(struct vf_join *j, struct vf_error *err)
 {
-    struct sockaddr_un a = address(j->dir, j->token);
+    struct vf_error why;
 
-    j->sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    /* The mode of a socket that has no name yet is that which the name gets. */
-    if (j->sock < 0 || fchmod(j->sock, 0600) < 0 ||
-        bind(j->sock, (const struct sockaddr *)&a, sizeof a) < 0 || listen(j->sock, BACKLOG) < 0)
-        return vf_error_sys(err, errno, "listen for further connections");
-    return 0;
+    j->sock = vf_unixsock_listen(j->dir, j->token, SOCK_SEQPACKET | SOCK_NONBLOCK, BACKLOG, &why);
+    return j->sock < 0 ? vf_error_sys(err, why.sys, "listen for further connections") : 0;
 }
 
 struct vf_join *vf_join_listen(int store_fd, struct vf_error *err)

@@ -2,6 +2,7 @@
 #include "cmd/guest/guest_far.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -19,9 +20,11 @@
 #include "core/checked.h"
 #include "core/fdio.h"
 #include "core/thread.h"
+#include "core/unixsock.h"
 
 #define TUNNELS_MAX 300u
 #define LOOK_MS     100
+#define BACKLOG     16
 #define AHEAD_MAX   6u /* an sshd refuses more logins at a time by chance (MaxStartups) */
 #define AHEAD_MS    20 /* between them, so that they are in order for those who look */
 
@@ -300,7 +303,7 @@ static int op_tunnel(struct vf_far *half, const char *name, const char *local_pa
     if (!t->name || !t->path || first_connection(t, &t->spare, err) < 0)
         goto failed;
     t->has_spare = true;
-    t->listener = vf_tunnel_listen(local_path, err);
+    t->listener = vf_unixsock_listen(AT_FDCWD, local_path, SOCK_STREAM, BACKLOG, err);
     if (t->listener < 0)
         goto failed;
     rc = pthread_create(&t->thread, NULL, serve_tunnel, t);

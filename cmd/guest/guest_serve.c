@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@
 #include "cmd/member.h"
 #include "core/checked.h"
 #include "core/fdio.h"
+#include "core/unixsock.h"
 
 #define TOKEN_BYTES 16u
 #define DISK_SLACK  (UINT64_C(4) << 20) /* bytes for tables and index, for each disk */
@@ -365,7 +367,7 @@ static int find_socket(const struct vf_guest_serve *s, json_t *with, int *ret_fd
         rc = vf_error_set(err, VF_ERR_DENIED, 0, "there is no socket '%.32s'",
                           vf_member_text(with, "socket"));
     if (rc == 0) {
-        *ret_fd = vf_tunnel_connect(path, err);
+        *ret_fd = vf_unixsock_connect(AT_FDCWD, path, SOCK_STREAM, err);
         rc = *ret_fd < 0 ? -1 : 0;
     }
     vf_guest_arrival_close(&a);

@@ -3,14 +3,8 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "core/checked.h"
 #include "core/fdio.h"
@@ -103,54 +97,5 @@ int vf_tunnel_pump(struct vf_stream *st, int fd, const struct vf_far_look *look,
         *err = rc < 0 && own.code != VF_ERR_CANCELLED ? own : p.err;
     if (err && err->code == VF_ERR_NONE)
         *err = own;
-    return -1;
-}
-
-static int address(const char *path, struct sockaddr_un *ret, struct vf_error *err)
-{
-    memset(ret, 0, sizeof *ret);
-    ret->sun_family = AF_UNIX;
-    if (strlen(path) >= sizeof ret->sun_path)
-        return vf_error_set(err, VF_ERR_UNSUPPORTED, 0, "the name '%s' is too long for a socket",
-                            path);
-    (void)snprintf(ret->sun_path, sizeof ret->sun_path, "%s", path); /* fits */
-    return 0;
-}
-
-int vf_tunnel_connect(const char *path, struct vf_error *err)
-{
-    struct sockaddr_un sa;
-    int fd;
-
-    if (address(path, &sa, err) < 0)
-        return -1;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return vf_error_sys(err, errno, "socket");
-    if (connect(fd, (const struct sockaddr *)&sa, sizeof sa) == 0)
-        return fd;
-    (void)vf_error_sys(err, errno, "socket '%s'", path); /* the -1 says it */
-    vf_close_fd(&fd);
-    return -1;
-}
-
-int vf_tunnel_listen(const char *path, struct vf_error *err)
-{
-    struct sockaddr_un sa;
-    struct stat sb;
-    int fd;
-
-    if (address(path, &sa, err) < 0)
-        return -1;
-    if (lstat(path, &sb) == 0 && S_ISSOCK(sb.st_mode))
-        (void)unlink(path); /* else bind says that it is there */
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return vf_error_sys(err, errno, "socket");
-    if (bind(fd, (const struct sockaddr *)&sa, sizeof sa) == 0 && chmod(path, 0600) == 0 &&
-        listen(fd, 16) == 0)
-        return fd;
-    (void)vf_error_sys(err, errno, "socket '%s'", path); /* the -1 says it */
-    vf_close_fd(&fd);
     return -1;
 }

@@ -15,10 +15,4 @@ struct vf_far_look;
 int vf_tunnel_pump(struct vf_stream *st, int fd, const struct vf_far_look *look,
                    struct vf_error *err) VF_MUST_CHECK;
 
-/* Connects to the Unix socket at path; at most 107 bytes.  A descriptor, or -1. */
-int vf_tunnel_connect(const char *path, struct vf_error *err) VF_MUST_CHECK;
-
-/* Listens at path, which must not exist as anything but a socket nobody listens on; mode 0600. */
-int vf_tunnel_listen(const char *path, struct vf_error *err) VF_MUST_CHECK;
-
 #endif
