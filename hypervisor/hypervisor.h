@@ -239,11 +239,6 @@ struct vf_guest {
 struct vf_guest *vf_qmp_guest_open(const char *name, const char *path, const volatile int *stop,
                                    struct vf_error *err);
 
-/* What is left of a guest whose QEMU has ended while it was moved, and of which nothing else is
- * left: folds the overlays of the disk at path into it, and removes them.  Nothing to do is fine.
- */
-int vf_fold_left(const char *path, const char *overlay_dir, struct vf_error *err);
-
 /* A domain of libvirt; uri NULL: qemu:///system.  VF_ERR_NOTFOUND: there is no such domain.
  * VF_ERR_UNSUPPORTED when this program was built without libvirt. */
 struct vf_guest *vf_libvirt_guest_open(const char *name, const char *uri, const volatile int *stop,

@@ -63,7 +63,7 @@ static bool is_ours(const char *path)
 {
     const char *slash = strrchr(path, '/');
 
-    return slash && strstr(slash, VF_LV_OVERLAY);
+    return slash && strstr(slash, VF_OVERLAY_MARK);
 }
 
 /* One step down from an overlay of ours, whose header only we and QEMU have written. */
@@ -73,7 +73,7 @@ static int step_down(struct vf_lv_chain *c, struct vf_error *err)
     const char *below, *format;
     int rc = -1;
 
-    if (c->overlays == VF_LV_OVERLAYS)
+    if (c->overlays == VF_OVERLAY_MAX)
         return vf_error_set(err, VF_ERR_RANGE, 0, "too many overlays below '%s'", c->top);
     o = image_info(c->base, "qcow2", err);
     below = json_string_value(json_object_get(o, "full-backing-filename"));
@@ -152,25 +152,6 @@ static bool wants_overlay(const struct vf_guest_disk *d)
     return d->way == VF_DISK_COPY && !d->read_only;
 }
 
-/* PATH.vmferry-N, in dir or beside it; must not be there. */
-static char *overlay_path(const char *path, const char *dir, unsigned n, struct vf_error *err)
-{
-    const char *slash = strrchr(path, '/');
-    struct stat sb;
-    char *ret = dir && slash ? vf_strf(err, "%s/%s" VF_LV_OVERLAY "%u", dir, slash + 1, n)
-                             : vf_strf(err, "%s" VF_LV_OVERLAY "%u", path, n);
-
-    if (ret && lstat(ret, &sb) == 0) {
-        (void)vf_error_set(err, VF_ERR_EXISTS, 0,
-                           "'%s' is in the way: it may hold what a guest wrote; fold it in with "
-                           "`qemu-img commit`, or remove it",
-                           ret);
-        free(ret);
-        ret = NULL;
-    }
-    return ret;
-}
-
 /* Adds a piece to a growing text; false when memory is out. */
 static bool append(char **text, const char *piece)
 {
@@ -199,7 +180,7 @@ static char *snapshot_disk(struct vf_lv_xml *x, const struct vf_guest_disk *d, c
     f->path = vf_strdup(c.top, err);
     f->format = vf_strdup(f->delta ? "qcow2" : c.base_format, err);
     if (f->path && f->format)
-        path = overlay_path(c.base, dir, c.overlays, err);
+        path = vf_overlay_new(c.base, dir, c.overlays, err);
     quoted = path ? vf_lv_xml_escape(path, err) : NULL;
     if (quoted)
         ret = vf_strf(err,

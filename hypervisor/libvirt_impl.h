@@ -1,8 +1,7 @@
 /* hypervisor/libvirt_impl.h - what the files of the libvirt implementation share; nobody else
  * includes it.
  *
- * Overlay files are called <disk's file>.vmferry-<n>: a later try finds them by that name in the
- * domain's own description, without any memory of its own. */
+ * Overlay files (overlay.h) are found by their names in the domain's own description. */
 #ifndef VF_HYPERVISOR_LIBVIRT_IMPL_H
 #define VF_HYPERVISOR_LIBVIRT_IMPL_H
 
@@ -11,10 +10,9 @@
 #include "hypervisor/hypervisor.h"
 #include "hypervisor/libvirt_eye.h"
 #include "hypervisor/libvirt_xml.h"
+#include "hypervisor/overlay.h"
 
-#define VF_LV_OVERLAY  ".vmferry-"
 #define VF_LV_URI      "qemu:///system"
-#define VF_LV_OVERLAYS 64u /* freezes of one disk at most */
 #define VF_LV_DISKS    "/domain/devices/disk"
 #define VF_LV_FILE_MAX (8u << 20)  /* UEFI variables: 528 KiB are usual */
 #define VF_LV_PIECE    (16u << 10) /* of such a file in one question */
@@ -40,7 +38,7 @@ struct vf_lv_chain {
     char *target;                  /* "vda" */
     char *top;                     /* the file that the guest writes */
     char *base, *base_format;      /* the first that is not an overlay of ours; may be top */
-    char *overlay[VF_LV_OVERLAYS]; /* ours, from the top */
+    char *overlay[VF_OVERLAY_MAX]; /* ours, from the top */
     unsigned overlays;
 };
 void vf_lv_chain_free(struct vf_lv_chain *c); /* zeroes it */

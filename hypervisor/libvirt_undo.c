@@ -92,27 +92,15 @@ static unsigned undefine_flags(void)
            VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA | VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA;
 }
 
-/* A domain that was defined nowhere goes away with its process, and leaves its files. */
-static int fold_files(const struct vf_guest_info *info, struct vf_error *err)
-{
-    for (size_t i = 0; i < info->ndisks; i++) {
-        const struct vf_guest_disk *d = &info->disk[i];
-
-        if (d->way == VF_DISK_COPY && !d->read_only &&
-            vf_fold_left(d->path, info->overlay_dir, err) < 0)
-            return -1;
-    }
-    return 0;
-}
-
 int vf_lv_finish(struct vf_guest *guest, const struct vf_guest_info *info, struct vf_error *err)
 {
     struct vf_lv_guest *g = of(guest);
     int state, reason, active = state_of(g, &state, &reason, err);
     struct vf_error why = VF_ERROR_INIT;
 
+    /* a domain that was defined nowhere goes away with its process, and leaves its files */
     if (active < 0)
-        return virGetLastErrorCode() == VIR_ERR_NO_DOMAIN ? fold_files(info, err) : -1;
+        return virGetLastErrorCode() == VIR_ERR_NO_DOMAIN ? vf_overlay_fold_all(info, err) : -1;
     if (active && state != VIR_DOMAIN_PAUSED)
         return vf_error_set(err, VF_ERR_BUSY, 0, "the guest runs here as well: nothing is removed");
     /* libvirt has ended it; after a crash in between it may stand here, moved and never to run */

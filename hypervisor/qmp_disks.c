@@ -109,25 +109,6 @@ static int learn_disks(struct vf_qmp_guest *g, const struct vf_guest_info *info,
     return rc;
 }
 
-/* PATH.vmferry-N, in dir or beside it. */
-static char *overlay_path(const char *path, const char *dir, unsigned n, struct vf_error *err)
-{
-    const char *slash = strrchr(path, '/');
-    struct stat sb;
-    char *ret = dir && slash ? vf_strf(err, "%s/%s" VF_QMP_OVL_FILE "%u", dir, slash + 1, n)
-                             : vf_strf(err, "%s" VF_QMP_OVL_FILE "%u", path, n);
-
-    if (ret && lstat(ret, &sb) == 0) {
-        (void)vf_error_set(err, VF_ERR_EXISTS, 0,
-                           "'%s' is in the way: it may hold what a guest wrote; fold it in with "
-                           "`qemu-img commit`, or remove it",
-                           ret);
-        free(ret);
-        ret = NULL;
-    }
-    return ret;
-}
-
 /* Adds the snapshot of one disk to the transaction. */
 static int plan(struct vf_qmp_disk *d, size_t i, const struct vf_guest_disk *disk, const char *dir,
                 json_t *actions, struct vf_error *err)
@@ -136,9 +117,9 @@ static int plan(struct vf_qmp_disk *d, size_t i, const struct vf_guest_disk *dis
     json_t *a;
     char *file;
 
-    if (d->overlays == VF_QMP_OVERLAYS)
+    if (d->overlays == VF_OVERLAY_MAX)
         return vf_error_set(err, VF_ERR_RANGE, 0, "too many overlays on '%s'", disk->path);
-    file = overlay_path(disk->path, dir, d->overlays, err);
+    file = vf_overlay_new(disk->path, dir, d->overlays, err);
     if (!file)
         return -1;
     (void)snprintf(node, sizeof node, VF_QMP_OURS "o%zu-%u", i, d->overlays);
@@ -193,7 +174,7 @@ int vf_qmp_freeze(struct vf_guest *guest, const struct vf_guest_info *info, cons
             f[i].path = vf_strdup(info->disk[i].path, err);
             f[i].format = vf_strdup(info->disk[i].format, err);
             rc = f[i].path && f[i].format ? 0 : -1;
-        } else if (d->overlays < VF_QMP_OVERLAYS) {
+        } else if (d->overlays < VF_OVERLAY_MAX) {
             free(d->overlay[d->overlays]); /* planned only */
             d->overlay[d->overlays] = NULL;
         }

@@ -27,7 +27,7 @@ static const json_t *own_image(const json_t *image)
 {
     const json_t *below = json_object_get(image, "backing-image");
 
-    while (strstr(vf_qmp_text(image, "filename"), VF_QMP_OVL_FILE) && below) {
+    while (strstr(vf_qmp_text(image, "filename"), VF_OVERLAY_MARK) && below) {
         image = below;
         below = json_object_get(image, "backing-image");
     }

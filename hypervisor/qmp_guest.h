@@ -5,23 +5,22 @@
  *   vmferry-o<disk>-<n>  overlay nodes     vmferry-t<disk>  far images (NBD)
  *   vmferry-m<disk>      mirror jobs       vmferry-c<disk>  commit jobs
  *   vmferry-v<disk>      views of disks (exports of QEMU's NBD server)
- * Overlay files are called <disk's file>.vmferry-<n>. */
+ * Overlay files: overlay.h. */
 #ifndef VF_HYPERVISOR_QMP_GUEST_H
 #define VF_HYPERVISOR_QMP_GUEST_H
 
 #include "hypervisor/hypervisor.h"
+#include "hypervisor/overlay.h"
 #include "hypervisor/qmp.h"
 
 #define VF_QMP_OURS     "vmferry-"
-#define VF_QMP_OVL_FILE ".vmferry-"
 #define VF_QMP_NODE_MAX 32u /* QEMU's own limit, with the zero */
-#define VF_QMP_OVERLAYS 64u /* freezes of one disk at most */
 
 /* A disk while it is moved. */
 struct vf_qmp_disk {
-    char *base;                     /* node of the disk's own file */
-    char *top;                      /* node that the guest writes now */
-    char *overlay[VF_QMP_OVERLAYS]; /* files, from the bottom */
+    char *base;                    /* node of the disk's own file */
+    char *top;                     /* node that the guest writes now */
+    char *overlay[VF_OVERLAY_MAX]; /* files, from the bottom */
     unsigned overlays;
 };
 

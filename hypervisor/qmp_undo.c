@@ -3,11 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/checked.h"
-#include "core/proc.h"
 #include "core/thread.h"
 #include "hypervisor/qmp_guest.h"
 #include "hypervisor/qmp_postcopy.h"
@@ -206,12 +204,12 @@ static int commit_down(struct vf_qmp *q, const char *top, const char *base, stru
 static int fold(struct vf_qmp *q, const json_t *in, struct vf_error *err)
 {
     const json_t *image = json_object_get(in, "image");
-    const json_t *files[VF_QMP_OVERLAYS];
+    const json_t *files[VF_OVERLAY_MAX];
     unsigned n = 0;
     char *base;
     int rc;
 
-    while (n < VF_QMP_OVERLAYS && strstr(vf_qmp_text(image, "filename"), VF_QMP_OVL_FILE)) {
+    while (n < VF_OVERLAY_MAX && strstr(vf_qmp_text(image, "filename"), VF_OVERLAY_MARK)) {
         files[n++] = image;
         image = json_object_get(image, "backing-image");
     }
@@ -219,7 +217,7 @@ static int fold(struct vf_qmp *q, const json_t *in, struct vf_error *err)
     if (!base)
         return -1;
     rc = commit_down(q, vf_qmp_text(in, "node-name"), base, err);
-    while (n > 0 && rc == 0) { /* the lowest first, as in vf_fold_left */
+    while (n > 0 && rc == 0) { /* the lowest first, as in vf_overlay_fold */
         const char *file = vf_qmp_text(files[--n], "filename");
 
         if (unlink(file) < 0 && errno != ENOENT)
@@ -250,68 +248,6 @@ static int fold_all(struct vf_qmp *q, bool *found, struct vf_error *err)
 }
 
 /* ---- the calls ---- */
-
-/* Is there an overlay with that number?  Then *ret is its path (owned). */
-static bool has_overlay(const char *path, const char *dir, unsigned n, char **ret)
-{
-    const char *slash = strrchr(path, '/');
-    struct stat sb;
-
-    *ret = dir && slash ? vf_strf(NULL, "%s/%s" VF_QMP_OVL_FILE "%u", dir, slash + 1, n)
-                        : vf_strf(NULL, "%s" VF_QMP_OVL_FILE "%u", path, n);
-    if (*ret && lstat(*ret, &sb) == 0 && S_ISREG(sb.st_mode))
-        return true;
-    free(*ret);
-    *ret = NULL;
-    return false;
-}
-
-static int commit_file(const char *path, const char *top, struct vf_error *err)
-{
-    const char *argv[] = {"qemu-img", "commit", "-q", "-f", "qcow2", "-b", path, top, NULL};
-    int rc = -1;
-
-    for (int n = 0; n < TRIES && rc < 0; n++) { /* QEMU may hold its locks a moment longer */
-        rc = vf_proc_run(argv, NULL, -1, err);
-        if (rc < 0)
-            vf_thread_nap(LOOK_MS);
-    }
-    return rc < 0 ? vf_error_prefix(err, "overlay '%s'", top) : 0;
-}
-
-int vf_fold_left(const char *path, const char *dir, struct vf_error *err)
-{
-    char *file[VF_QMP_OVERLAYS] = {NULL};
-    unsigned top = 0;
-    int rc = 0;
-
-    for (unsigned n = 0; n < VF_QMP_OVERLAYS; n++)
-        if (has_overlay(path, dir, n, &file[n]))
-            top = n;
-    /* The lowest is removed first: without it, all was folded in before. */
-    if (file[0])
-        rc = commit_file(path, file[top], err);
-    for (unsigned n = 0; n < VF_QMP_OVERLAYS; n++) {
-        if (rc == 0 && file[n] && unlink(file[n]) < 0 && errno != ENOENT)
-            rc = vf_error_sys(err, errno, "remove '%s'", file[n]);
-        free(file[n]);
-    }
-    return rc;
-}
-
-static int fold_files_all(const struct vf_guest_info *info, struct vf_error *err)
-{
-    int rc = 0;
-
-    for (size_t i = 0; i < info->ndisks; i++) {
-        const struct vf_guest_disk *d = &info->disk[i];
-
-        if (d->way == VF_DISK_COPY && !d->read_only &&
-            vf_fold_left(d->path, info->overlay_dir, rc < 0 ? NULL : err) < 0)
-            rc = -1;
-    }
-    return rc;
-}
 
 /* Moved, or stopped for it: not to be touched unless it is known that it does not run elsewhere. */
 static bool is_left_still(struct vf_qmp *q)
@@ -350,7 +286,7 @@ static int undo(struct vf_qmp *q, bool resume, bool *found, struct vf_error *err
 int vf_qmp_recover(struct vf_guest *guest, bool resume, bool *ret_found, struct vf_error *err)
 {
     struct vf_qmp *q = ((struct vf_qmp_guest *)guest)->q;
-    bool found = (!resume || vf_qmp_memory_follows(q)) && is_left_still(q);
+    bool found = resume ? vf_qmp_memory_follows(q) : is_left_still(q);
     int rc = found ? 0 : undo(q, resume, &found, err);
 
     if (ret_found)
@@ -377,7 +313,7 @@ int vf_qmp_roll_back(struct vf_guest *guest, const struct vf_guest_info *info, s
     struct vf_error why = VF_ERROR_INIT;
 
     if (!g->q) /* it was gone the last time */
-        return fold_files_all(info, err);
+        return vf_overlay_fold_all(info, err);
     if (go_back(g, &why) == 0)
         return 0;
     if (why.code == VF_ERR_UNREACHABLE) {
@@ -387,7 +323,7 @@ int vf_qmp_roll_back(struct vf_guest *guest, const struct vf_guest_info *info, s
         if (g->q && go_back(g, &why) == 0)
             return 0;
         if (!g->q) /* the guest has ended, by itself or by force; its disks get all it wrote */
-            return fold_files_all(info, err);
+            return vf_overlay_fold_all(info, err);
     }
     if (err)
         *err = why;
@@ -416,5 +352,5 @@ int vf_qmp_finish(struct vf_guest *guest, const struct vf_guest_info *info, stru
         g->q = NULL;
         await_end(g->path);
     }
-    return fold_files_all(info, err);
+    return vf_overlay_fold_all(info, err);
 }

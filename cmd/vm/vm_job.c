@@ -14,6 +14,7 @@
 #include "core/clock.h"
 #include "core/fdio.h"
 #include "core/thread.h"
+#include "hypervisor/overlay.h"
 
 /* Longer than a far end takes to find out that it was left. */
 #define RESOLVE_SECONDS 75
@@ -43,7 +44,7 @@ int vf_vm_fold_left(const json_t *job, struct vf_error *err)
 
     json_array_foreach(json_object_get(job, "disks"), i, path)
     {
-        if (vf_fold_left(json_string_value(path), *dir ? dir : NULL, err) < 0)
+        if (vf_overlay_fold(json_string_value(path), *dir ? dir : NULL, err) < 0)
             return -1;
     }
     return 0;
