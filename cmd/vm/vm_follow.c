@@ -120,39 +120,42 @@ int vf_vm_rejoin(struct vf_vm *vm, struct vf_error *err)
     return rc;
 }
 
-void vf_vm_drop_promised(struct vf_vm *vm, const json_t *job)
+/* Asks the far half of a move that is noted, in a conversation for that alone.  *ret_refused: it
+ * said no. */
+static int ask_there(struct vf_vm *vm, const json_t *job, const char *question, json_t **ret_answer,
+                     bool *ret_refused, struct vf_error *err)
 {
-    struct vf_error why = VF_ERROR_INIT;
-    int rc = vf_vm_go_there(vm, job, &why);
-
-    if (rc == 0)
-        rc = vf_guest_far_again(vm->far, vf_member_text(job, "kind"), &why);
-    if (rc == 0) {
-        struct vf_far *half = vf_guest_far_half(vm->far);
-
-        rc = half->ask(half, "drop", NULL, NULL, &why);
-    }
-    if (rc < 0)
-        vf_say_more(vm->cli, "%s: %s", vf_member_text(job, "label"), why.msg);
-    vf_vm_leave_there(vm);
-}
-
-int vf_vm_whole_there(struct vf_vm *vm, const json_t *job, bool *ret, struct vf_error *err)
-{
-    json_t *answer = NULL;
     int rc = vf_vm_go_there(vm, job, err);
 
+    *ret_refused = false;
     if (rc == 0)
         rc = vf_guest_far_again(vm->far, vf_member_text(job, "kind"), err);
     if (rc == 0) {
         struct vf_far *half = vf_guest_far_half(vm->far);
 
-        rc = half->ask(half, "whole", NULL, &answer, err);
-        if (rc < 0 && half->refused)
-            rc = 0; /* then it is not there any more */
+        rc = half->ask(half, question, NULL, ret_answer, err);
+        *ret_refused = rc < 0 && half->refused;
     }
-    *ret = json_is_true(json_object_get(answer, "whole"));
-    json_decref(answer);
     vf_vm_leave_there(vm);
     return rc;
+}
+
+void vf_vm_drop_promised(struct vf_vm *vm, const json_t *job)
+{
+    struct vf_error why = VF_ERROR_INIT;
+    bool refused;
+
+    if (ask_there(vm, job, "drop", NULL, &refused, &why) < 0)
+        vf_say_more(vm->cli, "%s: %s", vf_member_text(job, "label"), why.msg);
+}
+
+int vf_vm_whole_there(struct vf_vm *vm, const json_t *job, bool *ret, struct vf_error *err)
+{
+    json_t *answer = NULL;
+    bool refused;
+    int rc = ask_there(vm, job, "whole", &answer, &refused, err);
+
+    *ret = json_is_true(json_object_get(answer, "whole"));
+    json_decref(answer);
+    return refused ? 0 : rc; /* then it is not there any more */
 }
