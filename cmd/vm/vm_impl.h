@@ -47,7 +47,7 @@ struct vf_vm {
     const char *running_at; /* "source", "destination", "unknown" */
 };
 
-/* ---- cmd/vm/vm_move.c ---- */
+/* ---- cmd/vm/vm_question.c ---- */
 
 /* What the far half is asked with "check" (cmd/guest/guest_serve.c); new reference, NULL on error.
  */
