@@ -29,6 +29,7 @@
 #include "core/checked.h"
 #include "core/clock.h"
 #include "core/fdio.h"
+#include "core/thread.h"
 #include "hypervisor/libvirt_impl.h"
 #include "hypervisor/once.h"
 
@@ -361,7 +362,7 @@ static int run_libvirt(struct hand_off *h, struct vf_error *err)
     struct vf_error broken = VF_ERROR_INIT;
     pthread_t thread;
     bool yes;
-    int e, rc = -1;
+    int rc;
 
     h->start = vf_clock_now();
     /* that it stands still says nothing about one that did so before */
@@ -371,13 +372,13 @@ static int run_libvirt(struct hand_off *h, struct vf_error *err)
             return -1;
     }
     vf_lv_eye_begin(&h->g->eye, judge, h);
-    e = pthread_create(&thread, NULL, mover, h);
-    if (e)
-        return vf_error_sys(err, e, "thread for libvirt's migration");
+    if (vf_thread_start(&thread, mover, h, err) < 0) {
+        vf_lv_eye_end(&h->g->eye);
+        return -1;
+    }
     watch(h, &broken);
     yes = vf_lv_eye_yes(&h->g->eye);
-    if (yes) /* meanwhile libvirt ends the guest's process here */
-        rc = arrived(h, err);
+    rc = yes ? arrived(h, err) : -1; /* meanwhile libvirt ends the guest's process here */
     (void)pthread_join(thread, NULL);
     vf_lv_eye_end(&h->g->eye);
     if (yes)

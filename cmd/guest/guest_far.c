@@ -1,7 +1,6 @@
 /* cmd/guest/guest_far.c - the conversation and the tunnels. */
 #include "cmd/guest/guest_far.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -170,15 +169,14 @@ static void welcome(struct tunnel *t, int fd)
 {
     struct vf_error err = VF_ERROR_INIT;
     struct visit *v = vf_calloc(1, sizeof *v, &err);
-    int rc = v ? 0 : ENOMEM;
+    int rc = -1;
 
     if (v) {
         v->t = t;
         v->fd = fd;
-        rc = pthread_create(&v->thread, NULL, serve_visit, v);
+        rc = vf_thread_start(&v->thread, serve_visit, v, &err);
     }
-    if (rc) {
-        (void)vf_error_sys(&err, rc, "start a thread"); /* noted, not returned */
+    if (rc < 0) {
         note_failure(t, &err);
         vf_close_fd(&fd);
         free(v);
@@ -287,7 +285,6 @@ static int op_tunnel(struct vf_far *half, const char *name, const char *local_pa
 {
     struct vf_guest_far *f = (struct vf_guest_far *)half;
     struct tunnel *t;
-    int rc;
 
     if (f->ntunnels == TUNNELS_MAX)
         return vf_error_set(err, VF_ERR_RANGE, 0, "too many tunnels");
@@ -306,11 +303,8 @@ static int op_tunnel(struct vf_far *half, const char *name, const char *local_pa
     t->listener = vf_unixsock_listen(AT_FDCWD, local_path, SOCK_STREAM, BACKLOG, err);
     if (t->listener < 0)
         goto failed;
-    rc = pthread_create(&t->thread, NULL, serve_tunnel, t);
-    if (rc) {
-        (void)vf_error_sys(err, rc, "start a thread"); /* the -1 says it */
+    if (vf_thread_start(&t->thread, serve_tunnel, t, err) < 0)
         goto failed;
-    }
     t->has_thread = true;
     f->tunnel[f->ntunnels++] = t;
     return 0;

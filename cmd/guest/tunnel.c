@@ -8,6 +8,7 @@
 
 #include "core/checked.h"
 #include "core/fdio.h"
+#include "core/thread.h"
 #include "hypervisor/hypervisor.h"
 
 /* Small enough that another tunnel's bytes get in between on a slow line. */
@@ -80,10 +81,10 @@ int vf_tunnel_pump(struct vf_stream *st, int fd, const struct vf_far_look *look,
     struct pump p = {.st = st, .fd = fd, .look = look};
     struct vf_error own = VF_ERROR_INIT;
     pthread_t thread;
-    int rc = pthread_create(&thread, NULL, outward, &p);
+    int rc;
 
-    if (rc)
-        return vf_error_sys(err, rc, "start a thread");
+    if (vf_thread_start(&thread, outward, &p, err) < 0)
+        return -1;
     rc = inward(&p, &own);
     if (rc < 0) {
         (void)shutdown(fd, SHUT_RDWR); /* ends the thread's recv */
