@@ -21,6 +21,7 @@ void vf_receiver_fail(struct receiver *r, const struct vf_error *err)
         r->err = *err;
     }
     pthread_cond_broadcast(&r->moved);
+    pthread_cond_broadcast(&r->fed);
     pthread_mutex_unlock(&r->lock);
     if (first && worth_telling(err))
         vf_stream_fail(r->st, err);
@@ -92,10 +93,11 @@ static int take_data(struct receiver *r, const struct vf_msg_data *m, struct vf_
 
     pthread_mutex_lock(&r->lock);
     while (!r->failed && r->data[0].len > RECV_DATA_BYTES)
-        pthread_cond_wait(&r->moved, &r->lock);
+        pthread_cond_wait(&r->fed, &r->lock);
+    if (r->data[0].len == 0) /* else it knows already */
+        pthread_cond_signal(&r->fed);
     rc = r->failed ? vf_error_set(err, VF_ERR_CANCELLED, 0, "given up")
                    : vf_buf_add(&r->data[0], m->bytes, m->len, err);
-    pthread_cond_broadcast(&r->moved);
     pthread_mutex_unlock(&r->lock);
     return rc;
 }
@@ -266,6 +268,7 @@ int vf_receive(struct vf_stream *st, enum vf_purpose purpose, unsigned window_lo
     r->leftover = -1;
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->moved, NULL);
+    pthread_cond_init(&r->fed, NULL);
     if (accept_offer(r, &e) < 0 || start_count(r, &e) < 0)
         vf_receiver_fail(r, &e);
     else
@@ -280,6 +283,7 @@ int vf_receive(struct vf_stream *st, enum vf_purpose purpose, unsigned window_lo
     vf_buf_free(&r->data[1]);
     vf_sorter_free(r->prints);
     free(r->donor);
+    pthread_cond_destroy(&r->fed);
     pthread_cond_destroy(&r->moved);
     pthread_mutex_destroy(&r->lock);
     free(r);

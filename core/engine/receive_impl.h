@@ -81,7 +81,8 @@ struct receiver {
     uint64_t target_distinct;
 
     pthread_mutex_t lock; /* guards all below, and the parts of batches said above */
-    pthread_cond_t moved;
+    pthread_cond_t moved; /* something of a batch, or all has ended */
+    pthread_cond_t fed;   /* data[0] has something, or room, again; or all has ended */
     bool failed;
     struct vf_error err;
     struct recv_batch batch[VF_BATCHES_OPEN];

@@ -254,6 +254,7 @@ static int finish_all(struct verify *v, struct vf_error *err)
     pthread_mutex_lock(&r->lock);
     r->ended = true; /* from here on the source may hang up */
     pthread_cond_broadcast(&r->moved);
+    pthread_cond_broadcast(&r->fed);
     pthread_mutex_unlock(&r->lock);
     return r->st->ops->send(r->st, &m, err);
 }

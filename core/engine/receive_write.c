@@ -164,12 +164,13 @@ static bool next_data(struct receiver *r)
 
     pthread_mutex_lock(&r->lock);
     while (!r->failed && !r->ended && r->data[0].len == 0)
-        pthread_cond_wait(&r->moved, &r->lock);
+        pthread_cond_wait(&r->fed, &r->lock);
     more = !r->failed && !r->ended;
+    if (r->data[0].len > RECV_DATA_BYTES)
+        pthread_cond_signal(&r->fed);
     vf_buf_clear(&b);
     r->data[1] = r->data[0];
     r->data[0] = b;
-    pthread_cond_broadcast(&r->moved);
     pthread_mutex_unlock(&r->lock);
     return more;
 }

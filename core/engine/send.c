@@ -17,6 +17,8 @@ void vf_sender_fail(struct sender *s, const struct vf_error *err)
         s->err = *err;
     }
     pthread_cond_broadcast(&s->moved);
+    pthread_cond_broadcast(&s->arrived);
+    pthread_cond_broadcast(&s->handed);
     pthread_mutex_unlock(&s->lock);
     if (first)
         s->st->ops->cancel(s->st);
@@ -38,9 +40,9 @@ void vf_sender_progress(struct sender *s, bool now)
 
 bool vf_sender_stopped(const struct sender *s) { return s->opts->stop && *s->opts->stop; }
 
-void vf_sender_wait(struct sender *s)
+void vf_sender_wait(struct sender *s, pthread_cond_t *cond)
 {
-    (void)vf_thread_wait(&s->moved, &s->lock, 200); /* the callers look again anyway */
+    (void)vf_thread_wait(cond, &s->lock, 200); /* the callers look again anyway */
 }
 
 static int send_end(struct sender *s, struct vf_error *err)
@@ -87,7 +89,7 @@ static void *end_count(void *arg)
     pthread_setname_np(pthread_self(), "vf-count");
     pthread_mutex_lock(&s->lock);
     while (!s->failed && !vf_sender_stopped(s) && !(s->source_ended && s->done == s->announced))
-        vf_sender_wait(s);
+        vf_sender_wait(s, &s->moved);
     go = !s->failed && !vf_sender_stopped(s);
     pthread_mutex_unlock(&s->lock);
     if (!go)
@@ -213,7 +215,7 @@ static struct vf_msg *next_message(struct sender *s)
 
     pthread_mutex_lock(&s->lock);
     while (!s->failed && s->inbox_n == 0)
-        pthread_cond_wait(&s->moved, &s->lock);
+        pthread_cond_wait(&s->arrived, &s->lock);
     if (!s->failed) {
         m = s->inbox[s->inbox_at];
         s->inbox_at = (s->inbox_at + 1) % SEND_INBOX;
@@ -263,7 +265,7 @@ static void receive(struct sender *s)
         ok = s->inbox_n < SEND_INBOX;
         if (ok)
             s->inbox[(s->inbox_at + s->inbox_n++) % SEND_INBOX] = m;
-        pthread_cond_broadcast(&s->moved);
+        pthread_cond_signal(&s->arrived);
         pthread_mutex_unlock(&s->lock);
         if (!ok) {
             (void)vf_error_set(&err, VF_ERR_PROTOCOL, 0,
@@ -358,9 +360,13 @@ int vf_send(struct vf_stream *st, const struct vf_msg_welcome *welcome, struct v
         s->blocks = vf_blocks_of(image->size);
         pthread_mutex_init(&s->lock, NULL);
         pthread_cond_init(&s->moved, NULL);
+        pthread_cond_init(&s->arrived, NULL);
+        pthread_cond_init(&s->handed, NULL);
         rc = converse(s, err);
         for (size_t i = 0; i < VF_BATCHES_OPEN; i++)
             vf_send_slot_clear(&s->slot[i]);
+        pthread_cond_destroy(&s->handed);
+        pthread_cond_destroy(&s->arrived);
         pthread_cond_destroy(&s->moved);
         pthread_mutex_destroy(&s->lock);
     }

@@ -64,8 +64,10 @@ struct sender {
     bool quotes; /* the receiver takes them */
     uint64_t blocks;
 
-    pthread_mutex_t lock; /* guards all below */
-    pthread_cond_t moved;
+    pthread_mutex_t lock;   /* guards all below */
+    pthread_cond_t moved;   /* something of a batch */
+    pthread_cond_t arrived; /* a message, for the answers thread */
+    pthread_cond_t handed;  /* a record, to the thread that packs or back */
     bool failed;
     struct vf_error err;
     struct send_slot slot[VF_BATCHES_OPEN];
@@ -91,8 +93,9 @@ struct sender {
 void vf_sender_fail(struct sender *s, const struct vf_error *err);
 /* Reports progress if it is time for it; the lock must not be held. */
 void vf_sender_progress(struct sender *s, bool now);
-/* Waits for a change, with the lock held, but not longer than the stop flag may go unseen. */
-void vf_sender_wait(struct sender *s);
+/* Waits for one of the sender's conditions, with the lock held, but not longer than the stop flag
+ * may go unseen. */
+void vf_sender_wait(struct sender *s, pthread_cond_t *cond);
 bool vf_sender_stopped(const struct sender *s);
 /* The tables of the literals thread: those that were made ahead, or new ones.  -1: there is no
  * memory. */

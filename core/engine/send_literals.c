@@ -9,6 +9,8 @@
 #include "core/hash/md5_lanes.h"
 #include "core/map/tree.h"
 
+#define AHEAD 8u /* blocks whose slot in the table of repeats is fetched early */
+
 /* What the thread works with. */
 struct piece {
     struct sender *s;
@@ -174,6 +176,8 @@ static int add_run(struct piece *p, uint64_t first, size_t n, const uint8_t (*md
         uint64_t seen;
         size_t from = p->r->nblocks;
 
+        if (md5 && i + AHEAD < n)
+            vf_repeats_ahead(p->repeats, p->md5[i + AHEAD]);
         if (md5 && vf_repeats_seen(p->repeats, p->md5[i], first + i, &seen)) {
             p->s->ret->self_copied++;
             add_block(p, first + i, first + i - seen);
@@ -313,7 +317,7 @@ static int next_batch(struct piece *p, uint32_t *ret_batch, struct vf_error *err
     while (!s->failed && !vf_sender_stopped(s) && !(work = take_work(s, ret_batch)) &&
            !(over = s->source_ended && s->done == s->announced)) {
         if (flushed && !p->notes.n) {
-            vf_sender_wait(s);
+            vf_sender_wait(s, &s->moved);
             continue;
         }
         /* Nothing to do: let the receiver have what the compressor holds. */

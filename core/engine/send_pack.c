@@ -48,7 +48,7 @@ struct send_record *vf_sender_record(struct sender *s, struct vf_error *err)
 
     pthread_mutex_lock(&s->lock);
     while (!s->failed && !s->nidle && !(more = s->nrecords < SEND_RECORDS))
-        vf_sender_wait(s);
+        vf_sender_wait(s, &s->handed);
     failed = s->failed;
     if (!failed && s->nidle)
         r = s->idle[--s->nidle];
@@ -82,7 +82,7 @@ void vf_sender_submit(struct sender *s, struct send_record *r)
 {
     pthread_mutex_lock(&s->lock);
     s->record[(s->record_at + s->record_n++) % SEND_RECORDS] = r;
-    pthread_cond_broadcast(&s->moved);
+    pthread_cond_signal(&s->handed);
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -93,7 +93,7 @@ static struct send_record *next(struct sender *s)
 
     pthread_mutex_lock(&s->lock);
     while (!s->failed && !s->record_n)
-        vf_sender_wait(s);
+        vf_sender_wait(s, &s->handed);
     if (!s->failed) {
         r = s->record[s->record_at];
         s->record_at = (s->record_at + 1) % SEND_RECORDS;
@@ -173,7 +173,7 @@ void *vf_sender_pack(void *arg)
         rc = pack(s, p, r, &err);
         pthread_mutex_lock(&s->lock);
         s->idle[s->nidle++] = r;
-        pthread_cond_broadcast(&s->moved);
+        pthread_cond_signal(&s->handed);
         pthread_mutex_unlock(&s->lock);
     }
     vf_packer_free(p);

@@ -4,6 +4,7 @@
 
 #include "core/checked.h"
 
+#define AHEAD       8u /* contents whose slots are fetched early */
 #define LEAST_SLOTS UINT64_C(65536)
 #define BLOCK_BITS  34 /* block numbers that fit into a slot: images of 8 TiB */
 #define BLOCK_MASK  ((UINT64_C(1) << BLOCK_BITS) - 1)
@@ -57,6 +58,14 @@ static uint64_t *find(uint64_t *slots, uint64_t mask, uint64_t fp)
     return &slots[i];
 }
 
+void vf_repeats_ahead(const struct vf_repeats *r, const uint8_t md5[VF_MD5_LEN])
+{
+    uint64_t fp;
+
+    memcpy(&fp, md5, sizeof fp);
+    __builtin_prefetch(&r->slots[fp & r->mask], 1);
+}
+
 bool vf_repeats_full(const struct vf_repeats *r) { return r->n >= r->most; }
 
 bool vf_repeats_seen(struct vf_repeats *r, const uint8_t md5[VF_MD5_LEN], uint64_t block,
@@ -82,6 +91,9 @@ void vf_repeats_add(struct vf_repeats *r, const uint8_t (*md5)[VF_MD5_LEN], uint
 {
     uint64_t ignored;
 
-    for (size_t i = 0; i < n && !vf_repeats_full(r); i++)
+    for (size_t i = 0; i < n && !vf_repeats_full(r); i++) {
+        if (i + AHEAD < n)
+            vf_repeats_ahead(r, md5[i + AHEAD]);
         (void)vf_repeats_seen(r, md5[i], first + i, &ignored);
+    }
 }

@@ -25,6 +25,9 @@ void vf_repeats_free(struct vf_repeats *r);
 /* As vf_table_touch. */
 void vf_repeats_touch(struct vf_repeats *r);
 
+/* This content will be asked for soon: its slot may lie anywhere in memory. */
+void vf_repeats_ahead(const struct vf_repeats *r, const uint8_t md5[VF_MD5_LEN]);
+
 /* true: this content occurred as block *ret_first < block.  false: it did not, and `block` is now
  * remembered for it. */
 bool vf_repeats_seen(struct vf_repeats *r, const uint8_t md5[VF_MD5_LEN], uint64_t block,
