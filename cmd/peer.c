@@ -12,6 +12,7 @@
 
 #define LOOK_MS  100
 #define WHY_MS   2000 /* time for the far end to end, so that it can be asked why */
+#define SAID_MS  1000 /* for the last words of one that speaks something else */
 #define CLOSE_MS 5000
 #define HURRY_MS 1500 /* the same for a user who wants to leave */
 
@@ -161,6 +162,8 @@ void vf_peer_why(struct vf_peer *p, struct vf_error *err)
         if (why.code != VF_ERR_TIMEOUT && why.code != VF_ERR_NONE)
             *err = why;
     } else if (err->code == VF_ERR_PROTOCOL) {
+        /* One that is no vmferry usually ends, and what it says last may still be on its way. */
+        (void)vf_conn_why(p->conn, SAID_MS, &why);
         said = vf_conn_diagnosis(p->conn);
         if (said && *said)
             (void)vf_error_set(err, err->code, 0, "%.150s (it says: %.70s)", err->msg,
