@@ -8,11 +8,12 @@
  *              blocks equal earlier ones
  *   2 SEAL     batch, its strong digest (core/map/tree.h): all its literals have been sent
  *   4 QUOTING  as RUNS, with quotes (core/literals/quote.h) between the runs and the bytes; the
- * quoted bytes are left out of these A batch may have any number of RUNS and QUOTING, and after a
- * repair was asked for further RUNS and one more SEAL.  The stream has no end of its own: it ends
- * with the conversation.  The last block of an odd-sized image travels padded with zeros.
+ *              quoted bytes are left out of these
+ * A batch may have any number of RUNS and QUOTING, and after a repair was asked for further RUNS
+ * and one more SEAL.  The stream has no end of its own: it ends with the conversation.  The last
+ * block of an odd-sized image travels padded with zeros.
  *
- * literals_pack.c and literals_unpack.c are the only files of the program that know zstd.
+ * literals_*.c are the only files of the program that know zstd.
  *
  * Thread rules: an object belongs to one thread at a time. */
 #ifndef VF_CORE_LITERALS_H
@@ -108,8 +109,15 @@ void vf_unpacker_free(struct vf_unpacker *u);
 int vf_unpacker_feed(struct vf_unpacker *u, const uint8_t *bytes, size_t len,
                      struct vf_error *err) VF_MUST_CHECK;
 
-/* Bytes that len bytes take when compressed alone at level 3; for estimates. */
-int vf_literals_sample(const uint8_t *data, size_t len, size_t *ret_len,
-                       struct vf_error *err) VF_MUST_CHECK;
+/* ---- estimates ---- */
+struct vf_sampler;
+
+struct vf_sampler *vf_sampler_new(struct vf_error *err);
+void vf_sampler_free(struct vf_sampler *s); /* NULL is fine */
+/* Bytes that the next piece (len at least 1, 64 MiB together) takes in a stream at the usual level
+ * that holds only such pieces: near, when it remembers the last few MiB; far, when it remembers all
+ * and looks for long matches. */
+int vf_sampler_add(struct vf_sampler *s, const uint8_t *data, size_t len, size_t *ret_near,
+                   size_t *ret_far, struct vf_error *err) VF_MUST_CHECK;
 
 #endif

@@ -255,18 +255,3 @@ int vf_packer_flush(struct vf_packer *p, struct vf_error *err)
 {
     return code(p, NULL, 0, ZSTD_e_flush, err);
 }
-
-int vf_literals_sample(const uint8_t *data, size_t len, size_t *ret_len, struct vf_error *err)
-{
-    size_t room = ZSTD_compressBound(len), rc;
-    uint8_t *out = vf_calloc(1, room, err);
-
-    if (!out)
-        return -1;
-    rc = ZSTD_compress(out, room, data, len, 3);
-    free(out);
-    if (ZSTD_isError(rc))
-        return vf_zstd_failed(rc, err);
-    *ret_len = rc;
-    return 0;
-}

@@ -12,13 +12,11 @@
 /* Pieces that a node's ratio should rest on: with fewer, all pieces count as so many as are short.
  */
 #define ENOUGH 32.0
-/* From here on pieces together count as hard to compress. */
-#define HARD 0.8
-
+#define SPACE  32u /* blocks of data for each piece at least */
 void vf_pieces_free(struct vf_pieces *p)
 {
     free(p->piece);
-    *p = (struct vf_pieces){0, NULL};
+    *p = (struct vf_pieces){0, NULL, 0};
 }
 
 struct place {
@@ -34,6 +32,7 @@ struct reading {
     struct place *place; /* of those found */
     size_t found;
     bool *seen; /* for each wanted */
+    struct vf_sampler *sampler;
     uint8_t (*md5)[VF_MD5_LEN];
 };
 
@@ -102,12 +101,24 @@ static size_t squeeze(uint8_t *data, size_t len)
     return kept;
 }
 
-static int read_piece(struct reading *r, uint64_t block, uint8_t *data, struct vf_piece *ret,
+/* The blocks of place number i: those around it that are not nearer to another. */
+static struct vf_run around(const struct reading *r, size_t i)
+{
+    const uint64_t block = r->place[i].block, half = VF_PIECE_AROUND / 2;
+    uint64_t begin = block > half ? block - half : 0, end = block + half;
+
+    if (i > 0 && (r->place[i - 1].block + block + 1) / 2 > begin)
+        begin = (r->place[i - 1].block + block + 1) / 2;
+    if (i + 1 < r->found && (block + r->place[i + 1].block + 1) / 2 < end)
+        end = (block + r->place[i + 1].block + 1) / 2;
+    return (struct vf_run){begin, end - begin};
+}
+
+static int read_piece(struct reading *r, struct vf_run run, uint8_t *data, struct vf_piece *ret,
                       struct vf_error *err)
 {
-    const uint64_t first = block > VF_PIECE_AROUND / 2 ? block - VF_PIECE_AROUND / 2 : 0,
-                   off = first * VF_BLOCK, left = r->image->size - off;
-    size_t len = VF_PIECE_AROUND * VF_BLOCK, packed = 0;
+    const uint64_t off = run.first * VF_BLOCK, left = r->image->size - off;
+    size_t len = (size_t)run.n * VF_BLOCK, near = 0, far = 0;
 
     if (off >= r->image->size)
         return vf_error_set(err, VF_ERR_CHANGED, 0, "the image is smaller than its map says");
@@ -116,10 +127,11 @@ static int read_piece(struct reading *r, uint64_t block, uint8_t *data, struct v
     if (vf_image_read(r->image, data, len, off, err) < 0)
         return -1;
     len = squeeze(data, len);
-    if (len && vf_literals_sample(data, len, &packed, err) < 0)
+    if (len && vf_sampler_add(r->sampler, data, len, &near, &far, err) < 0)
         return -1;
     ret->raw = (uint32_t)len;
-    ret->packed = (uint32_t)(packed < len ? packed : len); /* what does not compress is stored */
+    ret->near = (uint32_t)near;
+    ret->far = (uint32_t)far;
     return 0;
 }
 
@@ -134,34 +146,57 @@ static int read_all(struct reading *r, struct vf_pieces *to, struct vf_error *er
 
         rc = stopped(r, err);
         if (rc == 0)
-            rc = read_piece(r, r->place[i].block, data, p, err);
+            rc = read_piece(r, around(r, i), data, p, err);
     }
     free(data);
     return rc;
+}
+
+/* The smallest samples are as random as any, and are in every coarser sketch.  Where they would be
+ * dense, fewer give longer pieces, which compress as a stream does. */
+static size_t how_many(const struct vf_sketch *sketch, uint64_t data)
+{
+    size_t n = sketch->n < VF_PIECES_MAX ? sketch->n : VF_PIECES_MAX;
+
+    return data / SPACE < n ? (size_t)(data / SPACE) + (n > 0) : n;
+}
+
+static double density_of(const struct vf_pieces *p, uint64_t data)
+{
+    double raw = 0;
+
+    for (size_t i = 0; i < p->n; i++)
+        raw += p->piece[i].raw;
+    return raw > 0 ? raw / ((double)data * VF_BLOCK) : 1;
 }
 
 int vf_pieces_read(struct vf_image *image, struct vf_map *map, const struct vf_sketch *sketch,
                    const volatile int *stop, struct vf_pieces *ret, struct vf_error *err)
 {
     struct reading r = {.image = image, .map = map, .stop = stop, .fp = sketch->fp};
-    struct vf_pieces p = {0, NULL};
+    struct vf_pieces p = {0, NULL, 0};
     struct vf_map_info info;
     int rc = -1;
 
-    /* The smallest ones are as random as any, and are in every coarser sketch. */
-    r.n = sketch->n < VF_PIECES_MAX ? sketch->n : VF_PIECES_MAX;
-    p.n = r.n;
+    if (map->ops->info(map, &info, err) < 0)
+        return -1;
+    r.n = p.n = how_many(sketch, info.blocks - info.zero_blocks);
     p.piece = vf_calloc(r.n, sizeof *p.piece, err);
     r.place = vf_calloc(r.n, sizeof *r.place, err);
     r.seen = vf_calloc(r.n, sizeof *r.seen, err);
     r.md5 = vf_calloc(DIGESTS, VF_MD5_LEN, err);
-    if (!p.piece || !r.place || !r.seen || !r.md5 || map->ops->info(map, &info, err) < 0)
+    if (!p.piece || !r.place || !r.seen || !r.md5)
+        goto out;
+    r.sampler = vf_sampler_new(err);
+    if (!r.sampler)
         goto out;
     for (size_t i = 0; i < r.n; i++)
         p.piece[i].fp = sketch->fp[i];
     if (find_places(&r, info.blocks, err) == 0)
         rc = read_all(&r, &p, err);
+    p.density = density_of(&p, info.blocks - info.zero_blocks);
 out:
+    vf_sampler_free(r.sampler);
     free(r.place);
     free(r.seen);
     free(r.md5);
@@ -172,40 +207,50 @@ out:
     return rc;
 }
 
-/* What does not compress alone gains nothing from a window either. */
-static double to_stream(double alone)
-{
-    const double hard = alone <= HARD ? 0 : (alone - HARD) / (1 - HARD);
+/* Sums over pieces. */
+struct sums {
+    double n, raw, near, far;
+};
 
-    return alone * (VF_PIECE_TO_STREAM + (1 - VF_PIECE_TO_STREAM) * hard);
+static void add_to(struct sums *s, const struct vf_piece *x)
+{
+    s->n++;
+    s->raw += x->raw;
+    s->near += x->near;
+    s->far += x->far;
+}
+
+static double ratio_of(const struct sums *s, double density)
+{
+    const double seen = s->near > s->far ? 1 - s->far / s->near : 0,
+                 more = density < VF_PIECE_FAR ? seen * VF_PIECE_FAR / density : seen,
+                 most = seen > VF_PIECE_FAR_MOST ? seen : VF_PIECE_FAR_MOST,
+                 ratio = s->near / s->raw * (1 - (more < most ? more : most));
+
+    return ratio < 1 ? ratio : 1;
 }
 
 double vf_pieces_ratio(const struct vf_pieces *p, const struct vf_sketch_set *held)
 {
     const uint64_t end = held ? vf_sketch_end(held->scale) : UINT64_MAX;
-    double raw = 0, packed = 0, all_raw = 0, all_packed = 0, n = 0;
+    struct sums some = {0}, all = {0};
     size_t k = 0;
 
     for (size_t i = 0; i < p->n; i++) {
         const struct vf_piece *x = &p->piece[i];
 
-        all_raw += x->raw;
-        all_packed += x->packed;
+        add_to(&all, x);
         while (held && k < held->n && held->fp[k] < x->fp)
             k++;
-        if (x->fp >= end || (held && k < held->n && held->fp[k] == x->fp))
-            continue;
-        raw += x->raw;
-        packed += x->packed;
-        n++;
+        if (x->fp < end && !(held && k < held->n && held->fp[k] == x->fp))
+            add_to(&some, x);
     }
-    if (all_raw <= 0)
-        return 1;
-    if (n < ENOUGH) {
-        const double weight = (ENOUGH - n) / (double)p->n;
+    if (some.n < ENOUGH && all.n > 0) {
+        const double weight = (ENOUGH - some.n) / all.n;
 
-        raw += weight * all_raw;
-        packed += weight * all_packed;
+        some.raw += weight * all.raw;
+        some.near += weight * all.near;
+        some.far += weight * all.far;
     }
-    return to_stream(packed / raw);
+    return some.raw > 0 ? ratio_of(&some, p->density) : 1;
 }

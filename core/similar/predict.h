@@ -15,19 +15,23 @@
 #define VF_PIECES_MAX   2048u /* pieces read: 64 MiB at most */
 #define VF_PIECE_AROUND 64u   /* blocks in one */
 
-/* A piece compressed alone at level 3 takes more than it does within a stream that has a long
- * window and knows what surrounds it: in the five cases of bench/cases.sh, migrations took 0.73 to
- * 0.89 of what the pieces say, the least where few blocks are missing between many that are shared.
- */
-#define VF_PIECE_TO_STREAM 0.81
+/* The pieces are compressed as one stream, so that each takes what it takes beside others of its
+ * kind.  A long window and quotes gain more in a migration than that shows: what a piece repeats
+ * has been sampled too only as often as pieces are dense.  So the gain that far matches bring among
+ * the pieces counts VF_PIECE_FAR / density times (once at least).  Much of what far matches gain
+ * does not depend on the density, hence less than 1: in the five cases of bench/cases.sh, with 3 to
+ * 13 % of the data in pieces, 0.43 to 0.52 would be right.  The most that they gained was 15 %. */
+#define VF_PIECE_FAR      0.43
+#define VF_PIECE_FAR_MOST 0.25
 
 struct vf_piece {
-    uint64_t fp;          /* the sample, as in a sketch */
-    uint32_t raw, packed; /* bytes that are not zero blocks; compressed */
+    uint64_t fp;             /* the sample, as in a sketch */
+    uint32_t raw, near, far; /* bytes that are not zero blocks; what they take: vf_sampler_add */
 };
 struct vf_pieces {
     size_t n;
     struct vf_piece *piece; /* ascending by fp, each once */
+    double density;         /* bytes in pieces for each byte of the image that is not zero */
 };
 void vf_pieces_free(struct vf_pieces *p); /* a zeroed one is fine */
 

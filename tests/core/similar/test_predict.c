@@ -6,22 +6,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/literals/literals.h"
 #include "tests/core/similar/sketches.h"
 #include "tests/lib/mem_image.h"
 
-#define BLOCKS 8000u /* a quarter random, a quarter zero, half text */
+#define BLOCKS 90000u /* a quarter random, a quarter zero, half text */
+#define FEW    2000u
 
 /* A map of an image in memory, without a tree. */
 struct mem_map {
     struct vf_map base;
+    uint64_t blocks, zero;
     uint8_t (*md5)[VF_MD5_LEN];
 };
 
 static int map_info(struct vf_map *base, struct vf_map_info *ret, struct vf_error *err)
 {
-    (void)base;
+    const struct mem_map *m = (const struct mem_map *)base;
+
     (void)err;
-    *ret = (struct vf_map_info){.size = BLOCKS * VF_BLOCK, .blocks = BLOCKS};
+    *ret = (struct vf_map_info){
+        .size = m->blocks * VF_BLOCK, .blocks = m->blocks, .zero_blocks = m->zero};
     return 0;
 }
 
@@ -39,7 +44,7 @@ struct world {
     struct vf_image *image;
     struct mem_map map;
     struct vf_sketch sketch;
-    struct vf_print print[BLOCKS];
+    struct vf_print *print;
 };
 
 /* The sketch of the blocks [from, to), which are all different. */
@@ -62,32 +67,46 @@ static struct vf_sketch sketch_blocks(struct world *w, unsigned from, unsigned t
     return s;
 }
 
-static struct world *world(void)
+static struct world *world_of(unsigned blocks, void (*fill)(uint8_t *data, size_t len))
 {
     struct world *w = calloc(1, sizeof *w);
     uint8_t *data;
-    char line[64];
 
     CHECK(w != NULL);
-    w->image = vf_mem_image(BLOCKS * VF_BLOCK, &data);
-    vf_test_random(1, data, BLOCKS / 4 * VF_BLOCK);
-    for (size_t at = BLOCKS / 2 * VF_BLOCK; at < BLOCKS * VF_BLOCK; at += 32) {
+    w->image = vf_mem_image((uint64_t)blocks * VF_BLOCK, &data);
+    fill(data, (size_t)blocks * VF_BLOCK);
+    w->map.base.ops = &map_ops;
+    w->map.blocks = blocks;
+    w->map.md5 = calloc(blocks, VF_MD5_LEN);
+    w->print = calloc(blocks, sizeof *w->print);
+    CHECK(w->map.md5 != NULL && w->print != NULL);
+    for (unsigned i = 0; i < blocks; i++) {
+        CHECK(EVP_Digest(data + (size_t)i * VF_BLOCK, VF_BLOCK, w->map.md5[i], NULL, EVP_md5(),
+                         NULL));
+        w->map.zero += memcmp(w->map.md5[i], vf_zero_md5, VF_MD5_LEN) == 0;
+    }
+    w->sketch = sketch_blocks(w, 0, blocks);
+    return w;
+}
+
+static void fill_mixed(uint8_t *data, size_t len)
+{
+    char line[64];
+
+    vf_test_random(1, data, len / 4);
+    for (size_t at = len / 2; at < len; at += 32) {
         snprintf(line, sizeof line, "%032zu", at / VF_BLOCK * 7919);
         memcpy(data + at, line, 32);
     }
-    w->map.base.ops = &map_ops;
-    w->map.md5 = calloc(BLOCKS, VF_MD5_LEN);
-    CHECK(w->map.md5 != NULL);
-    for (unsigned i = 0; i < BLOCKS; i++)
-        CHECK(EVP_Digest(data + i * VF_BLOCK, VF_BLOCK, w->map.md5[i], NULL, EVP_md5(), NULL));
-    w->sketch = sketch_blocks(w, 0, BLOCKS);
-    return w;
 }
+
+static struct world *world(void) { return world_of(BLOCKS, fill_mixed); }
 
 static void world_free(struct world *w)
 {
     vf_image_close(w->image);
     free(w->map.md5);
+    free(w->print);
     vf_sketch_free(&w->sketch);
     free(w);
 }
@@ -107,7 +126,7 @@ TEST(by_what_is_missing)
     CHECK_OK(vf_pieces_read(w->image, &w->map.base, &w->sketch, NULL, &p, &err), &err);
     CHECK_EQ_U64(p.n, VF_PIECES_MAX);
     for (size_t i = 0; i < p.n; i++)
-        CHECK(p.piece[i].packed <= p.piece[i].raw && p.piece[i].raw > 0);
+        CHECK(p.piece[i].raw > 0 && p.piece[i].near > 0 && p.piece[i].far > 0);
     all = vf_pieces_ratio(&p, NULL);
     of_text = vf_pieces_ratio(&p, &holds_noise);
     of_noise = vf_pieces_ratio(&p, &holds_text);
@@ -143,4 +162,100 @@ TEST(edges)
     world_free(w);
 }
 
-TESTS(by_what_is_missing, edges)
+/* ---- against the stream itself ---- */
+
+static int count_bytes(void *ctx, const uint8_t *bytes, size_t len, struct vf_error *err)
+{
+    uint64_t *n = ctx;
+
+    (void)bytes;
+    (void)err;
+    *n += len;
+    return 0;
+}
+
+/* What all blocks take as literals, for each byte of them. */
+static double packed(struct world *w)
+{
+    const struct vf_pack_opts opts = {.level = 3, .window_log = 27};
+    uint8_t *data = calloc(VF_PIECE_BLOCKS, VF_BLOCK);
+    struct vf_error err = VF_ERROR_INIT;
+    uint64_t bytes = 0;
+    struct vf_packer *p = vf_packer_new(&opts, count_bytes, &bytes, &err);
+
+    CHECK(p && data);
+    for (uint64_t at = 0, n; at < w->map.blocks; at += n) {
+        struct vf_lit_run run = {.run = {at, 0}};
+        struct vf_pack_runs r = {.n = 1, .runs = &run, .data = data};
+
+        n = w->map.blocks - at < VF_PIECE_BLOCKS ? w->map.blocks - at : VF_PIECE_BLOCKS;
+        run.run.n = n;
+        r.len = (size_t)n * VF_BLOCK;
+        CHECK_OK(vf_image_read(w->image, data, r.len, at * VF_BLOCK, &err), &err);
+        CHECK_OK(vf_packer_runs(p, 0, &r, &err), &err);
+    }
+    CHECK_OK(vf_packer_flush(p, &err), &err);
+    vf_packer_free(p);
+    free(data);
+    return (double)bytes / (double)(w->map.blocks * VF_BLOCK);
+}
+
+static void compare(struct world *w)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    struct vf_pieces p;
+    double is = packed(w), said;
+
+    CHECK_OK(vf_pieces_read(w->image, &w->map.base, &w->sketch, NULL, &p, &err), &err);
+    said = vf_pieces_ratio(&p, NULL);
+    printf("%zu pieces, density %.3f: said %.3f, is %.3f\n", p.n, p.density, said, is);
+    CHECK(said > is * 0.85 && said < is * 1.15);
+    vf_pieces_free(&p);
+    world_free(w);
+}
+
+static void fill_digits(uint8_t *data, size_t len)
+{
+    vf_test_random(2, data, len);
+    for (size_t i = 0; i < len; i++)
+        data[i] = (uint8_t) "0123456789abcdef"[data[i] & 15];
+}
+
+/* A log, a database: nothing is gained by remembering more than what stands beside it. */
+TEST(nothing_far)
+{
+    compare(world_of(60000, fill_digits));
+    compare(world_of(FEW, fill_digits));
+}
+
+/* Half of it repeats what stands 16 MB before, not at the edge of blocks: upgraded programs. */
+static void fill_again(uint8_t *data, size_t len)
+{
+    vf_test_random(3, data, len / 2);
+    for (size_t at = 0; at + 16384 <= len / 2; at += 16384)
+        memmove(data + len / 2 + at, data + at + 100, 16384);
+}
+
+TEST(much_far) { compare(world_of(65536, fill_again)); }
+
+/* Programs: each function has been seen before, with other addresses in it. */
+static void fill_code(uint8_t *data, size_t len)
+{
+    uint8_t body[64][96];
+    uint32_t random;
+
+    vf_test_random(4, body, sizeof body);
+    vf_test_random(5, data, len);
+    for (size_t at = 0; at + 112 <= len; at += 112) {
+        memcpy(&random, data + at, sizeof random);
+        memcpy(data + at + 16, body[random % 64], 96);
+    }
+}
+
+TEST(much_near)
+{
+    compare(world_of(60000, fill_code));
+    compare(world_of(FEW, fill_code));
+}
+
+TESTS(by_what_is_missing, edges, nothing_far, much_far, much_near)
