@@ -95,11 +95,15 @@ struct receiver {
     struct vf_msg_result result;
 };
 
+/* receive_state.c */
+/* Notes the first error, tells the peer where that is of use, and wakes everybody. */
 void vf_receiver_fail(struct receiver *r, const struct vf_error *err);
 bool vf_receiver_failed(struct receiver *r);
 /* The open batch of that number; NULL with *err set. */
 struct recv_batch *vf_receiver_batch(struct receiver *r, uint32_t id, struct vf_error *err);
 
+/* Forgets what the batch holds.  With the lock held, or when no other thread runs. */
+void vf_receiver_clear(struct receiver *r, struct recv_batch *b);
 /* The batch is over: forgets it and tells the source.  Takes the lock.  0 or -1. */
 int vf_receiver_done(struct receiver *r, struct recv_batch *b, struct vf_error *err) VF_MUST_CHECK;
 /* Counts n more noted items. */
