@@ -3,8 +3,7 @@
 
 #include "core/literals/places_impl.h"
 
-size_t vf_places_find(enum vf_simd way, const uint8_t *data, size_t n, bool few,
-                      uint32_t *ret)
+size_t vf_places_find(enum vf_simd way, const uint8_t *data, size_t n, bool few, uint32_t *ret)
 {
     int32_t limit = few ? VF_PLACE_FEW : VF_PLACE_LIMIT;
 

@@ -20,7 +20,6 @@
 /* The places among the n bytes at data, ascending, to ret, which has room for n; returns how many.
  * few: one in 256, else in 64.  way must be ok.  Reads n + VF_PLACE_LEN - 1 bytes and nothing else.
  */
-size_t vf_places_find(enum vf_simd way, const uint8_t *data, size_t n, bool few,
-                      uint32_t *ret);
+size_t vf_places_find(enum vf_simd way, const uint8_t *data, size_t n, bool few, uint32_t *ret);
 
 #endif
