@@ -6,6 +6,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/describe.h"
+#include "cmd/group.h"
 #include "cmd/origin.h"
 #include "cmd/progress.h"
 #include "cmd/report.h"

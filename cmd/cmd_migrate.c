@@ -5,6 +5,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/dest.h"
+#include "cmd/group.h"
 #include "cmd/marker.h"
 #include "cmd/origin.h"
 #include "cmd/progress.h"
@@ -111,15 +112,15 @@ static int parse_level(struct migrate *m, struct vf_error *err)
     return 0;
 }
 
-static int check_opts(struct migrate *m, struct vf_error *err)
+static int take_opts(struct migrate *m, struct vf_error *err)
 {
     const struct migrate_opts *o = m->opts;
     uint64_t streams = 0;
 
     if (!o->to && !o->vm.status && !o->vm.abort)
-        return vf_error_set(err, VF_ERR_USAGE, 0, "migrate: --to NODE is missing");
+        return vf_error_set(err, VF_ERR_USAGE, 0, "--to NODE is missing");
     if (o->nodes.n && o->to && strcmp(o->to, "auto") != 0)
-        return vf_error_set(err, VF_ERR_USAGE, 0, "migrate: --node goes with --to auto only");
+        return vf_error_set(err, VF_ERR_USAGE, 0, "--node goes with --to auto only");
     if (o->streams && strcmp(o->streams, "auto") != 0 &&
         vf_parse_u64(o->streams, "--streams", 1, VF_LINKS_MAX, &streams, err) < 0)
         return -1;
@@ -129,6 +130,12 @@ static int check_opts(struct migrate *m, struct vf_error *err)
     if (o->group && vf_group_check(o->group, err) < 0)
         return -1;
     return parse_level(m, err);
+}
+
+/* With the prefix that a wrong option has, too. */
+static int check_opts(struct migrate *m, struct vf_error *err)
+{
+    return take_opts(m, err) < 0 ? vf_error_prefix(err, "migrate") : 0;
 }
 
 /* Does a file of that format end in that suffix by custom? */

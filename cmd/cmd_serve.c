@@ -9,6 +9,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/dest.h"
+#include "cmd/group.h"
 #include "cmd/guest/guest_serve.h"
 #include "cmd/guest/guest_starter.h"
 #include "cmd/marker.h"

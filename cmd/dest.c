@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cmd/group.h"
 #include "core/checked.h"
 #include "core/clock.h"
 #include "core/fdio.h"

@@ -12,7 +12,6 @@
 #include "core/error.h"
 
 #define VF_SETTINGS_GROUPS 64u /* names in `groups` at most */
-#define VF_GROUP_MAX       64u /* bytes in the name of a sharing group */
 #define VF_SETTINGS_BYTES  65536u
 
 struct vf_settings {
@@ -50,9 +49,5 @@ bool vf_settings_grants(const struct vf_settings *set, const char *group);
  * and of these only those that were.  An empty list, and a bad name, is VF_ERR_USAGE. */
 int vf_settings_narrow(struct vf_settings *set, const char *groups,
                        struct vf_error *err) VF_MUST_CHECK;
-
-/* A group's name: "" (the default group), or up to VF_GROUP_MAX letters, digits, '.', '_', '-'.
- * 0, or -1 (VF_ERR_USAGE). */
-int vf_group_check(const char *group, struct vf_error *err) VF_MUST_CHECK;
 
 #endif

@@ -240,8 +240,9 @@ int vf_target_parse(const char *text, struct vf_target *ret, struct vf_error *er
             return -1;
         }
     } else {
-        return vf_error_set(err, VF_ERR_USAGE, 0,
-                            "a target is ssh://[user@]host[:port][/store] or an absolute path");
+        return vf_error_set(
+            err, VF_ERR_USAGE, 0,
+            "a target is ssh://[user@]host[:port][/store] or an absolute path, not '%s'", text);
     }
     *ret = t;
     return 0;

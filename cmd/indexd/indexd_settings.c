@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/settings.h"
+#include "cmd/group.h"
 #include "core/checked.h"
 #include "service/workers.h"
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "cmd/group.h"
 #include "cmd/origin.h"
 #include "cmd/report.h"
 #include "cmd/similar/aside.h"

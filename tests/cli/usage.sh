@@ -59,10 +59,10 @@ wrong "--to NODE is missing" migrate "$vf_tmp/a.raw"
 wrong "is no node" migrate "$vf_tmp/a.raw" --to nowhere
 wrong "--node goes with --to auto" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --node "$vf_tmp/b"
 wrong "no nodes to choose from" migrate "$vf_tmp/a.raw" --to auto
-wrong "--compress must be" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --compress 20
-wrong "--compress must be" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --compress 0
-wrong "--streams must be" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --streams 0
-wrong "--limit-rate must be" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --limit-rate 0
+wrong "migrate: --compress must be" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --compress 20
+wrong "migrate: --compress must be" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --compress 0
+wrong "migrate: --streams must be" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --streams 0
+wrong "migrate: --limit-rate must be" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --limit-rate 0
 wrong "--to-format must be one of" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --to-format vmdk
 wrong "--connect-timeout must be" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --connect-timeout 0
 for name in '' . .. .hidden a/b ../a /a a.part; do
@@ -76,6 +76,7 @@ wrong "has a control character" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --as "$
 wrong "too few operands" node add x
 wrong "too few operands" node rm
 wrong "a node's name" node add 'a b' /x
+wrong "an absolute path, not 'ftp://a'" node add x ftp://a
 wrong "'auto' cannot name a node" node add auto /x
 
 # A raw image whose guest has written another format's header is not guessed at.

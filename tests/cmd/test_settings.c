@@ -96,22 +96,6 @@ TEST(too_many_groups)
     vf_settings_free(&s);
 }
 
-TEST(group_names)
-{
-    char longest[VF_GROUP_MAX + 2];
-
-    memset(longest, 'g', sizeof longest);
-    longest[VF_GROUP_MAX] = '\0';
-    CHECK_OK(vf_group_check("", &err), &err);
-    CHECK_OK(vf_group_check("Tenant_7.a-b", &err), &err);
-    CHECK_OK(vf_group_check(longest, &err), &err);
-    longest[VF_GROUP_MAX] = 'g';
-    longest[VF_GROUP_MAX + 1] = '\0';
-    CHECK_FAIL(vf_group_check(longest, &err), &err, VF_ERR_USAGE);
-    CHECK_FAIL(vf_group_check("a b", &err), &err, VF_ERR_USAGE);
-    CHECK_FAIL(vf_group_check("a/b", &err), &err, VF_ERR_USAGE);
-}
-
 TEST(groups_of_a_key)
 {
     struct vf_settings s;
@@ -141,4 +125,4 @@ TEST(groups_of_a_key)
 }
 
 TESTS(defaults, all_settings, the_last_of_two_counts, refuses_with_the_line, long_lines_are_not_cut,
-      too_many_groups, group_names, groups_of_a_key)
+      too_many_groups, groups_of_a_key)
