@@ -69,13 +69,16 @@ fresh() {
     for r in "${residents[@]}"; do ln "$images/$r.raw" "$dst/$r.raw"; done
 }
 
-# Samples of what A has sent, a line a second: seconds since the start, bytes.
+# Samples of what A has sent, two lines a second: seconds since the start, bytes.
 sample() {
-    local start=$1 now
+    local start=$1 now bytes
     while :; do
+        # Asking takes some hundredths of a second; the counter is read in the middle of them.
         now=$(date +%s.%N)
-        echo "$now $("$lab" sent A)" | awk -v s="$start" '{ printf "%.3f %s\n", $1 - s, $2 }'
-        sleep 0.95
+        bytes=$("$lab" sent A)
+        echo "$now $(date +%s.%N) $bytes" |
+            awk -v s="$start" '{ printf "%.3f %s\n", ($1 + $2) / 2 - s, $3 }'
+        sleep 0.45
     done
 }
 

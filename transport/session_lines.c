@@ -45,13 +45,15 @@ struct vf_lines {
     atomic_bool stop;
     /* order_lock guards the rest: */
     pthread_cond_t room, work; /* for senders; for threads that can take a PIECE */
-    pthread_cond_t pause;      /* for threads that only let time pass */
+    pthread_cond_t pause;      /* for threads that only let time pass, or rest */
     struct vf_spread spread;
     bool on; /* DATA goes as PIECEs */
     bool first_runs;
-    unsigned live;               /* further connections that are up */
-    int64_t progress_ms;         /* when an ACK last brought something */
-    struct vf_error why;         /* code set: the first connection failed */
+    unsigned live;       /* further connections that are up */
+    unsigned use;        /* numbers of connections that carry PIECEs are below; others rest */
+    bool lost;           /* one broke: all are of use */
+    int64_t progress_ms; /* when an ACK last brought something */
+    struct vf_error why; /* code set: the first connection failed */
     struct vf_stream_stats gone; /* of connections that were closed */
     struct line line[VF_LINKS_MAX];
 };
@@ -151,6 +153,7 @@ static void break_line(struct line *n, const struct vf_error *why)
         n->why = *why;
     }
     pthread_cond_broadcast(&n->s->lines->work);
+    pthread_cond_broadcast(&n->s->lines->pause);
     pthread_mutex_unlock(&n->s->order_lock);
     vf_link_cancel(&n->bulk.link);
 }
@@ -192,7 +195,8 @@ static void write_line(struct line *n)
 
     pthread_mutex_lock(&s->order_lock);
     while (!n->broken && !atomic_load(&l->stop)) {
-        struct vf_out *p = vf_spread_take(&l->spread, n->number);
+        bool rests = (unsigned)n->number >= l->use;
+        struct vf_out *p = rests ? NULL : vf_spread_take(&l->spread, n->number);
         int rc = 0;
 
         if (!p) {
@@ -201,8 +205,8 @@ static void write_line(struct line *n)
             pthread_mutex_unlock(&s->order_lock);
             ms = keep_alive(n);
             pthread_mutex_lock(&s->order_lock);
-            if (!n->broken && !l->spread.unsent && !atomic_load(&l->stop))
-                wait_on(s, &l->work, ms);
+            if (!n->broken && (rests || !l->spread.unsent) && !atomic_load(&l->stop))
+                wait_on(s, rests ? &l->pause : &l->work, ms);
             continue;
         }
         pthread_cond_broadcast(&l->room);
@@ -273,8 +277,11 @@ static void take_down(struct line *n)
 
     pthread_mutex_lock(&s->order_lock);
     l->live--;
+    l->lost = true;
+    l->use = l->max;
     vf_spread_lost(&l->spread, n->number);
     pthread_cond_broadcast(&l->work);
+    pthread_cond_broadcast(&l->pause);
     pthread_cond_broadcast(&l->room);
     pthread_mutex_unlock(&s->order_lock);
 }
@@ -371,6 +378,8 @@ static void *tune(void *arg)
 
         want = vf_tune_step(&t, vf_clock_ms(), atomic_load(&s->sent_data),
                             atomic_load(&s->blocked_ns), atomic_load(&s->rtt_ms), live);
+        if (!l->lost)
+            l->use = t.use;
         if (want > live) {
             pthread_mutex_unlock(&s->order_lock);
             start_lines(s, want);
@@ -542,6 +551,7 @@ int vf_session_spread(struct vf_stream *st, const struct vf_msg_welcome *w,
     l->opts = *opts;
     memcpy(l->token, w->token, VF_TOKEN_LEN); /* the decoder has checked its length */
     l->max = opts->links && opts->links < most ? opts->links : most;
+    l->use = opts->links ? l->max : 1;
     l->progress_ms = vf_clock_ms();
     vf_spread_init(&l->spread, w->links_window);
     (void)pthread_cond_init(&l->room, NULL); /* default ones cannot fail on Linux */

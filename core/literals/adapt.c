@@ -117,6 +117,12 @@ bool vf_adapt_due(const struct vf_adapt *a, uint64_t len, const struct vf_times 
            all_of(&a->recent) + all_of(t) >= VF_ADAPT_LOOK_NS;
 }
 
+/* When to look again at whether an effort is too much. */
+static uint64_t next_look(const struct vf_adapt *a, unsigned rung)
+{
+    return a->seen + (efforts[rung].level > VF_LEVEL_FIRST ? VF_ADAPT_LOOK_STRONG : VF_ADAPT_LOOK);
+}
+
 /* Looks at what was since the last time: the effort, or a weaker one. */
 static unsigned look(struct vf_adapt *a)
 {
@@ -124,12 +130,12 @@ static unsigned look(struct vf_adapt *a)
     bool heavy = rung > 0 && (starves_link(&a->recent) || crowded(a, &a->recent));
 
     a->heavy = heavy ? a->heavy + 1 : 0;
-    a->look = a->seen + VF_ADAPT_LOOK;
     if (a->heavy >= HEAVY_LOOKS) {
         rung = weaker(a, &a->recent);
         a->heavy = HEAVY_LOOKS - 1; /* one more look is enough for the next step */
         a->hold = a->seen * 2;
     }
+    a->look = next_look(a, rung);
     a->recent = (struct vf_times){0};
     return rung;
 }
@@ -153,6 +159,7 @@ bool vf_adapt_step(struct vf_adapt *a, uint64_t len, const struct vf_times *t)
     a->past = (struct vf_times){0};
     if (rung == a->rung)
         return false;
+    a->look = next_look(a, rung);
     take(a, rung);
     return true;
 }

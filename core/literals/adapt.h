@@ -20,9 +20,12 @@
 #define VF_LEVEL_FIRST 3
 #define VF_ADAPT_FIRST (UINT64_C(8) << 20)
 
-/* Between looks whether the effort is too much: so many bytes, or so much time. */
-#define VF_ADAPT_LOOK    (UINT64_C(16) << 20)
-#define VF_ADAPT_LOOK_NS (UINT64_C(2) * 1000000000)
+/* Between looks whether the effort is too much: so many bytes, or so much time.  Above the first
+ * level they are nearer: content that compresses better than what was seen before gives the line
+ * less for the same effort, and what is under way is soon gone. */
+#define VF_ADAPT_LOOK        (UINT64_C(16) << 20)
+#define VF_ADAPT_LOOK_STRONG (UINT64_C(4) << 20)
+#define VF_ADAPT_LOOK_NS     (UINT64_C(2) * 1000000000)
 
 /* Where time went, ns. */
 struct vf_times {

@@ -62,7 +62,7 @@ TEST(as_many_as_help)
 
 TEST(soon)
 {
-    CHECK_EQ_U64(wants((struct world){.each = 40e6, .all = 1e12}, 8, 12), 8);
+    CHECK_EQ_U64(wants((struct world){.each = 40e6, .all = 1e12}, 8, 14), 8);
     CHECK_EQ_U64(wants((struct world){.each = 40e6, .all = 1e12}, 8, 0), 1);
 }
 
@@ -76,10 +76,70 @@ TEST(window_of_a_channel)
     far.source = 20e6; /* the sender is hardly faster than one of them */
     CHECK_EQ_U64(wants(far, 8, 1), 4);
     CHECK_EQ_U64(wants((struct world){.each = 12e6, .all = 12e6, .rtt_ms = 50}, 8, 600), 2);
-    CHECK_EQ_U64(wants((struct world){.each = 12e6, .all = 12e6, .rtt_ms = 50}, 8, 1), 2);
+    CHECK_EQ_U64(wants((struct world){.each = 12e6, .all = 12e6, .rtt_ms = 50}, 8, 5), 1);
+    CHECK_EQ_U64(wants((struct world){.each = 12e6, .all = 12e6, .rtt_ms = 50}, 8, 7), 2);
     CHECK_EQ_U64(
         wants((struct world){.each = 300e6, .all = 300e6, .source = 200e6, .rtt_ms = 1}, 8, 600),
         1);
 }
 
-TESTS(as_many_as_help, soon, window_of_a_channel)
+/* The slow beginning of a stream does not hide it: little for a while, then a full channel. */
+TEST(window_after_a_slow_start)
+{
+    struct vf_tune t;
+    int64_t now = 12345, full = now + 900;
+    double bytes = 0, blocked_ns = 0;
+    unsigned want = 1;
+
+    vf_tune_init(&t, 8, now);
+    while (want == 1 && now < full + 2000) {
+        now += 100;
+        bytes += now <= full ? 0.5e6 : 3.8e6;
+        blocked_ns += now <= full ? 1e6 : 90e6;
+        want = vf_tune_step(&t, now, (uint64_t)bytes, (uint64_t)blocked_ns, 50, 1);
+    }
+    CHECK_EQ_U64(want, 4);
+    CHECK(now <= full + 400);
+}
+
+/* A line that is not so fast, whose buffers fill at first. */
+TEST(buffers_that_fill)
+{
+    struct vf_tune t;
+    int64_t now = 12345, begin = now;
+    double bytes = 0, blocked_ns = 0;
+    unsigned want = 1;
+
+    vf_tune_init(&t, 8, now);
+    while (now < begin + 900) {
+        now += 100;
+        bytes += now == begin + 400 ? 3.4e6 : 1.25e6;
+        blocked_ns += 80e6;
+        want = vf_tune_step(&t, now, (uint64_t)bytes, (uint64_t)blocked_ns, 50, 1);
+    }
+    CHECK_EQ_U64(want, 1);
+}
+
+/* What did not help rests; what helped goes on. */
+TEST(those_that_do_not_help_rest)
+{
+    struct world w = {.each = 40e6, .all = 40e6, .now_ms = 12345};
+
+    vf_tune_init(&w.t, 8, w.now_ms);
+    CHECK_EQ_U64(run(&w, 6), 2);
+    CHECK_EQ_U64(w.t.use, 2); /* on trial */
+    w.live = 0;
+    CHECK_EQ_U64(run(&w, 60), 2);
+    CHECK_EQ_U64(w.t.use, 1);
+    w = (struct world){.each = 40e6, .all = 80e6, .now_ms = 12345};
+    vf_tune_init(&w.t, 8, w.now_ms);
+    CHECK_EQ_U64(run(&w, 60), 4);
+    CHECK_EQ_U64(w.t.use, 2);
+    w = (struct world){.each = 40e6, .all = 1e12, .now_ms = 12345};
+    vf_tune_init(&w.t, 8, w.now_ms);
+    CHECK_EQ_U64(run(&w, 60), 8);
+    CHECK_EQ_U64(w.t.use, 8);
+}
+
+TESTS(as_many_as_help, soon, window_of_a_channel, window_after_a_slow_start,
+      those_that_do_not_help_rest, buffers_that_fill)

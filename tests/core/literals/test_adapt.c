@@ -175,6 +175,29 @@ TEST(faster_link_is_noticed)
     CHECK(changes >= 1 && changes <= 3);
 }
 
+/* Content that compresses better: less for the link in the same time.  A strong level is left
+ * before what is under way is gone: 2 MiB that travel, here 16 MiB of content. */
+TEST(lighter_content_is_noticed)
+{
+    struct machine heavy = {40e6, 0, 4}, light = {10e6, 0, 4};
+    struct vf_adapt a;
+    unsigned mib = 0;
+    double time = 0;
+    int level;
+
+    vf_adapt_init(&a, 12, 4);
+    for (; mib < 200; mib++)
+        (void)step(&a, &heavy, &time);
+    level = a.level;
+    CHECK(level >= 9);
+    for (mib = 0; mib < 100 && a.level == level; mib++)
+        (void)step(&a, &light, &time);
+    CHECK(mib <= 12);
+    for (mib = 0; mib < 40; mib++)
+        (void)step(&a, &light, &time);
+    CHECK(compress_ns(a.level) < light.link);
+}
+
 /* One that waits for something else does not need a weaker level. */
 TEST(idle_for_other_reasons)
 {
@@ -236,5 +259,5 @@ TEST(short_streams_stay)
 
 TESTS(slow_links_get_strong_levels, slow_links_on_one_machine, fast_links_get_weak_levels,
       faster_than_the_source, crowded_processors, busy_elsewhere, slower_link_is_noticed,
-      few_changes, faster_link_is_noticed, idle_for_other_reasons, gives_way, busy_with_other_work,
-      short_streams_stay)
+      few_changes, faster_link_is_noticed, lighter_content_is_noticed, idle_for_other_reasons,
+      gives_way, busy_with_other_work, short_streams_stay)
