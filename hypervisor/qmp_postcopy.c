@@ -122,29 +122,20 @@ int vf_qmp_postcopy_way(struct vf_far *far, struct vf_error *err)
     return make_line(far, err) < 0 ? -1 : make_holder(far, err);
 }
 
-/* A yes or no of the far half's; refused: no.  -1: it is not known. */
-static int ask_whether(struct vf_far *far, const char *question, const char *what,
-                       struct vf_error *err)
-{
-    json_t *answer = NULL;
-    int rc = far->ask(far, question, NULL, &answer, err);
-
-    if (rc == 0)
-        rc = json_is_true(json_object_get(answer, what));
-    json_decref(answer);
-    return rc;
-}
-
 /* A holder is gone, and QEMU's connection with it: QEMU has a way of its own to go on.  1: there is
  * no need, all has come there; 0; -1. */
 static int take_new_connection(struct vf_qmp *q, struct vf_far *far, struct vf_error *err)
 {
     enum vf_qmp_memory m = VF_QMP_MEMORY_BROKEN;
+    json_t *answer = NULL;
     char *uri = NULL;
     int rc = end_holder(far, err);
 
     if (rc == 0)
-        rc = ask_whether(far, "recover", "whole", err);
+        rc = far->ask(far, "recover", NULL, &answer, err);
+    if (rc == 0)
+        rc = json_is_true(json_object_get(answer, "whole"));
+    json_decref(answer);
     if (rc == 0)
         rc = make_holder(far, err);
     if (rc == 0)
@@ -162,25 +153,38 @@ static int take_new_connection(struct vf_qmp *q, struct vf_far *far, struct vf_e
     return rc;
 }
 
-/* Has the far QEMU all?  The word of that may have been lost on its way to the one here.  1, 0, or
- * -1: it is not known. */
-static int is_whole_there(struct vf_far *far, struct vf_error *err)
-{
-    int rc = ask_whether(far, "whole", "whole", err);
+/* What the far half says of its QEMU; known: it could say it. */
+struct there {
+    bool known, whole, broken;
+};
 
-    return rc < 0 && far->refused ? 0 : rc;
+/* Has the far QEMU all?  The word of that may have been lost on its way to the one here. */
+static int ask_there(struct vf_far *far, struct there *ret, struct vf_error *err)
+{
+    json_t *answer = NULL;
+
+    *ret = (struct there){false, false, false};
+    if (far->ask(far, "whole", NULL, &answer, err) < 0)
+        return far->refused ? 0 : -1;
+    ret->known = true;
+    ret->whole = json_is_true(json_object_get(answer, "whole"));
+    ret->broken = json_is_true(json_object_get(answer, "broken"));
+    json_decref(answer);
+    return 0;
 }
 
 /* This QEMU has no more to give. */
 static int ended(struct vf_far *far, struct vf_error *err)
 {
-    int rc = is_whole_there(far, err);
+    struct there t;
 
-    if (rc == 0)
-        return vf_error_set(err, VF_ERR_NOTFOUND, 0,
-                            "the QEMU that had the rest of the guest's memory has ended or given "
-                            "it up: the guest cannot go on, and has to be started anew");
-    return rc;
+    if (ask_there(far, &t, err) < 0)
+        return -1;
+    if (t.whole)
+        return 1;
+    return vf_error_set(err, VF_ERR_NOTFOUND, 0,
+                        "the QEMU that had the rest of the guest's memory has ended or given it "
+                        "up: the guest cannot go on, and has to be started anew");
 }
 
 struct follow {
@@ -203,7 +207,7 @@ static int lost(struct vf_error *err)
 }
 
 /* The holder there was killed, and the one here was not: the far QEMU has lost its connection, and
- * takes a new one only from a QEMU that has, too. */
+ * takes a new one only from a QEMU that has, too.  -1: the next try finds both without. */
 static int lose_connection(struct follow *f, struct vf_error *err)
 {
     enum vf_qmp_memory m = VF_QMP_MEMORY_FOLLOWS;
@@ -214,37 +218,29 @@ static int lose_connection(struct follow *f, struct vf_error *err)
         vf_thread_nap(LOOK_MS);
         rc = vf_qmp_memory(f->q, &m, &left, err);
     }
-    return rc == 0 && m == VF_QMP_MEMORY_FOLLOWS && !left ? lost(err) : rc;
+    if (rc == 0 && m == VF_QMP_MEMORY_FOLLOWS && !left)
+        return lost(err);
+    return rc < 0 ? -1 : vf_error_set(err, VF_ERR_IO, 0, "the far QEMU has lost its connection");
 }
 
-/* Do both QEMUs, or neither, have their connection?  If they did not, they will after a while. */
-static int agree(struct follow *f, struct vf_error *err)
+/* Looks at the other side, too, after this one, whose state is here with so much left.  1: all is
+ * there, 0: not yet, -1. */
+static int compare(struct follow *f, enum vf_qmp_memory here, uint64_t left, struct vf_error *err)
 {
-    enum vf_qmp_memory m = VF_QMP_MEMORY_NONE;
-    int rc;
-
-    if (!f->q || vf_qmp_memory(f->q, &m, NULL, NULL) < 0 || m != VF_QMP_MEMORY_FOLLOWS)
-        return 0; /* the next look says what is wrong */
-    rc = ask_whether(f->far, "whole", "broken", err);
-    if (rc <= 0)
-        return rc;
-    return lose_connection(f, err) < 0
-               ? -1
-               : vf_error_set(err, VF_ERR_IO, 0, "the far QEMU has lost its connection");
-}
-
-/* Nothing is left here, and not all has come there.  With a holder here it is on its way. */
-static int wait_for_rest(struct follow *f, struct vf_error *err)
-{
+    struct there t;
     char *hold;
     bool alone;
 
-    if (agree(f, err) < 0)
+    if (ask_there(f->far, &t, err) < 0)
         return -1;
+    if (t.whole || !t.known || here != VF_QMP_MEMORY_FOLLOWS)
+        return t.whole;
+    if (t.broken)
+        return lose_connection(f, err);
     hold = vf_strf(err, "%s/" VF_QMP_HOLD ".out", f->far->run_dir);
     if (!hold)
         return -1;
-    alone = !vf_hold_there(hold);
+    alone = !left && !vf_hold_there(hold);
     free(hold);
     if (alone && f->alone) /* once may mean that all came just now */
         return lost(err);
@@ -267,7 +263,6 @@ static int look(struct follow *f, struct vf_error *err)
     struct vf_error why = VF_ERROR_INIT;
     enum vf_qmp_memory m = VF_QMP_MEMORY_NONE;
     uint64_t left = 0;
-    int rc;
 
     if (f->q && vf_qmp_memory(f->q, &m, &left, &why) < 0 && why.code != VF_ERR_UNREACHABLE) {
         if (err)
@@ -291,8 +286,7 @@ static int look(struct follow *f, struct vf_error *err)
     if (vf_clock_ms() - f->asked < ASK_MS)
         return 0;
     f->asked = vf_clock_ms();
-    rc = is_whole_there(f->far, err);
-    return rc ? rc : wait_for_rest(f, err);
+    return compare(f, m, left, err);
 }
 
 /* If that was missed.  A far QEMU that is gone, or has given up, never had a chance. */
@@ -316,13 +310,17 @@ int vf_qmp_follow(struct vf_guest *guest, struct vf_far *far, bool again,
 {
     struct vf_qmp_guest *g = (struct vf_qmp_guest *)guest;
     struct follow f = {g->q, far, events, stop, 0, vf_clock_ms(), false, false};
+    enum vf_qmp_memory m = VF_QMP_MEMORY_NONE;
+    uint64_t left = 0;
     int rc = 0;
 
     /* The line first: QEMU may not answer while it waits for a page. */
-    if (again && (make_line(far, err) < 0 || let_run(far, err) < 0 || agree(&f, err) < 0))
+    if (again && (make_line(far, err) < 0 || let_run(far, err) < 0))
         return -1;
     if (g->q)
         vf_qmp_mind_stop(g->q, false);
+    if (again && g->q && vf_qmp_memory(g->q, &m, &left, NULL) == 0 && m == VF_QMP_MEMORY_FOLLOWS)
+        rc = compare(&f, m, left, err); /* else the first look says what is wrong */
     while (rc == 0) {
         rc = look(&f, err);
         if (rc == 0 && f.stop && *f.stop)
