@@ -79,8 +79,11 @@ TEST(our_own_program)
     struct vf_target t = {VF_TARGET_LOCAL, NULL, NULL, 0, store};
     struct vf_conn_opts opts = {.self_program = NULL};
     struct vf_conn *c;
+    const char *preload = getenv("LD_PRELOAD");
     int status = -1;
 
+    if (preload && strstr(preload, "vgpreload"))
+        return; /* what the kernel takes for our own program is valgrind */
     CHECK_OK(vf_transport_init(&err), &err);
     c = vf_connect(&t, &opts, &err);
     CHECK_OK(c, &err);
