@@ -81,6 +81,18 @@ int vf_buf_str(struct vf_buf *b, const char *s, struct vf_error *err)
     return vf_buf_add(b, s, len, err);
 }
 
+char *vf_buf_text(struct vf_buf *b, struct vf_error *err)
+{
+    char *text = NULL;
+
+    if (vf_buf_u8(b, 0, err) == 0) {
+        text = (char *)b->data;
+        b->data = NULL;
+    }
+    vf_buf_free(b);
+    return text;
+}
+
 bool vf_reader_bytes(struct vf_reader *r, size_t n, const uint8_t **ret)
 {
     if (vf_reader_left(r) < n)

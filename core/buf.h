@@ -40,6 +40,10 @@ int vf_buf_varint(struct vf_buf *b, uint64_t v, struct vf_error *err) VF_MUST_CH
 /* varint length and the bytes, no terminating zero */
 int vf_buf_str(struct vf_buf *b, const char *s, struct vf_error *err) VF_MUST_CHECK;
 
+/* What is in it as a text: with a zero at the end, the caller's to free.  *b is empty then, also
+ * when there is no memory (NULL). */
+char *vf_buf_text(struct vf_buf *b, struct vf_error *err) VF_MUST_CHECK;
+
 /* A cursor over len bytes that somebody else keeps alive. */
 struct vf_reader {
     const uint8_t *p, *end;

@@ -255,9 +255,7 @@ char *vf_chain_json(const struct vf_chain *c, bool force_share, struct vf_error 
     for (size_t i = 0; i < c->n; i++)
         if (add(&b, err, "}") < 0)
             goto fail;
-    if (vf_buf_u8(&b, 0, err) < 0)
-        goto fail;
-    return (char *)b.data;
+    return vf_buf_text(&b, err);
 fail:
     vf_buf_free(&b);
     return NULL;

@@ -308,9 +308,7 @@ char *vf_target_text(const struct vf_target *t, struct vf_error *err)
         goto fail;
     if (t->store && add_encoded(&b, t->store, is_path_char, err) < 0)
         goto fail;
-    if (vf_buf_u8(&b, 0, err) < 0)
-        goto fail;
-    return (char *)b.data;
+    return vf_buf_text(&b, err);
 fail:
     vf_buf_free(&b);
     return NULL;
@@ -324,9 +322,7 @@ char *vf_target_peer(const struct vf_target *t, struct vf_error *err)
         return vf_strdup(t->store, err);
     if (t->port ? add_host(&b, t, "%", err) < 0 : vf_buf_add(&b, t->host, strlen(t->host), err) < 0)
         goto fail;
-    if (vf_buf_u8(&b, 0, err) < 0)
-        goto fail;
-    return (char *)b.data;
+    return vf_buf_text(&b, err);
 fail:
     vf_buf_free(&b);
     return NULL;

@@ -155,9 +155,7 @@ char *vf_words_shell(const struct vf_words *w, struct vf_error *err)
     for (size_t i = 0; i < w->n; i++)
         if ((i && vf_buf_u8(&b, ' ', err) < 0) || add_quoted(&b, w->v[i], err) < 0)
             goto fail;
-    if (vf_buf_u8(&b, 0, err) < 0)
-        goto fail;
-    return (char *)b.data;
+    return vf_buf_text(&b, err);
 fail:
     vf_buf_free(&b);
     return NULL;

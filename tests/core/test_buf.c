@@ -201,7 +201,23 @@ TEST(bad_strings_are_refused)
     CHECK(s == NULL);
 }
 
-TESTS(empty_buffers_can_be_freed, appends_and_grows, refuses_impossible_sizes_unchanged,
+TEST(as_text)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    struct vf_buf b = VF_BUF_INIT;
+    char *text;
+
+    CHECK_OK(vf_buf_add(&b, "some", 4, &err), &err);
+    text = vf_buf_text(&b, &err);
+    CHECK_STR(text, "some");
+    CHECK(!b.data && b.len == 0 && b.cap == 0);
+    free(text);
+    text = vf_buf_text(&b, &err);
+    CHECK_STR(text, "");
+    free(text);
+}
+
+TESTS(as_text, empty_buffers_can_be_freed, appends_and_grows, refuses_impossible_sizes_unchanged,
       reserve_gives_a_pointer_even_for_nothing, integers_are_little_endian, varints_round_trip,
       malformed_varints_are_refused, readers_stop_at_the_end, strings_round_trip,
       bad_strings_are_refused)
