@@ -103,7 +103,7 @@ static int on_commit(struct vf_map_sink *sink, struct vf_map_info *info, struct 
     return 0;
 }
 
-static const struct vf_map_sink_ops ops = {on_digests, on_nodes, on_commit, free_it};
+static const struct vf_map_sink_ops ops = {on_digests, on_nodes, NULL, on_commit, free_it};
 
 struct vf_map_sink *vf_compare_new(struct vf_map *with, struct vf_error *err)
 {

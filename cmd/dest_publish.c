@@ -93,7 +93,7 @@ static void *complete(void *arg)
 {
     struct completion *c = arg;
 
-    c->rc = vf_index_complete(c->sink, c->info, &c->err);
+    c->rc = c->sink->ops->complete(c->sink, c->info, &c->err);
     return NULL;
 }
 

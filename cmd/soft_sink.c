@@ -47,6 +47,17 @@ static int on_nodes(struct vf_map_sink *sink, unsigned level, const struct vf_no
     return 0;
 }
 
+static int on_complete(struct vf_map_sink *sink, struct vf_map_info *info, struct vf_error *err)
+{
+    struct soft *s = (struct soft *)sink;
+    struct vf_error why = VF_ERROR_INIT;
+
+    (void)err;
+    if (s->inner && s->inner->ops->complete && s->inner->ops->complete(s->inner, info, &why) < 0)
+        give_up(s, &why);
+    return 0;
+}
+
 static int on_commit(struct vf_map_sink *sink, struct vf_map_info *info, struct vf_error *err)
 {
     struct soft *s = (struct soft *)sink;
@@ -68,7 +79,7 @@ static void on_abort(struct vf_map_sink *sink)
     free(s);
 }
 
-static const struct vf_map_sink_ops ops = {on_digests, on_nodes, on_commit, on_abort};
+static const struct vf_map_sink_ops ops = {on_digests, on_nodes, on_complete, on_commit, on_abort};
 
 struct vf_map_sink *vf_soft_sink_new(struct vf_map_sink *inner, const struct vf_cli *cli)
 {

@@ -74,6 +74,10 @@ struct vf_map_sink_ops {
     /* n nodes, in order within their level; levels interleave. */
     int (*nodes)(struct vf_map_sink *, unsigned level, const struct vf_node *nodes, size_t n,
                  struct vf_error *);
+    /* All of the map has been given: does what can be done of commit's work while the map stays
+     * invisible, so that little is left.  info as for commit.  May be left out; NULL: there is
+     * nothing to do.  After an error only abort is allowed. */
+    int (*complete)(struct vf_map_sink *, struct vf_map_info *info, struct vf_error *);
     /* Makes the map the current one of its image, durably and at once (all or nothing).
      * info->distinct_blocks is found by the sink and written into *info.  Frees the sink in any
      * case. */

@@ -133,12 +133,6 @@ struct vf_map_sink *vf_index_begin(struct vf_index *ix, const struct vf_image_re
 int vf_index_set_record(struct vf_map_sink *sink, const struct vf_image_record *rec,
                         struct vf_error *err) VF_MUST_CHECK;
 
-/* All of the map has been given: writes what is left of it, still invisible, so that commit has one
- * small transaction to do.  info as for commit.  May be left out.  After an error only abort is
- * allowed. */
-int vf_index_complete(struct vf_map_sink *sink, struct vf_map_info *info,
-                      struct vf_error *err) VF_MUST_CHECK;
-
 /* The image's map as it is now: a later commit or removal turns its calls into VF_ERR_NOTFOUND.
  * Returns owned (close by its ops), or NULL: VF_ERR_NOTFOUND when the image is not known. */
 struct vf_map *vf_index_map(struct vf_index *ix, const char *path, struct vf_error *err);

@@ -256,9 +256,9 @@ static int check_info(const struct sink *s, const struct vf_map_info *info, stru
                              s->rec.path);
 }
 
-int vf_index_complete(struct vf_map_sink *sink, struct vf_map_info *info, struct vf_error *err)
+static int sink_complete(struct vf_map_sink *base, struct vf_map_info *info, struct vf_error *err)
 {
-    struct sink *s = sink_of(sink);
+    struct sink *s = sink_of(base);
 
     if (s->digests.n && emit_digests(s, err) < 0)
         return -1;
@@ -281,7 +281,7 @@ static int sink_commit(struct vf_map_sink *base, struct vf_map_info *info, struc
     struct sink *s = sink_of(base);
     struct vf_index *ix = s->ix;
 
-    if (!s->completed && vf_index_complete(base, info, err) < 0)
+    if (!s->completed && sink_complete(base, info, err) < 0)
         goto failed;
     *info = s->info;
     s->rec.info = s->info;
@@ -298,7 +298,8 @@ failed:
 
 /* ---- the beginning ---- */
 
-static const struct vf_map_sink_ops sink_ops = {sink_digests, sink_nodes, sink_commit, sink_abort};
+static const struct vf_map_sink_ops sink_ops = {sink_digests, sink_nodes, sink_complete,
+                                                sink_commit, sink_abort};
 
 static int set_record(struct sink *s, const struct vf_image_record *rec, struct vf_error *err)
 {

@@ -14,6 +14,20 @@ static int send_end(struct sender *s, struct vf_error *err)
     return s->st->ops->send(s->st, &m, err);
 }
 
+/* All of the map has been given to the sink: what is left of its work is done while literals still
+ * travel. */
+static int complete_map(struct sender *s, struct vf_map_info *info, struct vf_error *err)
+{
+    if (!s->sink || !s->sink->ops->complete)
+        return 0;
+    if (s->sink->ops->complete(s->sink, info, err) < 0)
+        return -1;
+    pthread_mutex_lock(&s->lock);
+    s->info.distinct_blocks = info->distinct_blocks;
+    pthread_mutex_unlock(&s->lock);
+    return 0;
+}
+
 static void *walk(void *arg)
 {
     struct sender *s = arg;
@@ -33,7 +47,7 @@ static void *walk(void *arg)
     pthread_mutex_unlock(&s->lock);
     /* The sooner the receiver knows what it has to arrive at, the less is left to say at the end.
      */
-    if (!s->opts->count_only && send_end(s, &err) < 0)
+    if ((!s->opts->count_only && send_end(s, &err) < 0) || complete_map(s, &info, &err) < 0)
         vf_sender_fail(s, &err);
     return NULL;
 }

@@ -28,7 +28,7 @@ struct mem_map {
     struct vf_node *node[3]; /* levels 1 and 2 */
     uint64_t n[3];
     struct vf_map_info info;
-    bool committed;
+    bool completed, committed;
 };
 
 static struct mem_map *map_of_sink(struct vf_map_sink *s)
@@ -57,6 +57,16 @@ static int sink_nodes(struct vf_map_sink *s, unsigned level, const struct vf_nod
     CHECK(m->node[level]);
     memcpy(m->node[level] + m->n[level], nodes, n * sizeof *nodes);
     m->n[level] += n;
+    return 0;
+}
+static int sink_complete(struct vf_map_sink *s, struct vf_map_info *info, struct vf_error *err)
+{
+    struct mem_map *m = map_of_sink(s);
+
+    (void)err;
+    CHECK(!m->completed && !m->committed);
+    m->completed = true;
+    info->distinct_blocks = 77; /* what is found now has to get to commit */
     return 0;
 }
 static int sink_commit(struct vf_map_sink *s, struct vf_map_info *info, struct vf_error *err)
@@ -100,8 +110,8 @@ static int map_digests(struct vf_map *map, uint64_t first, size_t n, uint8_t (*r
 static struct mem_map *new_map(uint64_t size)
 {
     static const struct vf_map_ops ops = {map_info, map_nodes, map_digests, NULL};
-    static const struct vf_map_sink_ops sink_ops = {sink_digests, sink_nodes, sink_commit,
-                                                    sink_abort};
+    static const struct vf_map_sink_ops sink_ops = {sink_digests, sink_nodes, sink_complete,
+                                                    sink_commit, sink_abort};
     struct mem_map *m = calloc(1, sizeof *m);
 
     CHECK(m);
@@ -236,6 +246,7 @@ static const struct vf_residents_ops donors_ops = {donors_count,    donors_find,
 struct far_end {
     struct vf_dest base;
     int fd;
+    struct mem_map *keep; /* the source's map of its image; NULL: it keeps none */
     enum vf_purpose purpose;
     struct donors donors;
     uint64_t size;
@@ -347,7 +358,8 @@ static int migrate(struct vf_image *image, struct mem_map *map, struct far_end *
     st = vf_session_source(fd[0], fd[0], &o, &w, err);
     if (st) {
         opts.ahead = f->leftover < 0 ? vf_send_ahead(image, map ? &map->base : NULL, 0) : NULL;
-        rc = vf_send(st, &w, image, map ? &map->base : NULL, NULL, &opts, ret, err);
+        rc = vf_send(st, &w, image, map ? &map->base : NULL, f->keep ? &f->keep->sink : NULL, &opts,
+                     ret, err);
         st->ops->close(st);
         vf_welcome_free(&w);
     }
@@ -430,6 +442,21 @@ TEST(to_an_empty_node)
         clean(&f);
         vf_image_close(im);
     }
+}
+
+/* The map that is made on the way is completed before the migration ends, then committed. */
+TEST(source_keeps_its_map)
+{
+    uint8_t *data;
+    struct vf_image *im = sample(4, &data);
+    struct far_end f = {.leftover = -1, .keep = new_map(SIZE)};
+
+    (void)arrives(im, data, &f, false);
+    CHECK(f.keep->completed && f.keep->committed);
+    CHECK_EQ_U64(f.keep->info.distinct_blocks, 77);
+    free_map(f.keep);
+    clean(&f);
+    vf_image_close(im);
 }
 
 TEST(sizes)
@@ -621,5 +648,5 @@ TEST(paper_example)
     vf_image_close(im);
 }
 
-TESTS(to_an_empty_node, sizes, to_a_node_with_a_relative, wrong_residents, false_ids,
-      collision_inside, leftover, changing_source, paper_example)
+TESTS(to_an_empty_node, source_keeps_its_map, sizes, to_a_node_with_a_relative, wrong_residents,
+      false_ids, collision_inside, leftover, changing_source, paper_example)
