@@ -11,6 +11,10 @@
 #include "core/map/build.h"
 #include "core/map/scanned.h"
 
+/* One hashes about as much as a line of 10 Gbit/s brings, and when the last literals are in the
+ * file nobody else has work. */
+#define VERIFY_WORKERS 2u
+
 #define BAD_BLOCKS 2048u /* wrong blocks from one resident image that are taken for bad luck */
 
 struct verify {
@@ -77,7 +81,7 @@ static int read_back(struct verify *v, const struct recv_batch *b, struct vf_err
     size_t n;
     const struct vf_node *segs;
 
-    if (vf_scanned_read(&v->own, v->r->part, b->range, 1, NULL, err) < 0)
+    if (vf_scanned_read(&v->own, v->r->part, b->range, VERIFY_WORKERS, NULL, err) < 0)
         return -1;
     segs = vf_scanned_nodes(&v->own, &n);
     if (vf_batch_digest(v->sha, b->range, segs, n, sha, err) < 0)

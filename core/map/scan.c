@@ -55,6 +55,12 @@ struct worker {
     size_t at[VF_SCAN_CHUNK + 1]; /* where in data each segment begins, in blocks */
 };
 
+struct vf_scanner {
+    unsigned workers;
+    struct worker *worker[MAX_WORKERS]; /* made when one is needed */
+    uint8_t *carry;                     /* of struct scan */
+};
+
 static void fail(struct scan *s, const struct vf_error *err)
 {
     pthread_mutex_lock(&s->lock);
@@ -279,13 +285,12 @@ static void worker_free(struct worker *w)
     free(w);
 }
 
-static struct worker *worker_new(struct scan *s, struct vf_error *err)
+static struct worker *worker_new(struct vf_error *err)
 {
     struct worker *w = vf_calloc(1, sizeof *w, err);
 
     if (!w)
         return NULL;
-    w->s = s;
     w->data = vf_calloc(CARRY + VF_SCAN_CHUNK, VF_BLOCK, err);
     w->md5 = vf_calloc(CARRY + VF_SCAN_CHUNK, VF_MD5_LEN, err);
     w->sha = vf_sha_new(err);
@@ -330,43 +335,74 @@ static int run(struct scan *s, struct worker **w, unsigned workers, struct vf_er
     return last_segment(s, w[0], err);
 }
 
+/* As many as a range of that length has work for. */
+static unsigned useful(unsigned workers, struct vf_run range)
+{
+    uint64_t chunks = range.n / VF_SCAN_CHUNK + 1;
+
+    return workers < chunks ? workers : (unsigned)chunks;
+}
+
+struct vf_scanner *vf_scanner_new(unsigned workers, struct vf_error *err)
+{
+    struct vf_scanner *sc = vf_calloc(1, sizeof *sc, err);
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (!sc)
+        return NULL;
+    if (workers == 0)
+        workers = cpus > 0 && cpus < (long)MAX_WORKERS ? (unsigned)cpus : MAX_WORKERS;
+    sc->workers = workers < MAX_WORKERS ? workers : MAX_WORKERS;
+    sc->carry = vf_calloc(CARRY, VF_BLOCK, err);
+    if (sc->carry)
+        return sc;
+    free(sc);
+    return NULL;
+}
+
+void vf_scanner_free(struct vf_scanner *sc)
+{
+    if (!sc)
+        return;
+    for (unsigned i = 0; i < MAX_WORKERS; i++)
+        worker_free(sc->worker[i]);
+    free(sc->carry);
+    free(sc);
+}
+
+int vf_scanner_run(struct vf_scanner *sc, struct vf_image *image, struct vf_run range,
+                   vf_scan_fn *fn, void *ctx, const volatile int *stop, struct vf_error *err)
+{
+    struct scan s = {.image = image,
+                     .next = range.first,
+                     .end = range.first + range.n,
+                     .fn = fn,
+                     .ctx = ctx,
+                     .stop = stop,
+                     .way = vf_simd_best(),
+                     .carry = sc->carry};
+    unsigned workers = useful(sc->workers, range);
+    int rc;
+
+    for (unsigned i = 0; i < workers; i++) {
+        if (!sc->worker[i] && !(sc->worker[i] = worker_new(err)))
+            return -1;
+        sc->worker[i]->s = &s;
+    }
+    pthread_mutex_init(&s.lock, NULL);
+    pthread_cond_init(&s.moved, NULL);
+    rc = run(&s, sc->worker, workers, err);
+    pthread_cond_destroy(&s.moved);
+    pthread_mutex_destroy(&s.lock);
+    return rc;
+}
+
 int vf_scan(struct vf_image *image, struct vf_run range, unsigned workers, vf_scan_fn *fn,
             void *ctx, const volatile int *stop, struct vf_error *err)
 {
-    struct scan *s = vf_calloc(1, sizeof *s, err);
-    struct worker *w[MAX_WORKERS] = {NULL};
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned made = 0;
-    int rc = -1;
+    struct vf_scanner *sc = vf_scanner_new(workers, err);
+    int rc = sc ? vf_scanner_run(sc, image, range, fn, ctx, stop, err) : -1;
 
-    if (!s)
-        return -1;
-    if (workers == 0)
-        workers = cpus > 0 && cpus < (long)MAX_WORKERS ? (unsigned)cpus : MAX_WORKERS;
-    if (workers > MAX_WORKERS)
-        workers = MAX_WORKERS;
-    s->image = image;
-    s->next = range.first;
-    s->end = range.first + range.n;
-    s->fn = fn;
-    s->ctx = ctx;
-    s->stop = stop;
-    s->way = vf_simd_best();
-    pthread_mutex_init(&s->lock, NULL);
-    pthread_cond_init(&s->moved, NULL);
-    s->carry = vf_calloc(CARRY, VF_BLOCK, err);
-    if (!s->carry)
-        goto out;
-    while (made < workers && (w[made] = worker_new(s, err)))
-        made++;
-    if (made == workers)
-        rc = run(s, w, workers, err);
-out:
-    for (unsigned i = 0; i < made; i++)
-        worker_free(w[i]);
-    free(s->carry);
-    pthread_cond_destroy(&s->moved);
-    pthread_mutex_destroy(&s->lock);
-    free(s);
+    vf_scanner_free(sc);
     return rc;
 }

@@ -20,9 +20,20 @@
 typedef int vf_scan_fn(void *ctx, const struct vf_node *segs, size_t n,
                        const uint8_t (*md5)[VF_MD5_LEN], uint64_t upto, struct vf_error *err);
 
+/* What workers need, kept from one scan to the next: for many small ranges.  workers 0: as many as
+ * CPUs.  Returns owned, or NULL.  One thread at a time. */
+struct vf_scanner;
+struct vf_scanner *vf_scanner_new(unsigned workers, struct vf_error *err);
+void vf_scanner_free(struct vf_scanner *sc);
+
 /* Scans blocks [range.first, range.first + range.n), which must begin at a segment's edge (0, or
- * where an earlier segment ended) for the cuts to be the image's own.  workers 0: as many as CPUs.
- * stop: see struct vf_send_opts. */
+ * where an earlier segment ended) for the cuts to be the image's own.  stop: see
+ * struct vf_send_opts. */
+int vf_scanner_run(struct vf_scanner *sc, struct vf_image *image, struct vf_run range,
+                   vf_scan_fn *fn, void *ctx, const volatile int *stop,
+                   struct vf_error *err) VF_MUST_CHECK;
+
+/* The same once, with a scanner of its own. */
 int vf_scan(struct vf_image *image, struct vf_run range, unsigned workers, vf_scan_fn *fn,
             void *ctx, const volatile int *stop, struct vf_error *err) VF_MUST_CHECK;
 

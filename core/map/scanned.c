@@ -21,7 +21,9 @@ int vf_scanned_read(struct vf_scanned *s, struct vf_image *image, struct vf_run 
 {
     vf_buf_clear(&s->nodes);
     vf_buf_clear(&s->md5s);
-    return vf_scan(image, range, workers, take, s, stop, err);
+    if (!s->scanner)
+        s->scanner = vf_scanner_new(workers, err);
+    return s->scanner ? vf_scanner_run(s->scanner, image, range, take, s, stop, err) : -1;
 }
 
 const struct vf_node *vf_scanned_nodes(const struct vf_scanned *s, size_t *ret_n)
@@ -41,4 +43,6 @@ void vf_scanned_free(struct vf_scanned *s)
 {
     vf_buf_free(&s->nodes);
     vf_buf_free(&s->md5s);
+    vf_scanner_free(s->scanner);
+    s->scanner = NULL;
 }

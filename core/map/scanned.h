@@ -11,11 +11,13 @@
 
 /* Zeroed: nothing yet. */
 struct vf_scanned {
-    struct vf_buf nodes; /* of level 1, in order: first, span, data, sha */
-    struct vf_buf md5s;  /* of all their blocks, one after the other */
+    struct vf_buf nodes;        /* of level 1, in order: first, span, data, sha */
+    struct vf_buf md5s;         /* of all their blocks, one after the other */
+    struct vf_scanner *scanner; /* from the first call on */
 };
 
-/* Scans the range (see vf_scan), in place of what *s held.  After a failure it holds a part. */
+/* Scans the range (see vf_scan), in place of what *s held.  After a failure it holds a part.  The
+ * number of workers is the first call's. */
 int vf_scanned_read(struct vf_scanned *s, struct vf_image *image, struct vf_run range,
                     unsigned workers, const volatile int *stop, struct vf_error *err) VF_MUST_CHECK;
 
