@@ -18,7 +18,8 @@ MANDIR  ?= $(PREFIX)/share/man
 DOCDIR  ?= $(PREFIX)/share/doc/vmferry
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
-FOLDERS ?= core formats index transport service hypervisor
+ALL_FOLDERS := core formats index transport service hypervisor
+FOLDERS ?= $(ALL_FOLDERS)
 
 # Seconds for each fuzz target of `make fuzz`, and for each test of `make check`.
 FUZZ_SECONDS ?= 20
@@ -79,7 +80,10 @@ TOOL_SRC   := $(wildcard tests/lab/*.c) bench/meter.c bench/mkpieces.c
 
 obj = $(1:%.c=$(OUT)/%.o)
 
-LIB        := $(OUT)/libvmferry.a
+# Some folders only: a library of its own, or the next whole build would link half of one.
+EMPTY      :=
+SOME       := $(if $(filter-out $(FOLDERS),$(ALL_FOLDERS)),-$(subst $(EMPTY) ,-,$(strip $(FOLDERS))))
+LIB        := $(OUT)/libvmferry$(SOME).a
 LIBCMD     := $(OUT)/libcmd.a
 LIBCHECK   := $(OUT)/libcheck.a
 TEST_BIN   := $(TEST_SRC:%.c=$(OUT)/%)
