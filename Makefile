@@ -9,7 +9,7 @@
 #   make CC=clang MODE=clang      another compiler in a mode of its own
 #   make WERROR=1                 warnings are errors (as .ci/run does)
 #   make BUILD=/some/where        another build directory
-#   make FOLDERS="core index"     only these library folders and their tests
+#   make FOLDERS="core index" check-unit   only the tests of these folders
 
 BUILD   ?= build
 PREFIX  ?= /usr/local
@@ -18,8 +18,8 @@ MANDIR  ?= $(PREFIX)/share/man
 DOCDIR  ?= $(PREFIX)/share/doc/vmferry
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
-ALL_FOLDERS := core formats index transport service hypervisor
-FOLDERS ?= $(ALL_FOLDERS)
+LIB_FOLDERS := core formats index transport service hypervisor
+FOLDERS ?= $(LIB_FOLDERS)
 
 # Seconds for each fuzz target of `make fuzz`, and for each test of `make check`.
 FUZZ_SECONDS ?= 20
@@ -69,7 +69,7 @@ ALL_CFLAGS = -std=gnu17 -g $(OPT) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. \
 ALL_LDFLAGS = -pie -pthread -Wl,-z,relro,-z,now,--as-needed $(LDOPT) $(LDFLAGS)
 
 # ---- sources -------------------------------------------------------------
-LIB_SRC    := $(wildcard $(FOLDERS:%=%/*.c) $(FOLDERS:%=%/*/*.c))
+LIB_SRC    := $(wildcard $(LIB_FOLDERS:%=%/*.c) $(LIB_FOLDERS:%=%/*/*.c))
 CMD_SRC    := $(wildcard cmd/*.c cmd/*/*.c)
 CHECK_SRC  := $(wildcard tests/lib/*.c)
 TEST_SRC   := $(wildcard $(FOLDERS:%=tests/%/test_*.c) $(FOLDERS:%=tests/%/*/test_*.c))
@@ -80,10 +80,7 @@ TOOL_SRC   := $(wildcard tests/lab/*.c) bench/meter.c bench/mkpieces.c
 
 obj = $(1:%.c=$(OUT)/%.o)
 
-# Some folders only: a library of its own, or the next whole build would link half of one.
-EMPTY      :=
-SOME       := $(if $(filter-out $(FOLDERS),$(ALL_FOLDERS)),-$(subst $(EMPTY) ,-,$(strip $(FOLDERS))))
-LIB        := $(OUT)/libvmferry$(SOME).a
+LIB        := $(OUT)/libvmferry.a
 LIBCMD     := $(OUT)/libcmd.a
 LIBCHECK   := $(OUT)/libcheck.a
 TEST_BIN   := $(TEST_SRC:%.c=$(OUT)/%)
