@@ -112,11 +112,23 @@ static int parse_level(struct migrate *m, struct vf_error *err)
     return 0;
 }
 
+/* Without --vm its options are refused, not ignored: --abort would send the image. */
+static int check_vm_opts(const struct migrate_opts *o, struct vf_error *err)
+{
+    const struct vf_opt *given =
+        o->vm.vm ? NULL
+                 : vf_opts_given(migrate_table, o, offsetof(struct migrate_opts, vm), sizeof o->vm);
+
+    return given ? vf_error_set(err, VF_ERR_USAGE, 0, "--%s goes with --vm only", given->name) : 0;
+}
+
 static int take_opts(struct migrate *m, struct vf_error *err)
 {
     const struct migrate_opts *o = m->opts;
     uint64_t streams = 0;
 
+    if (check_vm_opts(o, err) < 0)
+        return -1;
     if (!o->to && !o->vm.status && !o->vm.abort)
         return vf_error_set(err, VF_ERR_USAGE, 0, "--to NODE is missing");
     if (o->nodes.n && o->to && strcmp(o->to, "auto") != 0)

@@ -218,6 +218,33 @@ int vf_opts_parse(const struct vf_opt_set *sets, size_t n, int argc, char **argv
     return 0;
 }
 
+static bool is_given(const struct vf_opt *o, const void *in)
+{
+    const void *field = (const char *)in + o->off;
+
+    switch (o->kind) {
+    case VF_OPT_FLAG:
+        return *(const bool *)field;
+    case VF_OPT_TEXT:
+        return *(const char *const *)field != NULL;
+    case VF_OPT_NUMBER:
+    case VF_OPT_SIZE:
+        return *(const uint64_t *)field != 0;
+    case VF_OPT_LIST:
+        return ((const struct vf_opt_list *)field)->n != 0;
+    }
+    return false;
+}
+
+const struct vf_opt *vf_opts_given(const struct vf_opt *opts, const void *in, size_t off,
+                                   size_t len)
+{
+    for (const struct vf_opt *o = opts; o && o->name; o++)
+        if (o->off >= off && o->off - off < len && is_given(o, in))
+            return o;
+    return NULL;
+}
+
 void vf_opts_free(const struct vf_opt_set *set)
 {
     for (const struct vf_opt *o = set->opts; o && o->name; o++)

@@ -52,6 +52,12 @@ struct vf_opt_set {
 int vf_opts_parse(const struct vf_opt_set *sets, size_t n, int argc, char **argv,
                   bool stop_at_operand, int *ret_operands, struct vf_error *err) VF_MUST_CHECK;
 
+/* The first option of the table that was given, of those whose field lies in the len bytes from
+ * `off` on of the struct at `in`; NULL: none.  Given is what is not zero: only for fields whose
+ * default is zero. */
+const struct vf_opt *vf_opts_given(const struct vf_opt *opts, const void *in, size_t off,
+                                   size_t len);
+
 /* Releases the lists that parsing made in set->into. */
 void vf_opts_free(const struct vf_opt_set *set);
 

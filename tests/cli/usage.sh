@@ -65,6 +65,17 @@ wrong "migrate: --streams must be" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --st
 wrong "migrate: --limit-rate must be" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --limit-rate 0
 wrong "--to-format must be one of" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --to-format vmdk
 wrong "--connect-timeout must be" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --connect-timeout 0
+
+# What only a guest has is refused with an image, be there a --to or not: every such option.
+"$VMFERRY" migrate --help | sed -n 's/^ *--\([a-z-]*\) *\([A-Z]*\) *with --vm: .*/\1 \2/p' \
+    >"$vf_tmp/vm-only"
+[ "$(wc -l <"$vf_tmp/vm-only")" -ge 12 ] || fail "the help does not tell what goes with --vm"
+while read -r name arg; do
+    [ -z "$arg" ] || arg=7
+    wrong "migrate: --$name goes with --vm only" \
+        migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" "--$name" ${arg:+"$arg"}
+    wrong "migrate: --$name goes with --vm only" migrate "$vf_tmp/a.raw" "--$name" ${arg:+"$arg"}
+done <"$vf_tmp/vm-only"
 for name in '' . .. .hidden a/b ../a /a a.part; do
     wrong "$([ -n "$name" ] && echo "the name '$name'" || echo "must not be empty")" \
         migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --as "$name"

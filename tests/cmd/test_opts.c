@@ -94,6 +94,25 @@ TEST(lists_collect)
     CHECK_EQ_U64(l.o.items.n, 0);
 }
 
+TEST(tells_what_was_given)
+{
+    const size_t off = offsetof(struct opts, name), rest = sizeof(struct opts) - off;
+    struct line l;
+
+    CHECK_OK(parse(&l, false, WORDS("--loud", "--quiet")), &l.err);
+    CHECK(!vf_opts_given(table, &l.o, off, rest));
+    CHECK_STR(vf_opts_given(table, &l.o, 0, sizeof l.o)->name, "loud");
+    CHECK_OK(parse(&l, false, WORDS("--loud", "--name=x", "--size=5")), &l.err);
+    CHECK_STR(vf_opts_given(table, &l.o, off, rest)->name, "name");
+    CHECK(!vf_opts_given(table, &l.o, off, 0));
+    CHECK_OK(parse(&l, false, WORDS("--size=5")), &l.err);
+    CHECK_STR(vf_opts_given(table, &l.o, off, rest)->name, "size");
+    CHECK_OK(parse(&l, false, WORDS("--item=a")), &l.err);
+    CHECK_STR(vf_opts_given(table, &l.o, off, rest)->name, "item");
+    vf_opts_free(&l.set);
+    CHECK(!vf_opts_given(NULL, &l.o, off, rest));
+}
+
 TEST(stops_at_the_first_operand)
 {
     struct line l;
@@ -145,4 +164,5 @@ TEST(nearest_word)
 }
 
 TESTS(values_and_operands, two_dashes_end_options, single_dash_is_an_operand, lists_collect,
-      stops_at_the_first_operand, refuses, long_words_do_no_harm, nearest_word)
+      tells_what_was_given, stops_at_the_first_operand, refuses, long_words_do_no_harm,
+      nearest_word)
