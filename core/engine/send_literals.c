@@ -9,8 +9,6 @@
 #include "core/hash/md5_lanes.h"
 #include "core/map/tree.h"
 
-#define AHEAD 8u /* blocks whose slot in the table of repeats is fetched early */
-
 /* What the thread works with. */
 struct piece {
     struct sender *s;
@@ -176,8 +174,8 @@ static int add_run(struct piece *p, uint64_t first, size_t n, const uint8_t (*md
         uint64_t seen;
         size_t from = p->r->nblocks;
 
-        if (md5 && i + AHEAD < n)
-            vf_repeats_ahead(p->repeats, p->md5[i + AHEAD]);
+        if (md5)
+            vf_repeats_ahead(p->repeats, md5, i, n);
         if (md5 && vf_repeats_seen(p->repeats, p->md5[i], first + i, &seen)) {
             p->s->ret->self_copied++;
             add_block(p, first + i, first + i - seen);

@@ -58,11 +58,14 @@ static uint64_t *find(uint64_t *slots, uint64_t mask, uint64_t fp)
     return &slots[i];
 }
 
-void vf_repeats_ahead(const struct vf_repeats *r, const uint8_t md5[VF_MD5_LEN])
+void vf_repeats_ahead(const struct vf_repeats *r, const uint8_t (*md5)[VF_MD5_LEN], size_t i,
+                      size_t n)
 {
     uint64_t fp;
 
-    memcpy(&fp, md5, sizeof fp);
+    if (n - i <= AHEAD)
+        return;
+    memcpy(&fp, md5[i + AHEAD], sizeof fp);
     __builtin_prefetch(&r->slots[fp & r->mask], 1);
 }
 
@@ -92,8 +95,7 @@ void vf_repeats_add(struct vf_repeats *r, const uint8_t (*md5)[VF_MD5_LEN], uint
     uint64_t ignored;
 
     for (size_t i = 0; i < n && !vf_repeats_full(r); i++) {
-        if (i + AHEAD < n)
-            vf_repeats_ahead(r, md5[i + AHEAD]);
+        vf_repeats_ahead(r, md5, i, n);
         (void)vf_repeats_seen(r, md5[i], first + i, &ignored);
     }
 }

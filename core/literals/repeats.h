@@ -25,8 +25,10 @@ void vf_repeats_free(struct vf_repeats *r);
 /* As vf_table_touch. */
 void vf_repeats_touch(struct vf_repeats *r);
 
-/* This content will be asked for soon: its slot may lie anywhere in memory. */
-void vf_repeats_ahead(const struct vf_repeats *r, const uint8_t md5[VF_MD5_LEN]);
+/* For those who ask for n contents in turn, before each number i: has the slot of one that comes
+ * soon fetched, which may lie anywhere in memory. */
+void vf_repeats_ahead(const struct vf_repeats *r, const uint8_t (*md5)[VF_MD5_LEN], size_t i,
+                      size_t n);
 
 /* true: this content occurred as block *ret_first < block.  false: it did not, and `block` is now
  * remembered for it. */
