@@ -53,7 +53,7 @@ static int on_complete(struct vf_map_sink *sink, struct vf_map_info *info, struc
     struct vf_error why = VF_ERROR_INIT;
 
     (void)err;
-    if (s->inner && s->inner->ops->complete && s->inner->ops->complete(s->inner, info, &why) < 0)
+    if (s->inner && s->inner->ops->complete(s->inner, info, &why) < 0)
         give_up(s, &why);
     return 0;
 }

@@ -67,6 +67,7 @@ struct vf_map {
 
 /* ---- where a new map goes ---- */
 struct vf_map_sink;
+/* Every sink has all of them, one that has nothing to do an empty one. */
 struct vf_map_sink_ops {
     /* n consecutive non-zero blocks from `first` on; calls come in ascending order of blocks. */
     int (*digests)(struct vf_map_sink *, uint64_t first, size_t n, const uint8_t (*md5)[VF_MD5_LEN],
@@ -75,8 +76,8 @@ struct vf_map_sink_ops {
     int (*nodes)(struct vf_map_sink *, unsigned level, const struct vf_node *nodes, size_t n,
                  struct vf_error *);
     /* All of the map has been given: does what can be done of commit's work while the map stays
-     * invisible, so that little is left.  info as for commit.  May be left out; NULL: there is
-     * nothing to do.  After an error only abort is allowed. */
+     * invisible, so that little is left.  info as for commit.  Need not be called.  After an error
+     * only abort is allowed. */
     int (*complete)(struct vf_map_sink *, struct vf_map_info *info, struct vf_error *);
     /* Makes the map the current one of its image, durably and at once (all or nothing).
      * info->distinct_blocks is found by the sink and written into *info.  Frees the sink in any

@@ -18,7 +18,7 @@ static int send_end(struct sender *s, struct vf_error *err)
  * travel. */
 static int complete_map(struct sender *s, struct vf_map_info *info, struct vf_error *err)
 {
-    if (!s->sink || !s->sink->ops->complete)
+    if (!s->sink)
         return 0;
     if (s->sink->ops->complete(s->sink, info, err) < 0)
         return -1;
