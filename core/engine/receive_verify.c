@@ -81,7 +81,7 @@ static int read_back(struct verify *v, const struct recv_batch *b, struct vf_err
     size_t n;
     const struct vf_node *segs;
 
-    if (vf_scanned_read(&v->own, v->r->part, b->range, VERIFY_WORKERS, NULL, err) < 0)
+    if (vf_scanned_read(&v->own, v->r->part, b->range, NULL, err) < 0)
         return -1;
     segs = vf_scanned_nodes(&v->own, &n);
     if (vf_batch_digest(v->sha, b->range, segs, n, sha, err) < 0)
@@ -280,7 +280,7 @@ void *vf_receiver_verify(void *arg)
 {
     struct receiver *r = arg;
     struct vf_error err = VF_ERROR_INIT;
-    struct verify v = {.r = r};
+    struct verify v = {.r = r, .own = {.workers = VERIFY_WORKERS}};
     int rc = -1;
 
     pthread_setname_np(pthread_self(), "vf-verify");

@@ -156,7 +156,7 @@ static int read_piece(struct again *a, uint64_t from, uint64_t end, struct vf_er
             continue;
         }
         if (vf_scanned_read(&a->piece, a->image, (struct vf_run){from, stop.block - from},
-                            a->opts->workers, a->opts->stop, err) < 0)
+                            a->opts->stop, err) < 0)
             return -1;
         a->read += stop.block - from;
         same = agrees(a, &stop, err);
@@ -226,7 +226,8 @@ int vf_index_changed(struct vf_image *image, struct vf_map *old, const struct vf
                         .changed = changed,
                         .n = n,
                         .blocks = vf_blocks_of(image->size),
-                        .opts = opts};
+                        .opts = opts,
+                        .piece = {.workers = opts->workers}};
     a->digest = vf_calloc((size_t)NODES * VF_SEG_MAX, VF_MD5_LEN, err);
     a->build = a->digest ? vf_build_new(image->size, sink, NULL, NULL, err) : NULL;
     if (!a->build || old->ops->info(old, &info, err) < 0 || check(a, &info, err) < 0)

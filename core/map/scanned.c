@@ -17,12 +17,12 @@ static int take(void *ctx, const struct vf_node *nodes, size_t n, const uint8_t 
 }
 
 int vf_scanned_read(struct vf_scanned *s, struct vf_image *image, struct vf_run range,
-                    unsigned workers, const volatile int *stop, struct vf_error *err)
+                    const volatile int *stop, struct vf_error *err)
 {
     vf_buf_clear(&s->nodes);
     vf_buf_clear(&s->md5s);
     if (!s->scanner)
-        s->scanner = vf_scanner_new(workers, err);
+        s->scanner = vf_scanner_new(s->workers, err);
     return s->scanner ? vf_scanner_run(s->scanner, image, range, take, s, stop, err) : -1;
 }
 

@@ -37,20 +37,20 @@ TEST(pieces_one_after_the_other)
     uint8_t *data;
     struct vf_image *im = vf_mem_image(BLOCKS * VF_BLOCK, &data);
     struct vf_error err = VF_ERROR_INIT;
-    struct vf_scanned s = {0};
+    struct vf_scanned s = {.workers = 3};
     volatile int stop = 1;
     size_t n;
 
     vf_test_random(7, data, BLOCKS * VF_BLOCK);
     memset(data + 1000 * VF_BLOCK, 0, 1000 * VF_BLOCK);
-    CHECK_OK(vf_scanned_read(&s, im, (struct vf_run){0, BLOCKS}, 3, NULL, &err), &err);
+    CHECK_OK(vf_scanned_read(&s, im, (struct vf_run){0, BLOCKS}, NULL, &err), &err);
     compare(&s, data, (struct vf_run){0, BLOCKS});
-    CHECK_OK(vf_scanned_read(&s, im, (struct vf_run){2000, 300}, 1, NULL, &err), &err);
+    CHECK_OK(vf_scanned_read(&s, im, (struct vf_run){2000, 300}, NULL, &err), &err);
     compare(&s, data, (struct vf_run){2000, 300});
-    CHECK_OK(vf_scanned_read(&s, im, (struct vf_run){1000, 1000}, 1, NULL, &err), &err);
+    CHECK_OK(vf_scanned_read(&s, im, (struct vf_run){1000, 1000}, NULL, &err), &err);
     (void)vf_scanned_nodes(&s, &n);
     CHECK(n == 0 && s.md5s.len == 0);
-    CHECK_FAIL(vf_scanned_read(&s, im, (struct vf_run){0, BLOCKS}, 2, &stop, &err), &err,
+    CHECK_FAIL(vf_scanned_read(&s, im, (struct vf_run){0, BLOCKS}, &stop, &err), &err,
                VF_ERR_CANCELLED);
     vf_scanned_free(&s);
     (void)vf_scanned_nodes(&s, &n);
