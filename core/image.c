@@ -2,6 +2,7 @@
 #include "core/image.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 /* [off, off + len) must lie inside the image.  Written without a sum, which could overflow. */
 static int check_range(const struct vf_image *im, uint64_t off, uint64_t len, struct vf_error *err)
@@ -27,6 +28,26 @@ int vf_image_read(struct vf_image *im, void *buf, size_t len, uint64_t off, stru
     if (!im->ops->read)
         return unsupported(im, "read", err);
     return len ? im->ops->read(im, buf, len, off, err) : 0;
+}
+
+int vf_image_read_blocks(struct vf_image *im, void *buf, uint64_t first, size_t n,
+                         struct vf_error *err)
+{
+    uint64_t all = vf_blocks_of(im->size);
+    size_t pad = 0;
+
+    if (first > all || n > all - first)
+        return vf_error_set(err, VF_ERR_RANGE, 0,
+                            "%zu blocks from number %" PRIu64
+                            " on are outside the %s image, which has "
+                            "%" PRIu64,
+                            n, first, im->ops->name, all);
+    if (n == 0)
+        return 0;
+    if (first + n == all)
+        pad = (size_t)(all * VF_BLOCK - im->size);
+    memset((uint8_t *)buf + n * VF_BLOCK - pad, 0, pad);
+    return vf_image_read(im, buf, n * VF_BLOCK - pad, first * VF_BLOCK, err);
 }
 
 int vf_image_next_extent(struct vf_image *im, uint64_t off, struct vf_extent *ret,

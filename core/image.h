@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/block.h"
 #include "core/error.h"
 
 struct vf_image;
@@ -53,6 +54,10 @@ struct vf_image {
  * VF_ERR_UNSUPPORTED. vf_image_close(NULL) does nothing. */
 int vf_image_read(struct vf_image *im, void *buf, size_t len, uint64_t off,
                   struct vf_error *err) VF_MUST_CHECK;
+/* Blocks [first, first + n) of VF_BLOCK bytes each; what an image's last block lacks is zeros in
+ * buf.  A block behind the last one is VF_ERR_RANGE. */
+int vf_image_read_blocks(struct vf_image *im, void *buf, uint64_t first, size_t n,
+                         struct vf_error *err) VF_MUST_CHECK;
 int vf_image_next_extent(struct vf_image *im, uint64_t off, struct vf_extent *ret,
                          struct vf_error *err) VF_MUST_CHECK;
 int vf_image_write(struct vf_image *im, const void *buf, size_t len, uint64_t off,

@@ -130,7 +130,7 @@ static int read_blocks(struct piece *p, uint64_t first, size_t n, const uint8_t 
 {
     uint8_t *to = p->r->data + p->r->nblocks * VF_BLOCK;
 
-    if (vf_read_padded(p->s->image, first, n, to, err) < 0)
+    if (vf_image_read_blocks(p->s->image, to, first, n, err) < 0)
         return -1;
     vf_md5_blocks(p->way, to, n, p->md5);
     if (md5 && memcmp(p->md5, md5, n * VF_MD5_LEN) != 0)

@@ -2,7 +2,6 @@
 #include "core/engine/send_note.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/checked.h"
 #include "core/map.h"
@@ -30,21 +29,9 @@ void vf_notes_free(struct vf_notes *t)
     *t = (struct vf_notes){.n = 0};
 }
 
-int vf_read_padded(struct vf_image *im, uint64_t first, size_t n, uint8_t *to, struct vf_error *err)
-{
-    uint64_t off = first * VF_BLOCK;
-    size_t len = n * VF_BLOCK;
-
-    if (off + len > im->size) {
-        memset(to + (im->size - off), 0, (size_t)(off + len - im->size));
-        len = (size_t)(im->size - off);
-    }
-    return vf_image_read(im, to, len, off, err);
-}
-
 static int note(struct vf_notes *t, uint64_t first, size_t n, struct vf_error *err)
 {
-    if (vf_read_padded(t->image, first, n, t->data, err) < 0)
+    if (vf_image_read_blocks(t->image, t->data, first, n, err) < 0)
         return -1;
     vf_quoter_note(t->quoter, first, n, t->data);
     return 0;

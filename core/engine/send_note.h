@@ -41,8 +41,4 @@ int vf_notes_some(struct vf_notes *t, struct vf_error *err) VF_MUST_CHECK;
 /* n more literal blocks were handed on. */
 void vf_notes_passed(struct vf_notes *t, size_t n);
 
-/* Reads n blocks from `first` on to `to`, the last one of an image padded with zeros. */
-int vf_read_padded(struct vf_image *im, uint64_t first, size_t n, uint8_t *to,
-                   struct vf_error *err) VF_MUST_CHECK;
-
 #endif

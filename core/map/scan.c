@@ -123,14 +123,8 @@ static int take_chunk(struct worker *w, struct vf_error *err)
 static int read_chunk(struct worker *w, struct vf_error *err)
 {
     uint8_t *p = w->data + CARRY * VF_BLOCK;
-    uint64_t off = w->first * VF_BLOCK, left = w->s->image->size - off;
-    size_t len = w->n * VF_BLOCK;
 
-    if (len > left) {
-        memset(p + left, 0, len - (size_t)left);
-        len = (size_t)left;
-    }
-    if (vf_image_read(w->s->image, p, len, off, err) < 0)
+    if (vf_image_read_blocks(w->s->image, p, w->first, w->n, err) < 0)
         return -1;
     for (size_t i = 0; i < w->n;) {
         size_t from = i;

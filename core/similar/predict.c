@@ -84,19 +84,17 @@ static int find_places(struct reading *r, uint64_t blocks, struct vf_error *err)
     return 0;
 }
 
-/* Keeps the blocks that are not zero, at the front; returns their bytes. */
-static size_t squeeze(uint8_t *data, size_t len)
+/* Keeps those of n blocks that are not zero, at the front; returns their bytes. */
+static size_t squeeze(uint8_t *data, size_t n)
 {
     static const uint8_t zero[VF_BLOCK];
     size_t kept = 0;
 
-    for (size_t i = 0; i < len; i += VF_BLOCK) {
-        const size_t some = len - i < VF_BLOCK ? len - i : VF_BLOCK;
-
-        if (memcmp(data + i, zero, some) == 0)
+    for (size_t i = 0; i < n; i++) {
+        if (memcmp(data + i * VF_BLOCK, zero, VF_BLOCK) == 0)
             continue;
-        memmove(data + kept, data + i, some);
-        kept += some;
+        memmove(data + kept, data + i * VF_BLOCK, VF_BLOCK);
+        kept += VF_BLOCK;
     }
     return kept;
 }
@@ -117,16 +115,16 @@ static struct vf_run around(const struct reading *r, size_t i)
 static int read_piece(struct reading *r, struct vf_run run, uint8_t *data, struct vf_piece *ret,
                       struct vf_error *err)
 {
-    const uint64_t off = run.first * VF_BLOCK, left = r->image->size - off;
-    size_t len = (size_t)run.n * VF_BLOCK, near = 0, far = 0;
+    const uint64_t blocks = vf_blocks_of(r->image->size);
+    size_t len, near = 0, far = 0;
 
-    if (off >= r->image->size)
+    if (run.first >= blocks)
         return vf_error_set(err, VF_ERR_CHANGED, 0, "the image is smaller than its map says");
-    if (len > left)
-        len = (size_t)left;
-    if (vf_image_read(r->image, data, len, off, err) < 0)
+    if (run.n > blocks - run.first)
+        run.n = blocks - run.first;
+    if (vf_image_read_blocks(r->image, data, run.first, (size_t)run.n, err) < 0)
         return -1;
-    len = squeeze(data, len);
+    len = squeeze(data, (size_t)run.n);
     if (len && vf_sampler_add(r->sampler, data, len, &near, &far, err) < 0)
         return -1;
     ret->raw = (uint32_t)len;

@@ -98,6 +98,45 @@ TEST(reads_inside_only)
     CHECK_EQ_U64(m.calls, 2); /* the implementation never saw those */
 }
 
+TEST(blocks_are_padded)
+{
+    struct mem_image m = {.im = {&least, SIZE, false}};
+    struct vf_error err;
+    uint8_t buf[2 * VF_BLOCK], want[2 * VF_BLOCK] = {0};
+
+    vf_test_random(5, m.data, SIZE);
+    memcpy(want, m.data, SIZE);
+    memset(buf, 'x', sizeof buf);
+    CHECK_OK(vf_image_read_blocks(&m.im, buf, 0, 2, &err), &err);
+    CHECK_MEM(buf, want, sizeof buf);
+    memset(buf, 'x', sizeof buf);
+    CHECK_OK(vf_image_read_blocks(&m.im, buf, 1, 1, &err), &err);
+    CHECK_MEM(buf, want + VF_BLOCK, VF_BLOCK);
+    CHECK_EQ_U64(buf[VF_BLOCK], 'x');
+    CHECK_OK(vf_image_read_blocks(&m.im, buf, 0, 1, &err), &err);
+    CHECK_MEM(buf, want, VF_BLOCK);
+    CHECK_EQ_U64(buf[VF_BLOCK], 'x');
+    m.im.size = VF_BLOCK; /* no part of a block at the end */
+    CHECK_OK(vf_image_read_blocks(&m.im, buf, 0, 1, &err), &err);
+    CHECK_MEM(buf, want, VF_BLOCK);
+    CHECK_EQ_U64(m.calls, 4);
+}
+
+TEST(blocks_inside_only)
+{
+    struct mem_image m = {.im = {&least, SIZE, false}};
+    struct vf_error err;
+    uint8_t buf[2 * VF_BLOCK];
+
+    CHECK_OK(vf_image_read_blocks(&m.im, NULL, 2, 0, &err), &err);
+    CHECK_FAIL(vf_image_read_blocks(&m.im, buf, 2, 1, &err), &err, VF_ERR_RANGE);
+    CHECK_FAIL(vf_image_read_blocks(&m.im, buf, 1, 2, &err), &err, VF_ERR_RANGE);
+    CHECK_FAIL(vf_image_read_blocks(&m.im, buf, 3, 0, &err), &err, VF_ERR_RANGE);
+    CHECK_FAIL(vf_image_read_blocks(&m.im, buf, UINT64_MAX, 2, &err), &err, VF_ERR_RANGE);
+    CHECK_FAIL(vf_image_read_blocks(&m.im, buf, 1, SIZE_MAX, &err), &err, VF_ERR_RANGE);
+    CHECK_EQ_U64(m.calls, 0);
+}
+
 TEST(without_an_extent_map_all_is_data)
 {
     struct mem_image m = {.im = {&least, SIZE, false}};
@@ -167,5 +206,5 @@ TEST(close_passes_null)
     CHECK_EQ_U64(m.closed, 1);
 }
 
-TESTS(reads_inside_only, without_an_extent_map_all_is_data, extents_are_checked, writes_inside_only,
-      read_only_images_refuse_changes, close_passes_null)
+TESTS(reads_inside_only, blocks_are_padded, blocks_inside_only, without_an_extent_map_all_is_data,
+      extents_are_checked, writes_inside_only, read_only_images_refuse_changes, close_passes_null)
