@@ -79,7 +79,7 @@ static int check_one(void *ctx, const struct vf_image_record *rec, struct vf_err
         rc = compare(c, rec, &why);
     if (rc < 0 && (why.code == VF_ERR_CANCELLED || why.code == VF_ERR_NOMEM)) {
         json_decref(obj);
-        return vf_error_set(err, why.code, why.sys, "%s", why.msg);
+        return vf_error_pass(err, &why);
     }
     c->checked++;
     c->bad += rc < 0;

@@ -165,7 +165,7 @@ static int open_part(struct dest *d, uint64_t size, char **ret_known_as, struct 
         vf_image_close(d->part);
         d->part = NULL;
         if (why.code == VF_ERR_NOMEM || why.code == VF_ERR_SPACE)
-            return vf_error_set(err, why.code, why.sys, "%s", why.msg);
+            return vf_error_pass(err, &why);
     }
     if (remove_part(d, err) < 0)
         return -1;

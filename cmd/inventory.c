@@ -123,7 +123,7 @@ int vf_inventory_load(int fd, struct vf_inventory *ret, struct vf_error *err)
 
     if (!text) {
         if (own.code != VF_ERR_NOTFOUND)
-            return vf_error_set(err, own.code, own.sys, "%s", own.msg);
+            return vf_error_pass(err, &own);
         *ret = nodes;
         return 0;
     }

@@ -210,5 +210,6 @@ int vf_settings_parse(struct vf_settings *set, const char *text, const char *nam
         return vf_error_nomem(err);
     if (!p.failed)
         return vf_error_set(err, VF_ERR_USAGE, 0, "%s: line %d: not 'name = value'", name, line);
-    return vf_error_set(err, own.code, own.sys, "%s: line %d: %s", name, line, own.msg);
+    (void)vf_error_pass(err, &own); /* -1 below */
+    return vf_error_prefix(err, "%s: line %d", name, line);
 }

@@ -58,7 +58,8 @@ static int read_settings(struct vf_storedir *st, const char *config, struct vf_e
     if (!text) {
         if (own.code == VF_ERR_NOTFOUND && !config)
             return 0;
-        return vf_error_set(err, own.code, own.sys, "settings: %s", own.msg);
+        (void)vf_error_pass(err, &own); /* -1 below */
+        return vf_error_prefix(err, "settings");
     }
     rc = vf_settings_parse(&st->set, text, name, err);
     free(text);

@@ -144,6 +144,13 @@ int vf_error_sys(struct vf_error *err, int sys, const char *fmt, ...)
     return -1;
 }
 
+int vf_error_pass(struct vf_error *err, const struct vf_error *from)
+{
+    if (err)
+        *err = *from;
+    return -1;
+}
+
 int vf_error_nomem(struct vf_error *err)
 {
     return vf_error_set(err, VF_ERR_NOMEM, 0, "out of memory");

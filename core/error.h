@@ -69,6 +69,10 @@ int vf_error_nomem(struct vf_error *err);
 /* Puts "phrase: " before the message that is there; code and sys stay.  Returns -1. */
 int vf_error_prefix(struct vf_error *err, const char *fmt, ...) VF_PRINTF(2, 3);
 
+/* Hands on an error that another call has filled: as it is, for its message says the system's text
+ * already.  Returns -1. */
+int vf_error_pass(struct vf_error *err, const struct vf_error *from);
+
 /* The stable lower-case word for a code ("io", "space", "mismatch", ...), as `--json` prints it. */
 const char *vf_err_name(enum vf_err code);
 

@@ -224,7 +224,7 @@ static int add_image(struct vf_summary_builder *b, struct vf_index *ix, const st
     if (sketched && vf_gen_sketch(ix, &k->gen, &im.sketch, &own) < 0) {
         if (own.code == VF_ERR_NOTFOUND)
             return 0;
-        return vf_error_set(err, own.code, own.sys, "%s", own.msg);
+        return vf_error_pass(err, &own);
     }
     rc = vf_summary_builder_add(b, &im, err);
     vf_sketch_free(&im.sketch);

@@ -76,7 +76,7 @@ int vf_ahead_take(struct vf_ahead *a, struct vf_peer *ret, struct vf_error *err)
         a->err = (struct vf_error){VF_ERR_NOTFOUND, 0, "the connection was taken"};
         rc = 0;
     } else {
-        (void)vf_error_set(err, a->err.code, a->err.sys, "%s", a->err.msg); /* -1 below */
+        (void)vf_error_pass(err, &a->err); /* -1 below */
     }
     pthread_mutex_unlock(&a->lock);
     return rc;

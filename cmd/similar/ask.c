@@ -150,7 +150,7 @@ int vf_ask_all(const struct vf_ask *ask, struct vf_error *err)
     if (flag_of(ask->cli->stop) != GO)
         rc = vf_error_set(err, VF_ERR_CANCELLED, 0, "interrupted");
     else if (a.failed)
-        rc = vf_error_set(err, a.err.code, a.err.sys, "%s", a.err.msg);
+        rc = vf_error_pass(err, &a.err);
     else
         rc = 0;
 out:

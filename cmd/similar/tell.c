@@ -225,7 +225,7 @@ static int choose_answer(const struct vf_msg_ask *ask, const struct vf_buf *whol
     }
     if (why.code == VF_ERR_NONE || why.code == VF_ERR_RANGE)
         return 0;
-    return vf_error_set(err, why.code, why.sys, "%s", why.msg);
+    return vf_error_pass(err, &why);
 }
 
 static int send_parts(struct vf_stream *st, const struct vf_buf *b, struct vf_error *err)

@@ -84,7 +84,7 @@ int vf_vm_open_dir(struct vf_vm *vm, bool lock, json_t **ret_job, struct vf_erro
         return 0;
     *ret_job = vf_guest_dir_load(&vm->dir, "move.json", &why);
     if (!*ret_job && why.code != VF_ERR_NOTFOUND)
-        return vf_error_set(err, why.code, why.sys, "%s", why.msg);
+        return vf_error_pass(err, &why);
     return 0;
 }
 

@@ -102,7 +102,7 @@ int vf_summary_cache_load(int store_fd, const char *key, struct vf_buf *ret, str
     } else if (own.code == VF_ERR_NOTFOUND) {
         rc = 0;
     } else {
-        rc = vf_error_set(err, own.code, own.sys, "%s", own.msg);
+        rc = vf_error_pass(err, &own);
     }
     vf_close_fd(&e.dir);
     return rc;

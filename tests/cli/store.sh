@@ -39,7 +39,19 @@ vf_expect_exit 2 "$VMFERRY" --store opt/deep index ls
 grep -q 'vmferry.conf: line 3: unknown setting' "$VF_ERR" || fail "no line in the message"
 : >good.conf
 vf_expect_exit 0 "$VMFERRY" --store opt/deep --config good.conf index ls
-vf_expect_exit 1 "$VMFERRY" --store opt/deep --config missing.conf index ls
+
+# once TEXT ARGUMENT...: status 1, and TEXT is the whole message: it gives the reason once.
+once() {
+    text=$1
+    shift
+    vf_expect_exit 1 "$VMFERRY" --store opt/deep "$@"
+    [ "$(cat "$VF_ERR")" = "vmferry: $text" ] || fail "not '$text' but '$(cat "$VF_ERR")'"
+}
+once "settings: open 'missing.conf': No such file or directory" --config missing.conf index ls
+once "settings: open 'missing.conf': No such file or directory" --config missing.conf indexd
+ln -s nodes.json opt/deep/nodes.json
+once "open 'nodes.json': Too many levels of symbolic links" --config good.conf node ls
+rm opt/deep/nodes.json
 
 # A store that cannot be made is an error, not a crash.
 : >file

@@ -18,10 +18,13 @@ TEST(sets_and_returns_minus_one)
 
 TEST(null_is_allowed)
 {
+    const struct vf_error own = VF_ERROR_INIT;
+
     CHECK_EQ_I64(vf_error_set(NULL, VF_ERR_IO, EIO, "x"), -1);
     CHECK_EQ_I64(vf_error_sys(NULL, EIO, "x"), -1);
     CHECK_EQ_I64(vf_error_nomem(NULL), -1);
     CHECK_EQ_I64(vf_error_prefix(NULL, "x"), -1);
+    CHECK_EQ_I64(vf_error_pass(NULL, &own), -1);
 }
 
 TEST(appends_the_systems_text)
@@ -52,6 +55,17 @@ TEST(classifies_errno)
         CHECK_EQ_U64(err.code, cases[i].code);
         CHECK_EQ_I64(err.sys, cases[i].sys);
     }
+}
+
+TEST(passes_on_what_it_got)
+{
+    struct vf_error own, err;
+
+    (void)vf_error_sys(&own, ENOENT, "open 'x'"); /* the result is fixed */
+    CHECK_EQ_I64(vf_error_pass(&err, &own), -1);
+    CHECK_STR(err.msg, "open 'x': No such file or directory");
+    CHECK_EQ_U64(err.code, VF_ERR_NOTFOUND);
+    CHECK_EQ_I64(err.sys, ENOENT);
 }
 
 TEST(prefix_keeps_code_and_sys)
@@ -133,5 +147,6 @@ TEST(names_go_both_ways)
 }
 
 TESTS(sets_and_returns_minus_one, null_is_allowed, appends_the_systems_text, classifies_errno,
-      prefix_keeps_code_and_sys, arguments_may_point_into_the_message, cuts_what_is_too_long,
-      a_cut_leaves_no_half_character, one_line_without_control_characters, names_go_both_ways)
+      passes_on_what_it_got, prefix_keeps_code_and_sys, arguments_may_point_into_the_message,
+      cuts_what_is_too_long, a_cut_leaves_no_half_character, one_line_without_control_characters,
+      names_go_both_ways)
