@@ -234,7 +234,7 @@ static int64_t patience(struct vf_link *l, int64_t moved)
 int vf_link_write(struct vf_link *l, struct iovec *iov, size_t n, int64_t urgent_ms,
                   struct vf_error *err)
 {
-    int64_t moved = vf_clock_ms(), now = moved, last = moved + urgent_ms, end;
+    int64_t moved = vf_clock_ms(), last = moved + urgent_ms, now, end;
     int wake = urgent_ms ? -1 : l->wake_fd;
     size_t left = bytes_in(iov, n), paid = 0;
 
