@@ -65,6 +65,8 @@ int vf_qmp_exports_begin(struct vf_guest *, const struct vf_guest_info *info, co
 int vf_qmp_exports_end(struct vf_qmp *q, bool *ret_found, struct vf_error *err);
 
 /* qmp_hand_off.c */
+/* The source's socket of that name, in its own directory; returns owned. */
+char *vf_qmp_out(const struct vf_far *far, const char *name, struct vf_error *err);
 int vf_qmp_hand_off(struct vf_guest *, const struct vf_guest_info *info, struct vf_far *far,
                     const struct vf_hand_off_opts *opts, struct vf_hand_off_result *ret,
                     struct vf_error *err) VF_MUST_CHECK;

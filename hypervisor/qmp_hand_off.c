@@ -49,6 +49,11 @@ static void say(struct hand_off *h, enum vf_guest_phase phase, uint64_t done, ui
         h->opts->events.progress(h->opts->events.ctx, phase, done, total);
 }
 
+char *vf_qmp_out(const struct vf_far *far, const char *name, struct vf_error *err)
+{
+    return vf_strf(err, "%s/%s.out", far->run_dir, name);
+}
+
 /* Is there a disk that a mirror belongs to? */
 static bool mirrored(const struct hand_off *h, size_t i) { return h->g->disk[i].overlays > 0; }
 
@@ -56,13 +61,14 @@ static bool mirrored(const struct hand_off *h, size_t i) { return h->g->disk[i].
 
 static int start_mirror(struct hand_off *h, size_t i, struct vf_error *err)
 {
-    char *sock = vf_strf(err, "%s/disk%zu.out", h->far->run_dir, i);
-    char node[VF_QMP_NODE_MAX], job[VF_QMP_NODE_MAX], name[VF_QMP_NODE_MAX];
-    int rc = sock ? h->far->tunnel(h->far, "disk", sock, NULL, err) : -1;
+    char node[VF_QMP_NODE_MAX], job[VF_QMP_NODE_MAX], name[VF_QMP_NODE_MAX], *sock;
+    int rc;
 
     (void)snprintf(node, sizeof node, VF_QMP_OURS "t%zu", i);
     (void)snprintf(job, sizeof job, VF_QMP_OURS "m%zu", i);
     (void)snprintf(name, sizeof name, "disk%zu", i);
+    sock = vf_qmp_out(h->far, name, err);
+    rc = sock ? h->far->tunnel(h->far, "disk", sock, NULL, err) : -1;
     if (rc == 0)
         rc = vf_qmp_callf(h->q, NULL, err, "blockdev-add", "{s:s, s:s, s:{s:s, s:s}, s:s}",
                           "driver", "nbd", "node-name", node, "server", "type", "unix", "path",
@@ -201,7 +207,7 @@ static int set_up_memory(struct hand_off *h, struct vf_error *err)
 
 static int start_memory(struct hand_off *h, struct vf_error *err)
 {
-    char *sock = vf_strf(err, "%s/mem.out", h->far->run_dir), *uri = NULL;
+    char *sock = vf_qmp_out(h->far, "mem", err), *uri = NULL;
     int rc = sock ? set_up_memory(h, err) : -1;
 
     if (rc == 0)

@@ -87,7 +87,7 @@ int vf_qmp_postcopy_rate(struct vf_qmp *q, double line_rate, uint64_t limit, str
 
 static int make_line(struct vf_far *far, struct vf_error *err)
 {
-    char *path = vf_strf(err, "%s/" VF_QMP_LINE ".out", far->run_dir);
+    char *path = vf_qmp_out(far, VF_QMP_LINE, err);
     int rc = path ? far->tunnel(far, VF_QMP_LINE, path, NULL, err) : -1;
 
     free(path);
@@ -96,9 +96,9 @@ static int make_line(struct vf_far *far, struct vf_error *err)
 
 static int make_holder(const struct vf_far *far, struct vf_error *err)
 {
-    char *mem = vf_strf(err, "%s/mem.out", far->run_dir);
-    char *line = vf_strf(err, "%s/" VF_QMP_LINE ".out", far->run_dir);
-    char *hold = vf_strf(err, "%s/" VF_QMP_HOLD ".out", far->run_dir);
+    char *mem = vf_qmp_out(far, "mem", err);
+    char *line = vf_qmp_out(far, VF_QMP_LINE, err);
+    char *hold = vf_qmp_out(far, VF_QMP_HOLD, err);
     struct vf_hold_opts o = {.local = mem, .local_listen = true, .line = line, .control = hold};
     int rc = mem && line && hold ? vf_hold_start(&o, err) : -1;
 
@@ -110,7 +110,7 @@ static int make_holder(const struct vf_far *far, struct vf_error *err)
 
 static int end_holder(const struct vf_far *far, struct vf_error *err)
 {
-    char *hold = vf_strf(err, "%s/" VF_QMP_HOLD ".out", far->run_dir);
+    char *hold = vf_qmp_out(far, VF_QMP_HOLD, err);
     int rc = hold ? vf_hold_end(hold, err) : -1;
 
     free(hold);
@@ -128,7 +128,7 @@ static int take_new_connection(struct vf_qmp *q, struct vf_far *far, struct vf_e
 {
     enum vf_qmp_memory m = VF_QMP_MEMORY_BROKEN;
     json_t *answer = NULL;
-    char *uri = NULL;
+    char *mem = NULL, *uri = NULL;
     int rc = end_holder(far, err);
 
     if (rc == 0)
@@ -138,12 +138,13 @@ static int take_new_connection(struct vf_qmp *q, struct vf_far *far, struct vf_e
     json_decref(answer);
     if (rc == 0)
         rc = make_holder(far, err);
-    if (rc == 0)
-        uri = vf_strf(err, "unix:%s/mem.out", far->run_dir);
+    if (rc == 0 && (mem = vf_qmp_out(far, "mem", err)))
+        uri = vf_strf(err, "unix:%s", mem);
     if (rc == 0)
         rc =
             uri ? vf_qmp_callf(q, NULL, err, "migrate", "{s:s, s:b}", "uri", uri, "resume", 1) : -1;
     free(uri);
+    free(mem);
     for (int ms = 0; rc == 0 && m == VF_QMP_MEMORY_BROKEN && ms < RECOVER_MS; ms += LOOK_MS) {
         vf_thread_nap(LOOK_MS);
         rc = vf_qmp_memory(q, &m, NULL, err);
@@ -237,7 +238,7 @@ static int compare(struct follow *f, enum vf_qmp_memory here, uint64_t left, str
         return t.whole;
     if (t.broken)
         return lose_connection(f, err);
-    hold = vf_strf(err, "%s/" VF_QMP_HOLD ".out", f->far->run_dir);
+    hold = vf_qmp_out(f->far, VF_QMP_HOLD, err);
     if (!hold)
         return -1;
     alone = !left && !vf_hold_there(hold);
