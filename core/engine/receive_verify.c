@@ -1,6 +1,6 @@
-/* The receiver's half: the thread that finishes batches in order.  What counts is what is in the
- * file: every batch is read back and hashed, and only a batch whose strong digest is the source's
- * is done. */
+/* The receiver's half: the threads that verify.  What counts is what is in the file: every batch is
+ * read back and hashed, and only a batch whose strong digest is the source's is done.  Batches are
+ * read back side by side and finished one after the other, in order. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,13 +13,22 @@
 
 /* One hashes about as much as a line of 10 Gbit/s brings, and when the last literals are in the
  * file nobody else has work. */
-#define VERIFY_WORKERS 2u
+#define VERIFY_THREADS 2u
 
 #define BAD_BLOCKS 2048u /* wrong blocks from one resident image that are taken for bad luck */
 
-struct verify {
+/* What the threads share. */
+struct verify_all {
     struct receiver *r;
-    struct vf_build *build;
+    struct vf_build *build; /* of the thread that has the turn */
+    /* guarded by r->lock: */
+    uint32_t next; /* batch that the next thread takes which has none */
+    uint32_t turn; /* batch that may be finished */
+};
+
+struct verify {
+    struct verify_all *all;
+    struct receiver *r;
     struct vf_sha *sha;
     struct vf_scanned own; /* the batch as it lies in the file */
 };
@@ -199,25 +208,49 @@ static void start_writeback(struct receiver *r, struct vf_run range)
                               SYNC_FILE_RANGE_WRITE);
 }
 
+/* Waits until all batches before this one are finished.  0, or -1 when the migration has failed. */
+static int take_turn(struct verify *v, uint32_t id, struct vf_error *err)
+{
+    struct receiver *r = v->r;
+    bool ok;
+
+    pthread_mutex_lock(&r->lock);
+    while (!r->failed && v->all->turn != id)
+        pthread_cond_wait(&r->moved, &r->lock);
+    ok = !r->failed;
+    pthread_mutex_unlock(&r->lock);
+    return ok ? 0 : vf_error_set(err, VF_ERR_CANCELLED, 0, "given up");
+}
+
+static void pass_turn(struct verify *v)
+{
+    pthread_mutex_lock(&v->r->lock);
+    v->all->turn++;
+    pthread_cond_broadcast(&v->r->moved);
+    pthread_mutex_unlock(&v->r->lock);
+}
+
 static int finish_batch(struct verify *v, struct recv_batch *b, struct vf_error *err)
 {
     struct receiver *r = v->r;
+    struct vf_run range = b->range;
     const struct vf_node *segs;
     size_t n;
-    int rc;
+    int good;
 
-    if (r->leftover >= 0 &&
-        clear_between(r->part, b->range, (struct vf_run *)(void *)b->written.data,
-                      b->written.len / sizeof(struct vf_run), err) < 0)
+    if (r->leftover >= 0 && clear_between(r->part, range, (struct vf_run *)(void *)b->written.data,
+                                          b->written.len / sizeof(struct vf_run), err) < 0)
         return -1;
-    rc = read_back(v, b, err);
-    if (rc < 0 || (rc == 0 && repair(v, b, err) < 0))
+    good = read_back(v, b, err);
+    if (good < 0 || take_turn(v, b->id, err) < 0 || (!good && repair(v, b, err) < 0))
         return -1;
-    start_writeback(r, b->range);
     segs = vf_scanned_nodes(&v->own, &n);
-    if (vf_build_add(v->build, segs, n, vf_scanned_md5s(&v->own), err) < 0)
+    if (vf_build_add(v->all->build, segs, n, vf_scanned_md5s(&v->own), err) < 0 ||
+        vf_receiver_done(r, b, err) < 0)
         return -1;
-    return vf_receiver_done(r, b, err);
+    pass_turn(v);
+    start_writeback(r, range);
+    return 0;
 }
 
 /* The receiver's own count of the new image against its residents. */
@@ -236,16 +269,16 @@ static int count(struct receiver *r, const struct vf_map_info *info, struct vf_e
 }
 
 /* All batches are done: the root, the final name, the report. */
-static int finish_all(struct verify *v, struct vf_error *err)
+static int finish_all(struct verify_all *all, struct vf_error *err)
 {
-    struct receiver *r = v->r;
+    struct receiver *r = all->r;
     struct vf_map_sink *sink = r->sink;
     struct vf_map_info info;
     struct vf_msg m = {.type = VF_MSG_RESULT};
 
     if (r->range_end != r->blocks)
         return vf_error_set(err, VF_ERR_PROTOCOL, 0, "the source ended before the image did");
-    if (vf_build_finish(v->build, &info, err) < 0)
+    if (vf_build_finish(all->build, &info, err) < 0)
         return -1;
     if (memcmp(info.root, r->end_root, VF_SHA_LEN) != 0)
         return vf_error_set(err, VF_ERR_MISMATCH, 0, "the assembled image has another root digest");
@@ -263,34 +296,59 @@ static int finish_all(struct verify *v, struct vf_error *err)
     return r->st->ops->send(r->st, &m, err);
 }
 
-static int run(struct verify *v, struct vf_error *err)
+/* The next batch, once all of it is in the file; NULL as for wait_batch. */
+static struct recv_batch *take_batch(struct verify *v)
 {
-    struct recv_batch *b;
-    uint32_t id = 0;
+    uint32_t id;
 
-    while ((b = wait_batch(v->r, id, 1))) {
-        if (finish_batch(v, b, err) < 0)
-            return -1;
-        id++;
-    }
-    return vf_receiver_failed(v->r) ? 0 : finish_all(v, err);
+    pthread_mutex_lock(&v->r->lock);
+    id = v->all->next++;
+    pthread_mutex_unlock(&v->r->lock);
+    return wait_batch(v->r, id, 1);
 }
 
-void *vf_receiver_verify(void *arg)
+/* A thread that verifies, until there are no more batches. */
+static void *run(void *arg)
 {
-    struct receiver *r = arg;
+    struct verify_all *all = arg;
+    struct verify v = {.all = all, .r = all->r, .own = {.workers = 1}};
     struct vf_error err = VF_ERROR_INIT;
-    struct verify v = {.r = r, .own = {.workers = VERIFY_WORKERS}};
+    struct recv_batch *b;
     int rc = -1;
 
     pthread_setname_np(pthread_self(), "vf-verify");
     v.sha = vf_sha_new(&err);
-    v.build = v.sha ? vf_build_new(r->size, r->sink, NULL, NULL, &err) : NULL;
-    if (v.build)
-        rc = run(&v, &err);
-    vf_build_free(v.build);
+    if (v.sha)
+        for (rc = 0; rc == 0 && (b = take_batch(&v));)
+            rc = finish_batch(&v, b, &err);
     vf_sha_free(v.sha);
     vf_scanned_free(&v.own);
+    if (rc < 0)
+        vf_receiver_fail(all->r, &err);
+    return NULL;
+}
+
+/* This thread is one of those that verify, and ends the migration when all of them are through. */
+void *vf_receiver_verify(void *arg)
+{
+    struct receiver *r = arg;
+    struct vf_error err = VF_ERROR_INIT;
+    struct verify_all all = {.r = r};
+    pthread_t thread[VERIFY_THREADS - 1];
+    unsigned started = 0;
+    int rc = -1;
+
+    all.build = vf_build_new(r->size, r->sink, NULL, NULL, &err);
+    if (all.build) {
+        while (started + 1 < VERIFY_THREADS &&
+               pthread_create(&thread[started], NULL, run, &all) == 0)
+            started++; /* fewer are only slower */
+        run(&all);
+        for (unsigned i = 0; i < started; i++)
+            pthread_join(thread[i], NULL);
+        rc = vf_receiver_failed(r) ? 0 : finish_all(&all, &err);
+    }
+    vf_build_free(all.build);
     if (rc < 0)
         vf_receiver_fail(r, &err);
     return NULL;
