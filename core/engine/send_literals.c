@@ -165,25 +165,28 @@ static int take_record(struct piece *p, struct vf_error *err)
 static int add_run(struct piece *p, uint64_t first, size_t n, const uint8_t (*md5)[VF_MD5_LEN],
                    struct vf_error *err)
 {
+    const uint8_t *read;
+
     if (p->r && (p->r->nblocks + n > VF_PIECE_BLOCKS || p->r->nruns + n > VF_RUNS_MAX) &&
         flush_piece(p, err) < 0)
         return -1;
     if ((!p->r && take_record(p, err) < 0) || read_blocks(p, first, n, md5, err) < 0)
         return -1;
+    read = p->r->data + p->r->nblocks * VF_BLOCK;
     for (size_t i = 0; i < n; i++) {
+        uint8_t *at = p->r->data + p->r->nblocks * VF_BLOCK;
         uint64_t seen;
-        size_t from = p->r->nblocks;
 
         if (md5)
             vf_repeats_ahead(p->repeats, md5, i, n);
         if (md5 && vf_repeats_seen(p->repeats, p->md5[i], first + i, &seen)) {
             p->s->ret->self_copied++;
             add_block(p, first + i, first + i - seen);
-            memmove(p->r->data + from * VF_BLOCK, p->r->data + (from + 1) * VF_BLOCK,
-                    (n - i - 1) * VF_BLOCK);
             continue;
         }
         add_block(p, first + i, 0);
+        if (at != read + i * VF_BLOCK) /* literals close up over repeats */
+            memcpy(at, read + i * VF_BLOCK, VF_BLOCK);
         p->r->nblocks++;
     }
     return 0;
