@@ -9,6 +9,7 @@
 
 #define BATCH_FULL  (VF_BATCH_BLOCKS / 2) /* blocks after which a batch is closed */
 #define BATCH_LEAST 2048u                 /* the same at the ends of the image */
+#define WIDE        2048u                 /* blocks whose digests are asked for at a time */
 #define MAX_KIDS    256u                  /* children of a group: VF_CUT_MAX */
 
 /* Segments that came but lie in no batch yet, and the groups that are complete among them. */
@@ -38,25 +39,46 @@ void vf_batch_free(struct vf_batch *b)
     free(b);
 }
 
+/* The digests of segments from number *i on that lie within WIDE blocks to b->md5 + *at, by way of
+ * `wide`, which has room for so many; both numbers move on. */
+static int load_some(struct vf_batch *b, struct vf_map *map, uint8_t (*wide)[VF_MD5_LEN], size_t *i,
+                     size_t *at, struct vf_error *err)
+{
+    uint64_t first = b->segs[*i].first, end = first;
+    size_t k = *i;
+
+    for (; k < b->nsegs && b->segs[k].first + b->segs[k].span - first <= WIDE; k++)
+        end = b->segs[k].first + b->segs[k].span;
+    if (map->ops->digests(map, first, (size_t)(end - first), wide, err) < 0)
+        return -1;
+    for (; *i < k; (*i)++) {
+        const struct vf_node *seg = &b->segs[*i];
+
+        memcpy(b->md5 + *at, wide + (seg->first - first), seg->span * VF_MD5_LEN);
+        *at += (size_t)seg->span;
+    }
+    return 0;
+}
+
 int vf_batch_load(struct vf_batch *b, struct vf_map *map, struct vf_error *err)
 {
+    uint8_t(*wide)[VF_MD5_LEN];
     size_t i = 0, at = 0;
+    int rc = -1;
 
     if (b->md5 || b->ndata == 0)
         return 0;
+    wide = vf_calloc(WIDE, sizeof *wide, err);
     b->md5 = vf_calloc(b->ndata, VF_MD5_LEN, err);
-    if (!b->md5)
-        return -1;
-    while (i < b->nsegs) {
-        uint64_t first = b->segs[i].first, len = 0;
-
-        while (i < b->nsegs && b->segs[i].first == first + len)
-            len += b->segs[i++].span;
-        if (map->ops->digests(map, first, (size_t)len, b->md5 + at, err) < 0)
-            return -1;
-        at += (size_t)len;
-    }
-    return 0;
+    if (!wide || !b->md5)
+        goto out;
+    while (i < b->nsegs)
+        if (load_some(b, map, wide, &i, &at, err) < 0)
+            goto out;
+    rc = 0;
+out:
+    free(wide);
+    return rc;
 }
 
 /* The first n bytes of a buffer as memory of their own; the rest moves to the front. */
