@@ -14,9 +14,9 @@
 #define OUT_LEN       (128u * 1024)
 #define LONG_LEVEL    3  /* from here on with the whole window and long-distance matching */
 #define SHORT_WINDOW  22 /* for the levels below, 2^n bytes */
-#define SHORT_MATCH   5 /* and so many bytes for a match and a table of 2^n: zstd's 7 and 14 take */
-#define SHORT_TABLE   15 /* as much time and give 2 % more */
-#define RICH_TABLE    17 /* 2 % less again, for 5 % more processor time of a migration */
+#define SHORT_MATCH   6  /* and so many bytes for a match and a table of 2^n: zstd's own 7 and 14 */
+#define SHORT_TABLE   16 /* take a tenth less time and give 5 % more (bench/BENCHMARKING.md) */
+#define RICH_TABLE    17 /* 1.5 % less, for 7 % more of zstd's time */
 #define LDM_LEAST     22
 #define LDM_TABLE_LOG 22
 #define LDM_RATE_LOG  7 /* of zstd: one place in 128 */
