@@ -23,7 +23,7 @@
 #define TERM_GRACE_MS 2000         /* from SIGTERM to SIGKILL */
 #define RUN_OUT_MAX   (16u << 20)  /* what vf_proc_run collects at most */
 #define RUN_ERR_KEEP  (size_t)4096 /* of stderr, the end of it: one line is wanted */
-#define PIPE_BYTES    (256 << 10)  /* asked for each pipe to a program */
+#define PIPE_BYTES    (1 << 20)    /* asked for each pipe to a program */
 #define DEFAULT_PATH  "/usr/local/bin:/usr/bin:/bin"
 
 /* ---- finding the program ---- */

@@ -23,7 +23,7 @@
 #include "transport/tcp.h"
 
 #define RECV_WINDOW (16u << 20) /* what the far end may send ahead: measured, libraries' best */
-#define PIPE_BYTES  (256 << 10) /* asked for each pipe to the caller */
+#define PIPE_BYTES  (1 << 20)   /* asked for each pipe to the caller */
 #define KEEPALIVE_S 30
 #define GOODBYE_MS  1000 /* most that taking leave may cost */
 

@@ -20,7 +20,7 @@
 
 #define SEND_SHORT_WALKS 4u /* batches that are not asked about by groups first */
 
-#define SEND_RECORDS 4u /* of the literal stream, between reading and packing: 1.2 MiB each */
+#define SEND_RECORDS 8u /* of the literal stream, between reading and packing: 1.2 MiB each */
 
 #define SEND_INBOX (8u * VF_BATCHES_OPEN) /* an honest receiver has fewer answers to give */
 
