@@ -9,7 +9,7 @@
 #   make CC=clang MODE=clang      another compiler in a mode of its own
 #   make WERROR=1                 warnings are errors (as .ci/run does)
 #   make BUILD=/some/where        another build directory
-#   make FOLDERS="core index" check-unit   only the tests of these folders
+#   make FOLDERS="core cmd" check-unit     only the tests of these folders
 
 BUILD   ?= build
 PREFIX  ?= /usr/local
@@ -19,7 +19,7 @@ DOCDIR  ?= $(PREFIX)/share/doc/vmferry
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
 LIB_FOLDERS := core formats index transport service hypervisor
-FOLDERS ?= $(LIB_FOLDERS)
+FOLDERS ?= $(LIB_FOLDERS) cmd
 
 # Seconds for each fuzz target of `make fuzz`, and for each test of `make check`.
 FUZZ_SECONDS ?= 20
@@ -72,8 +72,12 @@ ALL_LDFLAGS = -pie -pthread -Wl,-z,relro,-z,now,--as-needed $(LDOPT) $(LDFLAGS)
 LIB_SRC    := $(wildcard $(LIB_FOLDERS:%=%/*.c) $(LIB_FOLDERS:%=%/*/*.c))
 CMD_SRC    := $(wildcard cmd/*.c cmd/*/*.c)
 CHECK_SRC  := $(wildcard tests/lib/*.c)
-TEST_SRC   := $(wildcard $(FOLDERS:%=tests/%/test_*.c) $(FOLDERS:%=tests/%/*/test_*.c))
-CTEST_SRC  := $(wildcard tests/cmd/test_*.c tests/cmd/*/test_*.c)
+# Unit tests: those of FOLDERS. What tests cmd is linked with its objects, too.
+unit_src    = $(wildcard tests/$1/test_*.c tests/$1/*/test_*.c)
+UNIT_SRC   := $(sort $(foreach f,$(FOLDERS),\
+                $(or $(call unit_src,$f),$(error FOLDERS: there are no unit tests in tests/$f))))
+CTEST_SRC  := $(filter tests/cmd/%,$(UNIT_SRC))
+TEST_SRC   := $(filter-out $(CTEST_SRC),$(UNIT_SRC))
 FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH_SRC  := $(wildcard bench/bench_*.c)
 TOOL_SRC   := $(wildcard tests/lab/*.c) bench/meter.c bench/mkpieces.c
