@@ -227,7 +227,7 @@ static int check_one(struct check *c, const char *name, const char *node, struct
                           c->opts->group ? c->opts->group : "", NULL, &peer, &why);
     vf_target_free(&target);
     if (rc < 0)
-        return why.code == VF_ERR_CANCELLED ? vf_error_set(err, why.code, 0, "%s", why.msg)
+        return why.code == VF_ERR_CANCELLED ? vf_error_pass(err, &why)
                                             : add_bad(c, name, node, &why, err);
     rc = add_good(c, name, node, &peer, vf_clock_now() - start, err);
     vf_peer_close(&peer, NULL);
@@ -273,10 +273,8 @@ static int run_check(struct vf_cli *cli, const void *opts, char *const args[], s
     rc = check_nodes(&c, &nodes, args, err);
     if (rc == 0 && !cli->json)
         vf_table_print(c.table, stdout);
-    if (rc == 0 && c.first.code != VF_ERR_NONE) {
-        *err = c.first;
-        rc = -1;
-    }
+    if (rc == 0 && c.first.code != VF_ERR_NONE)
+        rc = vf_error_pass(err, &c.first);
 out:
     json_decref(c.list);
     vf_table_free(c.table);

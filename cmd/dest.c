@@ -59,8 +59,7 @@ static struct vf_image *open_donor(void *ctx, const struct vf_image_record *rec,
             return im;
         d->views_again = vf_clock_now() + VIEWS_AGAIN; /* the engine asks for each copy anew */
     }
-    if (err)
-        *err = why;
+    (void)vf_error_pass(err, &why); /* NULL says it */
     return NULL;
 }
 

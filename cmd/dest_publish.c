@@ -121,11 +121,8 @@ static int place(struct dest *d, struct vf_map_sink *sink, struct vf_map_info *i
         (void)pthread_join(thread, NULL); /* cannot fail: it runs, and is nobody else's */
     else
         (void)complete(&c);
-    if (rc == 0 && c.rc < 0) {
-        rc = -1;
-        if (err)
-            *err = c.err;
-    }
+    if (rc == 0 && c.rc < 0)
+        rc = vf_error_pass(err, &c.err);
     if (rc == 0)
         rest(changed_ms);
     return rc;

@@ -78,9 +78,7 @@ static int open_content(struct vf_origin *src, const struct vf_origin_opts *opts
         src->image = opts->open_busy(opts->busy_ctx, src->path, &src->desc, &why);
     if (src->image)
         return 0;
-    if (err)
-        *err = why;
-    return -1;
+    return vf_error_pass(err, &why);
 }
 
 static int fill(struct vf_index *index, const char *path, const struct vf_origin_opts *opts,

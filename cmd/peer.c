@@ -160,7 +160,7 @@ void vf_peer_why(struct vf_peer *p, struct vf_error *err)
     if (err->code == VF_ERR_UNREACHABLE) {
         (void)vf_conn_why(p->conn, WHY_MS, &why); /* always -1: it explains */
         if (why.code != VF_ERR_TIMEOUT && why.code != VF_ERR_NONE)
-            *err = why;
+            (void)vf_error_pass(err, &why); /* it is the caller's failure, told better */
     } else if (err->code == VF_ERR_PROTOCOL) {
         /* One that is no vmferry usually ends, and what it says last may still be on its way. */
         (void)vf_conn_why(p->conn, SAID_MS, &why);

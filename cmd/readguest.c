@@ -271,8 +271,8 @@ static int begin_first(struct guest_image *g, struct vf_readguest_track *t, stru
     t->marked = rc == 0;
     if (rc < 0 && why.code != VF_ERR_BUSY && why.code != VF_ERR_CHANGED)
         rc = try_view(g, NULL, &why); /* no marks in this format */
-    if (rc < 0 && err)
-        *err = why;
+    if (rc < 0)
+        (void)vf_error_pass(err, &why); /* rc says it */
     return rc;
 }
 

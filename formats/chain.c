@@ -68,9 +68,7 @@ static int decide(struct vf_chain *c, const char *format, struct vf_error *err)
                             "record it with qemu-img rebase -u -F",
                             c->links[c->n - 2].at.name, l->at.name);
     (void)vf_error_prefix(&why, "'%s'", l->at.name); /* the -1 below says it */
-    if (err)
-        *err = why;
-    return -1;
+    return vf_error_pass(err, &why);
 }
 
 /* ---- the chain ---- */

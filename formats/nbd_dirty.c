@@ -48,11 +48,8 @@ static int ask(struct nbd_handle *h, struct asking *a, struct vf_error *err)
         if (nbd_block_status(h, left < ASK_MAX ? left : ASK_MAX, from, cb, 0) < 0)
             return vf_error_sys(err, nbd_get_errno() ? nbd_get_errno() : EIO,
                                 "ask what changed behind %" PRIu64 " through NBD", from);
-        if (a->rc < 0) {
-            if (err)
-                *err = a->err;
-            return -1;
-        }
+        if (a->rc < 0)
+            return vf_error_pass(err, &a->err);
         if (a->end == from)
             return vf_error_set(err, VF_ERR_PROTOCOL, 0,
                                 "the NBD server does not tell what changed");

@@ -155,9 +155,7 @@ static int read_plain(const struct qcow2 *q, uint8_t *buf, const struct vf_qcow2
     if (why.code == VF_ERR_RANGE) /* the map saw it inside the file */
         return vf_error_set(err, VF_ERR_CHANGED, 0, "the file shrank while it was read: %s",
                             why.msg);
-    if (err)
-        *err = why;
-    return -1;
+    return vf_error_pass(err, &why);
 }
 
 static int qcow2_read(struct vf_image *im, void *buf, size_t len, uint64_t off,

@@ -29,9 +29,7 @@ static int start(struct vf_proc *p, const char *const argv[], struct vf_error *e
                             "%s is needed for this image format and not installed (Debian package "
                             "qemu-utils)",
                             argv[0]);
-    if (err)
-        *err = why;
-    return -1;
+    return vf_error_pass(err, &why);
 }
 
 /* Takes what the child has said; the first of it is kept in said.  1: it may say more; 0: it closed

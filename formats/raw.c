@@ -41,9 +41,7 @@ static int raw_read(struct vf_image *im, void *buf, size_t len, uint64_t off, st
     if (why.code == VF_ERR_RANGE)
         return vf_error_set(err, VF_ERR_CHANGED, 0, "the file shrank while it was read: %s",
                             why.msg);
-    if (err)
-        *err = why;
-    return -1;
+    return vf_error_pass(err, &why);
 }
 
 int vf_raw_extent(int fd, uint64_t off, uint64_t len, uint64_t *ret_len, bool *ret_hole,

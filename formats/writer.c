@@ -138,8 +138,7 @@ static int check_by_qemu(int fd, const struct vf_fmt *f, bool repair, struct vf_
     argv[n++] = graph;
     argv[n] = NULL;
     if (vf_qemu_img(argv, &status, &why) < 0) {
-        if (err)
-            *err = why;
+        (void)vf_error_pass(err, &why); /* rc says it */
     } else if (status == 0 || status == CHECK_UNSUPPORTED) {
         rc = 0;
     } else if (status == CHECK_CORRUPT || status == CHECK_LEAKS) {

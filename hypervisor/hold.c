@@ -216,10 +216,8 @@ int vf_hold_end(const char *control, struct vf_error *err)
 
     if (fd < 0 && (why.sys == ENOENT || why.sys == ECONNREFUSED))
         return 0;
-    if (fd < 0 && err)
-        *err = why;
     if (fd < 0)
-        return -1;
+        return vf_error_pass(err, &why);
     /* It is refused as soon as nobody has that socket any more. */
     for (int ms = 0; ms < END_MS; ms += END_LOOK_MS) {
         if (send(fd, "", 1, MSG_NOSIGNAL) < 0 && errno != EAGAIN && errno != EINTR) {

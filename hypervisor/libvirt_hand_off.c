@@ -391,8 +391,7 @@ static int run_libvirt(struct hand_off *h, struct vf_error *err)
     h->ret->again = h->twice;
     if (h->twice)
         return vf_once_refuse(err);
-    *err = broken.code != VF_ERR_NONE ? broken : h->why;
-    return -1;
+    return vf_error_pass(err, broken.code != VF_ERR_NONE ? &broken : &h->why);
 }
 
 /* The guest again, on a connection of its own. */

@@ -106,10 +106,8 @@ int vf_lv_finish(struct vf_guest *guest, const struct vf_guest_info *info, struc
     /* libvirt has ended it; after a crash in between it may stand here, moved and never to run */
     if (active && virDomainDestroy(g->dom) < 0)
         return vf_lv_error(err, "ending the guest's old process");
-    if (vf_lv_fold(g, NULL, &why) < 0 && why.code != VF_ERR_NOTFOUND) {
-        *err = why;
-        return -1;
-    }
+    if (vf_lv_fold(g, NULL, &why) < 0 && why.code != VF_ERR_NOTFOUND)
+        return vf_error_pass(err, &why);
     if (virDomainUndefineFlags(g->dom, undefine_flags()) < 0 &&
         virGetLastErrorCode() != VIR_ERR_NO_DOMAIN)
         return vf_lv_error(err, "removing the guest's definition");

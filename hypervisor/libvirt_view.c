@@ -220,12 +220,7 @@ int vf_lv_views_clean(const struct vf_view_opts *o, unsigned *ret_ended, struct 
     int rc = is_there(o) ? each_domain(o, clean_one, &c, err) : 0;
 
     *ret_ended += c.ended;
-    if (rc == 0 && c.failed) {
-        rc = -1;
-        if (err)
-            *err = c.why;
-    }
-    return rc;
+    return rc == 0 && c.failed ? vf_error_pass(err, &c.why) : rc;
 }
 
 int vf_lv_view_yield(virDomainPtr dom, int timeout_ms, const volatile int *stop)

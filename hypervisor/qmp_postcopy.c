@@ -265,11 +265,8 @@ static int look(struct follow *f, struct vf_error *err)
     enum vf_qmp_memory m = VF_QMP_MEMORY_NONE;
     uint64_t left = 0;
 
-    if (f->q && vf_qmp_memory(f->q, &m, &left, &why) < 0 && why.code != VF_ERR_UNREACHABLE) {
-        if (err)
-            *err = why;
-        return -1;
-    }
+    if (f->q && vf_qmp_memory(f->q, &m, &left, &why) < 0 && why.code != VF_ERR_UNREACHABLE)
+        return vf_error_pass(err, &why);
     if (m == VF_QMP_MEMORY_WHOLE)
         return 1;
     if (m == VF_QMP_MEMORY_NONE)
@@ -300,9 +297,7 @@ static int let_run(struct vf_far *far, struct vf_error *err)
     if (far->refused && (why.code == VF_ERR_UNREACHABLE || why.code == VF_ERR_IO))
         return vf_error_set(err, VF_ERR_NOTFOUND, 0,
                             "its QEMU there has ended (%.80s): it has to be started anew", why.msg);
-    if (err)
-        *err = why;
-    return -1;
+    return vf_error_pass(err, &why);
 }
 
 int vf_qmp_follow(struct vf_guest *guest, struct vf_far *far, bool again,

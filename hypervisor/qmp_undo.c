@@ -42,11 +42,8 @@ static int cancel_job(struct vf_qmp *q, const char *id, struct vf_error *err)
     /* It may end by itself at this moment. */
     if (vf_qmp_callf(q, NULL, &why, "block-job-cancel", "{s:s, s:b}", "device", id, "force", 1) <
             0 &&
-        why.code != VF_ERR_IO) {
-        if (err)
-            *err = why;
-        return -1;
-    }
+        why.code != VF_ERR_IO)
+        return vf_error_pass(err, &why);
     for (int n = 0; n < CANCEL_MS / 100; n++) {
         if (!has_job(q, id))
             return 0;
@@ -325,9 +322,7 @@ int vf_qmp_roll_back(struct vf_guest *guest, const struct vf_guest_info *info, s
         if (!g->q) /* the guest has ended, by itself or by force; its disks get all it wrote */
             return vf_overlay_fold_all(info, err);
     }
-    if (err)
-        *err = why;
-    return -1;
+    return vf_error_pass(err, &why);
 }
 
 /* Its socket may lie in a directory of ours, which goes then. */

@@ -126,8 +126,8 @@ static int wait_for_guest(const char *uuid, struct vf_error *err)
         vf_thread_nap(50);
         lock = vf_view_lock(uuid, &why);
     }
-    if (lock < 0 && err)
-        *err = why;
+    if (lock < 0)
+        (void)vf_error_pass(err, &why); /* lock says it */
     return lock;
 }
 

@@ -184,9 +184,7 @@ static int ask_image(struct finding *f, uint32_t image, struct vf_error *err)
     if (vf_gen_read(set->ix, &r->gen, &t, &e) < 0) {
         if (e.code == VF_ERR_NOTFOUND)
             return 0; /* a donor less */
-        if (err)
-            *err = e;
-        return -1;
+        return vf_error_pass(err, &e);
     }
     rc = ask_pages(f, &t, image, err);
     vf_txn_end(&t);

@@ -102,8 +102,7 @@ struct vf_index *vf_index_open_with(const char *store_dir, unsigned flags,
         goto failed;
     /* Leftovers can wait when there is no room to delete them in. */
     if (!readonly && vf_generations_sweep(ix, &sweep) < 0 && sweep.code == VF_ERR_FORMAT) {
-        if (err)
-            *err = sweep;
+        (void)vf_error_pass(err, &sweep); /* NULL says it */
         goto failed;
     }
     return ix;

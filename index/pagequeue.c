@@ -107,9 +107,7 @@ static int wait_written(struct vf_pagequeue *q, struct vf_error *err)
         pthread_cond_wait(&q->moved, &q->lock);
     failed = q->failed;
     pthread_mutex_unlock(&q->lock);
-    if (failed && err)
-        *err = q->err;
-    return failed ? -1 : 0;
+    return failed ? vf_error_pass(err, &q->err) : 0;
 }
 
 /* Writes what is there, or gives it to the thread.  Without a thread it only takes longer. */

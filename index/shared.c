@@ -78,9 +78,7 @@ static int count_image(struct vf_resident_set *set, uint32_t image, const struct
     if (vf_gen_read(set->ix, &r->gen, &t, &e) < 0) {
         if (e.code == VF_ERR_NOTFOUND)
             return 0; /* a donor less */
-        if (err)
-            *err = e;
-        return -1;
+        return vf_error_pass(err, &e);
     }
     rc = compare(&t, &r->gen, q, ret, err);
     vf_txn_end(&t);

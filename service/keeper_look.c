@@ -77,9 +77,7 @@ int vf_keeper_adopt(struct vf_keeper *k, struct vf_file *f, struct vf_file *from
     if (k->ops->rename(k->ctx, from->path, f->path, &why) < 0) {
         if (why.code == VF_ERR_NOTFOUND || why.code == VF_ERR_CHANGED)
             return 0; /* somebody else was faster: then it is read */
-        if (err)
-            *err = why;
-        return -1;
+        return vf_error_pass(err, &why);
     }
     vf_keeper_log(k, VF_LOG_INFO, "%s: renamed to %s, keeps its map", from->path, f->path);
     k->renames++;

@@ -127,9 +127,7 @@ static int op_send(struct vf_stream *st, const struct vf_msg *m, struct vf_error
         return 0;
     if (e.code == VF_ERR_UNREACHABLE && m->type != VF_MSG_FAIL)
         vf_session_reason(s, &e);
-    if (err)
-        *err = e;
-    return -1;
+    return vf_error_pass(err, &e);
 }
 
 static int op_recv(struct vf_stream *st, struct vf_msg *ret, struct vf_error *err)
@@ -304,8 +302,7 @@ struct vf_stream *vf_session_source(int rfd, int wfd, const struct vf_session_op
     return &s->st;
 failed:
     op_close(&s->st);
-    if (err)
-        *err = e;
+    (void)vf_error_pass(err, &e); /* NULL says it */
     return NULL;
 }
 
@@ -370,8 +367,7 @@ struct vf_stream *vf_session_receiver(int rfd, int wfd, const struct vf_session_
     return &s->st;
 failed:
     op_close(&s->st);
-    if (err)
-        *err = e;
+    (void)vf_error_pass(err, &e); /* NULL says it */
     return NULL;
 }
 

@@ -249,10 +249,8 @@ static int next_there(struct vf_session *s, struct vf_msg *ret, struct vf_error 
     rc = vf_gather_next(&in->gather, ret, err);
     if (rc < 0)
         (void)vf_error_prefix(err, "the far end broke the protocol"); /* rc says it */
-    if (rc == 0 && in->why.code != VF_ERR_NONE) {
-        *err = in->why;
-        rc = -1;
-    }
+    if (rc == 0 && in->why.code != VF_ERR_NONE)
+        rc = vf_error_pass(err, &in->why);
     pthread_mutex_unlock(&s->order_lock);
     if (rc == 1 && ret->type == VF_MSG_DATA)
         in->unacked += ret->data.len;

@@ -17,12 +17,6 @@
 #define BANNER_MS 300  /* that the rest of a foreign greeting is waited for */
 #define NO_CREDIT 2    /* of check_order: what waits at the receiver already is enough */
 
-static void copy_error(struct vf_error *err, const struct vf_error *from)
-{
-    if (err)
-        *err = *from;
-}
-
 static enum vf_side peer_of(const struct vf_session *s)
 {
     return s->side == VF_SIDE_SOURCE ? VF_SIDE_RECEIVER : VF_SIDE_SOURCE;
@@ -61,8 +55,7 @@ static int write_parts(struct vf_session *s, uint8_t *head, size_t head_len, con
         s->broken = true;
         s->broken_why = e;
     }
-    copy_error(err, &e);
-    return -1;
+    return vf_error_pass(err, &e);
 }
 
 static int write_frame(struct vf_session *s, uint8_t type, const uint8_t *payload, size_t len,
@@ -126,10 +119,8 @@ static int send_locked(struct vf_session *s, const struct vf_msg *m, size_t *ret
     size_t len;
     int rc;
 
-    if (s->broken) {
-        copy_error(err, &s->broken_why);
-        return -1;
-    }
+    if (s->broken)
+        return vf_error_pass(err, &s->broken_why);
     if (atomic_load(&s->link.cancelled) && m->type != VF_MSG_FAIL)
         return vf_error_set(err, VF_ERR_CANCELLED, 0, "cancelled");
     vf_buf_clear(&s->out);
@@ -192,7 +183,7 @@ int vf_session_send_piece(struct vf_session *s, struct vf_out *p, struct vf_erro
 
     lock_for(s, VF_MSG_PIECE);
     if (s->broken)
-        copy_error(err, &s->broken_why);
+        (void)vf_error_pass(err, &s->broken_why); /* rc says it */
     else if (atomic_load(&s->link.cancelled))
         (void)vf_error_set(err, VF_ERR_CANCELLED, 0, "cancelled"); /* rc says it */
     else
@@ -395,10 +386,8 @@ static int recv_locked(struct vf_session *s, int64_t limit_ms, struct vf_msg *re
     struct vf_error e;
     size_t len;
 
-    if (s->over) {
-        copy_error(err, &s->over_why);
-        return -1;
-    }
+    if (s->over)
+        return vf_error_pass(err, &s->over_why);
     while ((s->ins ? vf_ins_recv(s, limit_ms, ret, &e)
                    : vf_session_recv_one(s, limit_ms, ret, &len, &e)) == 0) {
         if (!is_ours(s, ret))
@@ -409,8 +398,7 @@ static int recv_locked(struct vf_session *s, int64_t limit_ms, struct vf_msg *re
         s->over = true;
         s->over_why = e;
     }
-    copy_error(err, &e);
-    return -1;
+    return vf_error_pass(err, &e);
 }
 
 int vf_session_recv(struct vf_session *s, struct vf_msg *ret, struct vf_error *err)
@@ -445,6 +433,6 @@ void vf_session_reason(struct vf_session *s, struct vf_error *err)
         vf_msg_free(&m);
     }
     if (s->over)
-        copy_error(err, &s->over_why);
+        (void)vf_error_pass(err, &s->over_why); /* it is the caller's failure, told better */
     pthread_mutex_unlock(&s->recv_lock);
 }

@@ -304,8 +304,7 @@ static int live(struct line *n, struct vf_error *err)
             write_line(n);
             vf_link_cancel(&n->bulk.link);
             (void)pthread_join(reader, NULL); /* cannot fail: it runs, and is nobody else's */
-            rc = n->broken ? -1 : 0;
-            *err = n->why;
+            rc = n->broken ? vf_error_pass(err, &n->why) : 0;
         }
         take_down(n);
     }
@@ -417,11 +416,8 @@ static int check_alive(struct vf_session *s, int64_t since_ms, struct vf_error *
     int64_t patience = VF_LINK_PATIENCE * s->link.watchdog_ms;
     int64_t from = since_ms > l->progress_ms ? since_ms : l->progress_ms;
 
-    if (l->why.code != VF_ERR_NONE) {
-        if (err)
-            *err = l->why;
-        return -1;
-    }
+    if (l->why.code != VF_ERR_NONE)
+        return vf_error_pass(err, &l->why);
     if (atomic_load(&s->link.cancelled))
         return vf_error_set(err, VF_ERR_CANCELLED, 0, "cancelled");
     if (vf_clock_ms() - from >= patience)

@@ -212,7 +212,7 @@ struct vf_conn *vf_ssh_client_connect(const struct vf_target *target,
         (void)vf_error_set(err, VF_ERR_UNSUPPORTED, 0,
                            "the ssh program is needed but not installed: %s", reason);
     else if (!c)
-        (void)vf_error_set(err, why.code, 0, "%s", why.msg); /* the NULL says it */
+        (void)vf_error_pass(err, &why); /* the NULL says it */
 out:
     vf_words_free(&w);
     return c;

@@ -319,8 +319,7 @@ static int op_broken(struct vf_far *half, struct vf_error *err)
 
     for (size_t i = 0; i < f->ntunnels; i++) {
         if (atomic_load(&f->tunnel[i]->failed)) {
-            if (err)
-                *err = f->tunnel[i]->err;
+            (void)vf_error_pass(err, &f->tunnel[i]->err); /* 1 says it */
             return 1;
         }
     }

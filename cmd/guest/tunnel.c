@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -81,6 +82,7 @@ int vf_tunnel_pump(struct vf_stream *st, int fd, const struct vf_far_look *look,
     struct pump p = {.st = st, .fd = fd, .look = look};
     struct vf_error own = VF_ERROR_INIT;
     pthread_t thread;
+    bool mine;
     int rc;
 
     if (vf_thread_start(&thread, outward, &p, err) < 0)
@@ -94,9 +96,6 @@ int vf_tunnel_pump(struct vf_stream *st, int fd, const struct vf_far_look *look,
     (void)shutdown(fd, SHUT_RDWR);
     if (rc == 0 && p.rc == 0)
         return 0;
-    if (err)
-        *err = rc < 0 && own.code != VF_ERR_CANCELLED ? own : p.err;
-    if (err && err->code == VF_ERR_NONE)
-        *err = own;
-    return -1;
+    mine = (rc < 0 && own.code != VF_ERR_CANCELLED) || p.err.code == VF_ERR_NONE;
+    return vf_error_pass(err, mine ? &own : &p.err);
 }

@@ -151,7 +151,7 @@ static int count_one(void *ctx, size_t i, struct vf_ask_job *job, struct vf_erro
     if (vf_ask_failed(job, &why, err) < 0)
         return -1;
     if (why.code == VF_ERR_CHANGED) /* the image did, and is the same for all */
-        return vf_error_set(err, why.code, 0, "%s", why.msg);
+        return vf_error_pass(err, &why);
     node->why = why;
     return 0;
 }

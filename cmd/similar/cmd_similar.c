@@ -64,7 +64,7 @@ static int check_told(const struct similar *s, struct vf_error *err)
     for (size_t i = 0; i < s->nodes.n; i++)
         if (s->nodes.node[i].told)
             return 0;
-    *err = s->nodes.node[0].why;
+    (void)vf_error_pass(err, &s->nodes.node[0].why); /* the -1 below says it */
     return s->nodes.n > 1
                ? vf_error_prefix(err, "no node could be asked: %s", s->nodes.node[0].label)
                : -1;

@@ -336,7 +336,7 @@ const struct vf_vm_node *vf_vm_choice_best(const struct vf_vm_choice *c, struct 
 {
     if (c->can)
         return &c->node[0];
-    *err = c->node[0].why;
+    (void)vf_error_pass(err, &c->node[0].why); /* NULL says it */
     if (c->n > 1)
         (void)vf_error_prefix(err, "no node can take it: %s", c->node[0].label); /* NULL says it */
     return NULL;

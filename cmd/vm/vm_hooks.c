@@ -57,13 +57,10 @@ int vf_vm_hooks(struct vf_vm *vm, const char *event, struct vf_error *err)
         struct vf_error why = VF_ERROR_INIT;
 
         if (rc == 0 && run_one(vm, dir, list[i]->d_name, event, &why) < 0) {
-            if (must) {
-                rc = -1;
-                if (err)
-                    *err = why;
-            } else {
+            if (must)
+                rc = vf_error_pass(err, &why);
+            else
                 vf_say(vm->cli, "%s", why.msg);
-            }
         }
         free(list[i]);
     }

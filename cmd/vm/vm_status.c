@@ -37,8 +37,7 @@ static int is_moving(struct vf_vm *vm, bool *ret, struct vf_error *err)
     *ret = why.code == VF_ERR_BUSY;
     if (*ret || why.code == VF_ERR_NOTFOUND) /* the move has ended, and removed it all */
         return 0;
-    *err = why;
-    return -1;
+    return vf_error_pass(err, &why);
 }
 
 /* Where the guest of a move in that phase runs. */

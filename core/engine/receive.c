@@ -127,9 +127,7 @@ static int run_threads(struct receiver *r, struct vf_error *err)
         pthread_join(thread[i], NULL);
     if (!r->failed)
         return 0;
-    if (err)
-        *err = r->err;
-    return -1;
+    return vf_error_pass(err, &r->err);
 }
 
 /* Takes the offer and answers it. */
@@ -191,8 +189,8 @@ int vf_receive(struct vf_stream *st, enum vf_purpose purpose, unsigned window_lo
         vf_receiver_fail(r, &e);
     else
         rc = run_threads(r, &e);
-    if (rc < 0 && err)
-        *err = e;
+    if (rc < 0)
+        (void)vf_error_pass(err, &e); /* rc says it */
     if (r->sink)
         r->sink->ops->abort(r->sink);
     for (size_t i = 0; i < VF_BATCHES_OPEN; i++)

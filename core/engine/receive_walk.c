@@ -76,9 +76,7 @@ static int lost_donor(const struct vf_error *e, struct vf_error *err)
 {
     if (e->code == VF_ERR_NOTFOUND)
         return 0;
-    if (err)
-        *err = *e;
-    return -1;
+    return vf_error_pass(err, e);
 }
 
 /* Notes the segments of a group that was found.  1: done, 0: the index contradicts itself (then it

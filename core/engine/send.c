@@ -282,9 +282,7 @@ static int run_threads(struct sender *s, struct vf_error *err)
         return 0;
     if (s->err.code != VF_ERR_UNREACHABLE && s->err.code != VF_ERR_TIMEOUT)
         vf_stream_fail(s->st, &s->err); /* so that the receiver can say why it ended */
-    if (err)
-        *err = s->err;
-    return -1;
+    return vf_error_pass(err, &s->err);
 }
 
 /* The receiver said that its copy is good: it must have the root that we have. */

@@ -321,11 +321,8 @@ static int run(struct scan *s, struct worker **w, unsigned workers, struct vf_er
     work(w[0]);
     for (unsigned i = 0; i < started; i++)
         pthread_join(thread[i], NULL);
-    if (s->failed) {
-        if (err)
-            *err = s->err;
-        return -1;
-    }
+    if (s->failed)
+        return vf_error_pass(err, &s->err);
     return last_segment(s, w[0], err);
 }
 
