@@ -31,7 +31,7 @@ struct migrate_opts {
     struct vf_opt_list nodes;
     uint64_t limit_rate; /* bytes per second, 0: none */
     uint64_t memory;     /* bytes, 0: as the settings say */
-    uint64_t deadline;   /* seconds */
+    uint64_t deadline;   /* seconds, 0: default */
     bool dry_run, replace;
 };
 
@@ -42,7 +42,8 @@ static const struct vf_opt migrate_table[] = {
     {"node", 0, VF_OPT_LIST, FIELD(nodes), "NODE", "with --to auto: consider this node", 0, 0,
      NULL},
     {"deadline", 0, VF_OPT_NUMBER, FIELD(deadline), "SECONDS",
-     "with --to auto: do without a node that has not answered by then (10)", 1, 3600, NULL},
+     "with --to auto or --dry-run: do without a node that has not answered by then (10)", 1, 3600,
+     NULL},
     {"as", 0, VF_OPT_TEXT, FIELD(as), "NAME", "its name there", 0, 0, NULL},
     {"replace", 0, VF_OPT_FLAG, FIELD(replace), NULL, "replace an image of that name", 0, 0, NULL},
     {"dry-run", 0, VF_OPT_FLAG, FIELD(dry_run), NULL, "only say what would be sent", 0, 0, NULL},
@@ -66,7 +67,14 @@ static const struct vf_opt migrate_table[] = {
 };
 #undef FIELD
 
-static const struct migrate_opts migrate_defaults = {.deadline = VF_ASK_DEADLINE};
+static const struct vf_opt_rule migrate_rules[] = {
+    {"status", true, "vm|qmp|connect|" VF_REACH_NAMES},
+    {"abort", true, "vm|qmp|connect|group|" VF_REACH_NAMES},
+    {"vm", false, "as|format"},
+    {"qmp", false, "connect"},
+    {"offline", false, "rounds|max-downtime|auto-converge|postcopy"},
+    {NULL, false, NULL},
+};
 
 struct migrate {
     struct vf_cli *cli;
@@ -126,13 +134,17 @@ static int take_opts(struct migrate *m, struct vf_error *err)
 {
     const struct migrate_opts *o = m->opts;
     uint64_t streams = 0;
+    bool chosen = o->to && strcmp(o->to, "auto") == 0;
 
-    if (check_vm_opts(o, err) < 0)
+    if (check_vm_opts(o, err) < 0 || vf_opts_check(migrate_table, migrate_rules, o, err) < 0)
         return -1;
     if (!o->to && !o->vm.status && !o->vm.abort)
         return vf_error_set(err, VF_ERR_USAGE, 0, "--to NODE is missing");
-    if (o->nodes.n && o->to && strcmp(o->to, "auto") != 0)
+    if (o->nodes.n && !chosen)
         return vf_error_set(err, VF_ERR_USAGE, 0, "--node goes with --to auto only");
+    if (o->deadline && !chosen && !o->dry_run)
+        return vf_error_set(err, VF_ERR_USAGE, 0,
+                            "--deadline goes with --to auto or --dry-run only");
     if (o->streams && strcmp(o->streams, "auto") != 0 &&
         vf_parse_u64(o->streams, "--streams", 1, VF_LINKS_MAX, &streams, err) < 0)
         return -1;
@@ -142,6 +154,11 @@ static int take_opts(struct migrate *m, struct vf_error *err)
     if (o->group && vf_group_check(o->group, err) < 0)
         return -1;
     return parse_level(m, err);
+}
+
+static double deadline_of(const struct migrate_opts *o)
+{
+    return o->deadline ? (double)o->deadline : VF_ASK_DEADLINE;
 }
 
 /* With the prefix that a wrong option has, too. */
@@ -231,7 +248,7 @@ static int plan(struct migrate *m, struct vf_error *err)
                                    .name = m->name,
                                    .format = m->format,
                                    .replace = m->opts->replace,
-                                   .deadline = (double)m->opts->deadline};
+                                   .deadline = deadline_of(m->opts)};
     if (vf_plan_make(&opts, &m->plan, err) < 0)
         return -1;
     if (!m->label)
@@ -521,7 +538,7 @@ static int migrate_vm(struct migrate *m, struct vf_error *err)
                                 .limit_file = o->limit_file,
                                 .streams = m->streams,
                                 .level = m->level,
-                                .deadline = o->deadline,
+                                .deadline = deadline_of(o),
                                 .replace = o->replace,
                                 .dry_run = o->dry_run};
 
@@ -591,7 +608,6 @@ const struct vf_cmd vf_cmd_migrate = {
         "      --to-format qcow2 --limit-rate 10M\n"
         "  vmferry migrate web1.qcow2 --to auto --node paris --node lyon --dry-run\n",
     .opts = migrate_table,
-    .defaults = &migrate_defaults,
     .opts_size = sizeof(struct migrate_opts),
     .min_args = 0,
     .max_args = 1,

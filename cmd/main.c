@@ -36,6 +36,11 @@ static const struct vf_opt global_opts[] = {
 };
 #undef FIELD
 
+static const struct vf_opt_rule global_rules[] = {
+    {"quiet", false, "verbose"},
+    {NULL, false, NULL},
+};
+
 /* The one piece of global state: set by the handler, read by everything that may take long. */
 static volatile sig_atomic_t stop_flag;
 
@@ -228,7 +233,8 @@ static int run_command(struct vf_cli *cli, const struct vf_cmd *cmd, int argc, c
         (void)vf_error_set(err, VF_ERR_USAGE, 0, "%s: too %s operands: vmferry %s%s%s", cmd->name,
                            (size_t)n < cmd->min_args ? "few" : "many", cmd->name,
                            *cmd->args ? " " : "", cmd->args);
-    else if (vf_transport_init(err) == 0) {
+    else if (vf_opts_check(global_opts, global_rules, cli, err) == 0 &&
+             vf_transport_init(err) == 0) {
         rc = cmd->run(cli, sets[0].into, argv, err);
         vf_transport_exit();
     }

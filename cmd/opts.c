@@ -96,7 +96,7 @@ static int unknown_long(const struct vf_opt_set *sets, size_t n, const char *nam
 }
 
 /* True if word is one of "a|b|c". */
-static bool is_choice(const char *choices, const char *word)
+static bool is_one_of(const char *choices, const char *word)
 {
     size_t len = strlen(word);
 
@@ -140,7 +140,7 @@ static int set_value(const struct vf_opt *o, void *into, const char *value, stru
     }
     if (!*value)
         return vf_error_set(err, VF_ERR_USAGE, 0, "%s must not be empty", what);
-    if (o->choices && !is_choice(o->choices, value))
+    if (o->choices && !is_one_of(o->choices, value))
         return vf_error_set(err, VF_ERR_USAGE, 0, "%s must be one of %s, not '%s'", what,
                             o->choices, value);
     if (o->kind == VF_OPT_LIST)
@@ -243,6 +243,29 @@ const struct vf_opt *vf_opts_given(const struct vf_opt *opts, const void *in, si
         if (o->off >= off && o->off - off < len && is_given(o, in))
             return o;
     return NULL;
+}
+
+static bool is_named(const struct vf_opt *opts, const char *name, const void *in)
+{
+    for (const struct vf_opt *o = opts; o->name; o++)
+        if (strcmp(o->name, name) == 0)
+            return is_given(o, in);
+    return false;
+}
+
+int vf_opts_check(const struct vf_opt *opts, const struct vf_opt_rule *rules, const void *in,
+                  struct vf_error *err)
+{
+    for (const struct vf_opt_rule *r = rules; r->with; r++) {
+        if (!is_named(opts, r->with, in))
+            continue;
+        for (const struct vf_opt *o = opts; o->name; o++)
+            if (is_given(o, in) && strcmp(o->name, r->with) != 0 &&
+                is_one_of(r->names, o->name) != r->only)
+                return vf_error_set(err, VF_ERR_USAGE, 0, "--%s does not go with --%s", o->name,
+                                    r->with);
+    }
+    return 0;
 }
 
 void vf_opts_free(const struct vf_opt_set *set)

@@ -58,6 +58,19 @@ int vf_opts_parse(const struct vf_opt_set *sets, size_t n, int argc, char **argv
 const struct vf_opt *vf_opts_given(const struct vf_opt *opts, const void *in, size_t off,
                                    size_t len);
 
+/* What an option does not go with.  Like vf_opts_given it sees only options whose default is zero.
+ */
+struct vf_opt_rule {
+    const char *with;  /* when this one is given: */
+    bool only;         /* no other but `names`; else none of `names` */
+    const char *names; /* "a|b" */
+};
+
+/* Holds what was given against rules, which end with one that has no `with`.  0, or -1
+ * (VF_ERR_USAGE) with the options' names. */
+int vf_opts_check(const struct vf_opt *opts, const struct vf_opt_rule *rules, const void *in,
+                  struct vf_error *err) VF_MUST_CHECK;
+
 /* Releases the lists that parsing made in set->into. */
 void vf_opts_free(const struct vf_opt_set *set);
 

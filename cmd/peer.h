@@ -18,6 +18,9 @@ struct vf_reach {
     uint64_t connect_timeout; /* seconds, 0: default */
 };
 
+/* Their names, for rules (cmd/opts.h). */
+#define VF_REACH_NAMES "identity|known-hosts|remote-program|ssh-command|connect-timeout"
+
 #define VF_REACH_OPTS(type, field)                                                                 \
     {"identity",  0,                                                                               \
      VF_OPT_TEXT, offsetof(type, field.identity),                                                  \

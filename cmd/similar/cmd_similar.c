@@ -20,7 +20,7 @@ struct similar_opts {
     const char *group, *html;
     uint64_t rate;     /* bytes per second, 0: unknown */
     uint64_t deadline; /* seconds */
-    uint64_t exact;
+    uint64_t exact;    /* nodes, 0: default */
     bool estimate, all;
 };
 
@@ -46,8 +46,13 @@ static const struct vf_opt similar_table[] = {
     {NULL, 0, VF_OPT_FLAG, 0, NULL, NULL, 0, 0, NULL},
 };
 
-static const struct similar_opts similar_defaults = {.deadline = VF_ASK_DEADLINE,
-                                                     .exact = VF_SURVEY_EXACT};
+static const struct similar_opts similar_defaults = {.deadline = VF_ASK_DEADLINE};
+
+static const struct vf_opt_rule similar_rules[] = {
+    {"all", false, "estimate|exact|rate|format|allow-backing"},
+    {"estimate", false, "exact"},
+    {NULL, false, NULL},
+};
 
 struct similar {
     struct vf_cli *cli;
@@ -112,6 +117,9 @@ static int give(struct similar *s, json_t *report, page_fn *print, page_fn *page
 
 static int survey(struct similar *s, struct vf_map *map, const char *group, struct vf_error *err)
 {
+    size_t exact = s->opts->estimate ? 0
+                   : s->opts->exact  ? (size_t)s->opts->exact
+                                     : VF_SURVEY_EXACT;
     struct vf_count count = {.cli = s->cli,
                              .reach = &s->opts->reach,
                              .group = group,
@@ -122,7 +130,7 @@ static int survey(struct similar *s, struct vf_map *map, const char *group, stru
     struct vf_survey survey = {.count = &count,
                                .store_fd = s->store->fd,
                                .size = VF_SUMMARY_FULL,
-                               .exact = s->opts->estimate ? 0 : (size_t)s->opts->exact,
+                               .exact = exact,
                                .rate = (double)s->opts->rate,
                                .nodes = &s->nodes};
     int rc = vf_survey_run(&survey, err);
@@ -176,6 +184,8 @@ static int run_similar(struct vf_cli *cli, const void *opts, char *const args[],
         return vf_error_set(err, VF_ERR_USAGE, 0,
                             s.opts->all ? "similar: --all goes without an image"
                                         : "similar: IMAGE is missing, or --all");
+    if (vf_opts_check(similar_table, similar_rules, s.opts, err) < 0)
+        return vf_error_prefix(err, "similar");
     s.store = vf_storedir_open(cli, err);
     s.index = s.store ? vf_index_open(s.store->path, VF_INDEX_CREATE, err) : NULL;
     if (s.index && (!s.opts->group || vf_group_check(s.opts->group, err) == 0) &&

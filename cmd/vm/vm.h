@@ -113,7 +113,7 @@ struct vf_vm_request {
     const char *label;              /* of the target */
     bool choose;                    /* the best of nodes; none: of the inventory */
     struct vf_opt_list nodes;
-    uint64_t deadline;             /* seconds */
+    double deadline;               /* seconds */
     const char *group, *to_format; /* may be NULL */
     uint64_t limit_rate;
     const char *limit_file; /* --limit-rate-file, may be NULL */

@@ -49,11 +49,8 @@ static int check_all(struct vf_vm *vm, struct vf_error *err)
 {
     struct vf_vm_choice *ch = &vm->choice;
     struct checking c = {.vm = vm, .question = vf_calloc(ch->n, sizeof(json_t *), err)};
-    struct vf_ask ask = {.cli = vm->cli,
-                         .n = ch->n,
-                         .deadline = (double)vm->req->deadline,
-                         .fn = check_one,
-                         .ctx = &c};
+    struct vf_ask ask = {
+        .cli = vm->cli, .n = ch->n, .deadline = vm->req->deadline, .fn = check_one, .ctx = &c};
     int rc = c.question ? 0 : -1;
 
     for (size_t i = 0; i < ch->n && rc == 0; i++) {
@@ -183,7 +180,7 @@ static int survey_one(struct vf_vm *vm, struct vf_vm_view *v, const struct vf_op
                                  .title = v->image.path,
                                  .image = v->image.image,
                                  .map = v->map,
-                                 .deadline = (double)req->deadline};
+                                 .deadline = req->deadline};
     v->survey = (struct vf_survey){.count = &v->count,
                                    .store_fd = req->store->fd,
                                    .size = VF_SUMMARY_BRIEF,

@@ -35,6 +35,8 @@ wrong "unknown option '-z'" index ls -z
 wrong "takes no value" --json=yes index ls
 wrong "--progress must be one of" --progress loud index ls
 wrong "must not be empty" --store= index ls
+wrong "--verbose does not go with --quiet" -q index ls -v
+wrong "--verbose does not go with --quiet" index ls -qv
 
 vf_expect_exit 2 "$VMFERRY" index ls --store
 grep -q "'--store' needs a value (DIR)" "$VF_ERR" || fail "an option without its value"
@@ -50,6 +52,11 @@ wrong "a group's name" index add --group 'a b' "$vf_tmp/a.raw"
 wrong "IMAGE is missing, or --all" similar
 wrong "is no node" similar --node nowhere "$vf_tmp/a.raw"
 wrong "--rate must be" similar --rate fast "$vf_tmp/a.raw"
+wrong "similar: --exact does not go with --estimate" similar "$vf_tmp/a.raw" --estimate --exact 4
+for with in --estimate "--exact 4" "--rate 1M" "--format raw" "--allow-backing $vf_tmp"; do
+    # shellcheck disable=SC2086 # an option and its value
+    wrong "similar: ${with%% *} does not go with --all" similar --all $with
+done
 
 wrong "Give an IMAGE, or --vm NAME" migrate
 wrong "not both" migrate "$vf_tmp/a.raw" --vm g1 --to "$vf_tmp/b"
@@ -76,6 +83,36 @@ while read -r name arg; do
         migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" "--$name" ${arg:+"$arg"}
     wrong "migrate: --$name goes with --vm only" migrate "$vf_tmp/a.raw" "--$name" ${arg:+"$arg"}
 done <"$vf_tmp/vm-only"
+
+# With a guest, what only an image has; the guest's own options that exclude each other.
+wrong "migrate: --as does not go with --vm" migrate --vm g1 --to "$vf_tmp/b" --as c.raw
+wrong "migrate: --format does not go with --vm" migrate --vm g1 --to "$vf_tmp/b" --format raw
+wrong "migrate: --connect does not go with --qmp" \
+    migrate --vm g1 --to "$vf_tmp/b" --qmp "$vf_tmp/qmp" --connect test:///default
+for with in "--rounds 2" "--max-downtime 300" --auto-converge --postcopy; do
+    # shellcheck disable=SC2086 # an option and its value
+    wrong "migrate: ${with%% *} does not go with --offline" \
+        migrate --vm g1 --to "$vf_tmp/b" --offline $with
+done
+
+# --status and --abort move nothing: whatever else is asked for would not be done.
+wrong "migrate: --abort does not go with --status" migrate --vm g1 --status --abort
+wrong "migrate: --group does not go with --status" migrate --vm g1 --status --group g
+for what in --status --abort; do
+    for with in "--to $vf_tmp/b" "--node $vf_tmp/b" "--deadline 5" --dry-run --replace \
+        "--to-format raw" "--compress 3" "--limit-rate 1M" "--limit-rate-file $vf_tmp/f" \
+        "--memory 1G" "--streams 2" "--allow-backing $vf_tmp" --offline "--leave a" "--rounds 2" \
+        "--max-downtime 9" --auto-converge --postcopy --remove-source "--hooks $vf_tmp"; do
+        # shellcheck disable=SC2086 # an option and its value
+        wrong "migrate: ${with%% *} does not go with $what" migrate --vm g1 $what $with
+    done
+done
+
+# Nobody waits for the answers of nodes that are not asked.
+wrong "migrate: --deadline goes with --to auto or --dry-run only" \
+    migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --deadline 5
+wrong "migrate: --deadline goes with --to auto or --dry-run only" \
+    migrate --vm g1 --to "$vf_tmp/b" --deadline 5
 for name in '' . .. .hidden a/b ../a /a a.part; do
     wrong "$([ -n "$name" ] && echo "the name '$name'" || echo "must not be empty")" \
         migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --as "$name"

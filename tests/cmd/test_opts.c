@@ -113,6 +113,26 @@ TEST(tells_what_was_given)
     CHECK(!vf_opts_given(NULL, &l.o, off, rest));
 }
 
+TEST(rules)
+{
+    static const struct vf_opt_rule rules[] = {
+        {"loud", false, "quiet|item"}, {"how", true, "loud|name"}, {NULL, false, NULL}};
+    struct line l;
+
+    CHECK_OK(parse(&l, false, WORDS("--quiet", "--item=a", "--name=x")), &l.err);
+    CHECK_OK(vf_opts_check(table, rules, &l.o, &l.err), &l.err);
+    vf_opts_free(&l.set);
+    CHECK_OK(parse(&l, false, WORDS("--how=fast", "--loud", "--name=x")), &l.err);
+    CHECK_OK(vf_opts_check(table, rules, &l.o, &l.err), &l.err);
+    CHECK_OK(parse(&l, false, WORDS("--item=a", "--loud")), &l.err);
+    CHECK_FAIL(vf_opts_check(table, rules, &l.o, &l.err), &l.err, VF_ERR_USAGE);
+    CHECK_STR(l.err.msg, "--item does not go with --loud");
+    vf_opts_free(&l.set);
+    CHECK_OK(parse(&l, false, WORDS("--loud", "--size=5", "--how=slow")), &l.err);
+    CHECK_FAIL(vf_opts_check(table, rules, &l.o, &l.err), &l.err, VF_ERR_USAGE);
+    CHECK_STR(l.err.msg, "--size does not go with --how");
+}
+
 TEST(stops_at_the_first_operand)
 {
     struct line l;
@@ -164,5 +184,5 @@ TEST(nearest_word)
 }
 
 TESTS(values_and_operands, two_dashes_end_options, single_dash_is_an_operand, lists_collect,
-      tells_what_was_given, stops_at_the_first_operand, refuses, long_words_do_no_harm,
+      tells_what_was_given, rules, stops_at_the_first_operand, refuses, long_words_do_no_harm,
       nearest_word)
