@@ -90,7 +90,7 @@ void vf_session_ask_rtt(struct vf_session *s);
 int vf_session_thread(pthread_t *ret, const char *name, void *(*run)(void *), void *arg,
                       struct vf_error *err) VF_MUST_CHECK;
 
-/* ---- transport/session_lines.c: the source's further connections ---- */
+/* ---- transport/session_lines.c: the source's further connections (lines_impl.h) ---- */
 
 /* Does DATA go as PIECEs now?  Any thread. */
 bool vf_lines_on(struct vf_session *s);
