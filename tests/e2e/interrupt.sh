@@ -27,8 +27,8 @@ for sig in INT TERM; do
     json_true "$VF_OUT" '.wire_bytes_sent < 8000000'
 done
 
-# A far end that says nothing can be left, too.
-printf '#!/bin/sh\nexec sleep 100\n' >mute
+# A far end that says nothing can be left, too. Its shell keeps the output open.
+printf '#!/bin/sh\ncat >/dev/null\n:\n' >mute
 chmod +x mute
 "$VMFERRY" migrate a.raw --to ssh://h/s --ssh-command "$vf_tmp/mute" --json >"$VF_OUT" 2>"$VF_ERR" &
 client=$!
@@ -43,7 +43,7 @@ wait $client || got=$?
 # Connecting, too: to something that accepts and says nothing.
 if command -v socat >/dev/null; then
     port=$(shuf -i 20000-32000 -n 1)
-    socat "TCP-LISTEN:$port,bind=127.0.0.1,fork,reuseaddr" EXEC:'sleep 100' 2>/dev/null &
+    socat -u "TCP-LISTEN:$port,bind=127.0.0.1,fork,reuseaddr" OPEN:/dev/null 2>/dev/null &
     listener=$!
     vf_on_exit "kill $listener"
     sleep 0.5

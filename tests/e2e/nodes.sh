@@ -88,7 +88,7 @@ json_is "$VF_OUT" '[.nodes[] | .summary] | join(" ")' "same same"
 # One that lets us in and then hangs; nobody else was asked, so that is a failure.
 # Not an ECDSA key: libssh2 leaks two numbers for each of its signatures.
 ssh-keygen -q -t ed25519 -N '' -f mute.key
-echo "restrict,command=\"exec sleep 1000\" $(cat mute.key.pub)" >>"$VF_SSH_DIR/authorized_keys"
+echo "restrict,command=\"cat >/dev/null; :\" $(cat mute.key.pub)" >>"$VF_SSH_DIR/authorized_keys"
 vf_expect_exit 4 "$VMFERRY" similar web.raw --node n1 --deadline 1 --json \
     --identity "$vf_tmp/mute.key" --known-hosts "$VF_SSH_KNOWN"
 json_is "$VF_OUT" .error.code timeout

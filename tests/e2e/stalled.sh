@@ -7,8 +7,8 @@ requires pgrep
 cd "$vf_tmp" || exit
 vf_image a.raw 6M seed=1
 
-# Never says anything.
-printf '#!/bin/sh\nexec sleep 300\n' >mute
+# Never says anything, and ends with its connection. Its shell keeps the output open.
+printf '#!/bin/sh\ncat >/dev/null\n:\n' >mute
 chmod +x mute
 "$VMFERRY" migrate a.raw --to ssh://h/s --ssh-command "$vf_tmp/mute" --json >mute.out 2>mute.err &
 mute=$!

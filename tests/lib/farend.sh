@@ -25,7 +25,13 @@ noisy)                                          # stderr and stdout at the same 
     wait
     ;;
 flood) exec head -c "$3" /dev/zero ;;
-hold) exec sleep 1000 ;;
+hold)                                           # says nothing until who has started it is gone
+    i=0                                         # 1: it was gone before; after 2 minutes in any case
+    while [ "$PPID" -gt 1 ] && [ "$i" -lt 240 ] && kill -0 "$PPID" 2>/dev/null; do
+        sleep 0.5
+        i=$((i + 1))
+    done
+    ;;
 deaf)                                           # ends its output, goes on reading
     exec >&- 2>&-                               # sshd passes the end on when both have ended
     cat >/dev/null
