@@ -172,7 +172,8 @@ struct vf_hand_off_result {
     bool postcopy; /* and that is what happened */
     bool again;    /* on failure: it was by chance, and is worth another try */
     double memory_seconds, downtime_seconds; /* downtime: from the stop here to the confirmation */
-    uint64_t memory_bytes, disk_bytes;       /* as the hypervisor counts them */
+    uint64_t memory_bytes, disk_bytes;       /* as the hypervisor counts them; on failure, like
+                                                memory_seconds, as far as it had come */
 };
 
 struct vf_guest;

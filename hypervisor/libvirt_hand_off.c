@@ -276,6 +276,8 @@ static void look_at_stats(struct hand_off *h)
             h->ret->memory_bytes = mem;
         if (disk > h->ret->disk_bytes)
             h->ret->disk_bytes = disk;
+        if (!h->still)
+            h->ret->memory_seconds = vf_clock_now() - h->start;
         check_once(h);
         tune(h, p, n);
         if (!h->still)

@@ -107,6 +107,7 @@ static int look_at_mirrors(struct hand_off *h, uint64_t *ret_done, uint64_t *ret
         *ret_left += len > off ? len - off : 0;
     }
     json_decref(jobs);
+    h->ret->disk_bytes = *ret_done;
     if (have == want)
         return 0;
     if (h->far->broken(h->far, err) != 0)
@@ -249,6 +250,8 @@ static void look_at_memory(struct hand_off *h, uint64_t *ret_left, char *ret_why
         return;
     ram = json_object_get(m, "ram");
     h->ret->memory_bytes = vf_qmp_number(ram, "transferred");
+    if (!h->stopped)
+        h->ret->memory_seconds = vf_clock_now() - h->start;
     *ret_left = vf_qmp_number(ram, "remaining");
     h->looks = vf_qmp_number(ram, "dirty-sync-count");
     h->rate = json_number_value(json_object_get(ram, "mbps")) * 1e6 / 8;

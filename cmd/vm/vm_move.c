@@ -13,6 +13,7 @@
 #include "cmd/ratefile.h"
 #include "cmd/report.h"
 #include "cmd/vm/vm_impl.h"
+#include "cmd/vm/vm_tries.h"
 #include "core/block.h"
 #include "core/checked.h"
 #include "core/clock.h"
@@ -360,11 +361,37 @@ static int move(struct vf_vm *vm, struct vf_error *err)
     return hand_off(vm, err);
 }
 
+/* What its conversation and its tunnels have carried; what is closed already is counted. */
+static void count_far(struct vf_vm *vm)
+{
+    struct vf_stream_stats wire;
+
+    vf_guest_far_stats(vm->far, &wire);
+    vm->wire.sent += wire.sent;
+    vm->wire.received += wire.received;
+}
+
+/* The guest stays; *ret_again: it failed by chance only.  tries gets what it has sent for nothing.
+ */
+static void end_try(struct vf_vm *vm, struct vf_vm_tries *tries, bool *ret_again,
+                    struct vf_error *err)
+{
+    struct vf_error why;
+
+    (void)go_back(vm, err); /* the caller knows that it failed */
+    *ret_again = vm->result.again && err->code == VF_ERR_BUSY;
+    if (!*ret_again)
+        return;
+    count_far(vm);
+    if (vf_vm_tries_note(tries, vm, &why) < 0)
+        *ret_again = false;
+}
+
 /* *ret_again: it failed by chance only, and the guest goes on here. */
-static int migrate_once(const struct vf_vm_request *req, bool *ret_again, struct vf_error *err)
+static int migrate_once(const struct vf_vm_request *req, struct vf_vm_tries *tries, bool *ret_again,
+                        struct vf_error *err)
 {
     struct vf_vm vm = {.req = req, .cli = req->cli, .steady = *req->cli, .running_at = "source"};
-    struct vf_stream_stats wire;
     int rc;
 
     vm.dir = (struct vf_guest_dir)VF_GUEST_DIR_INIT;
@@ -381,15 +408,11 @@ static int migrate_once(const struct vf_vm_request *req, bool *ret_again, struct
     }
     if (rc == 0 && !req->dry_run)
         rc = move(&vm, err);
-    if (rc < 0 && vm.far && !vm.result.committed) {
-        (void)go_back(&vm, err); /* rc says it */
-        *ret_again = vm.result.again && err->code == VF_ERR_BUSY;
-    }
-    if (rc == 0 && vm.far)
-        vf_guest_far_stats(vm.far, &wire);
+    if (rc < 0 && vm.far && !vm.result.committed)
+        end_try(&vm, tries, ret_again, err);
     if (rc == 0 && !req->dry_run) {
-        vm.wire.sent += wire.sent;
-        vm.wire.received += wire.received;
+        count_far(&vm);
+        vf_vm_tries_sum(tries, &vm);
         rc = finish(&vm, err);
     }
     if (rc == 0)
@@ -400,13 +423,15 @@ static int migrate_once(const struct vf_vm_request *req, bool *ret_again, struct
 
 int vf_vm_migrate(const struct vf_vm_request *req, struct vf_error *err)
 {
+    struct vf_vm_tries tries = {0};
     bool again = false;
-    int rc = migrate_once(req, &again, err);
+    int rc = migrate_once(req, &tries, &again, err);
 
     /* what was sent of the disks is there by now */
     for (unsigned n = 1; rc < 0 && again && n < TRIES && !*req->cli->stop; n++) {
         again = false;
-        rc = migrate_once(req, &again, err);
+        rc = migrate_once(req, &tries, &again, err);
     }
+    vf_vm_tries_free(&tries);
     return rc;
 }
