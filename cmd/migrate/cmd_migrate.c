@@ -48,7 +48,7 @@ static const struct vf_opt_rule migrate_rules[] = {
     {"status", true, "vm|qmp|connect|" VF_REACH_NAMES},
     {"abort", true, "vm|qmp|connect|group|" VF_REACH_NAMES},
     {"vm", false, "as|format"},
-    {"qmp", false, "connect"},
+    {"qmp", false, "connect|offline"},
     {"offline", false, "rounds|max-downtime|auto-converge|postcopy"},
     {NULL, false, NULL},
 };

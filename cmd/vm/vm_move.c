@@ -94,6 +94,20 @@ static int set_limit(struct vf_vm *vm, struct vf_error *err)
     return vm->limit && (vm->follow || !r->limit_file) ? 0 : -1;
 }
 
+/* What can be told of the hypervisor alone is refused before anything is looked at, or undone that
+ * an earlier try has left. */
+static int check_kind(const struct vf_vm *vm, struct vf_error *err)
+{
+    if (vm->req->opts->postcopy && !vm->guest->ops->follow)
+        return vf_error_set(
+            err, VF_ERR_UNSUPPORTED, 0,
+            "no postcopy with libvirt: it does not let a guest arrive paused then, and "
+            "without that one could run at both ends after a lost answer");
+    if (vm->req->opts->offline && strcmp(vm->guest->ops->kind, "qmp") == 0)
+        return vf_error_set(err, VF_ERR_USAGE, 0, "the guest runs: leave --offline out");
+    return 0;
+}
+
 /* Nothing is changed anywhere before all this went well. */
 static int prepare(struct vf_vm *vm, struct vf_error *err)
 {
@@ -101,9 +115,8 @@ static int prepare(struct vf_vm *vm, struct vf_error *err)
     bool finished = false;
     int rc = -1;
 
-    if (vf_vm_open_dir(vm, true, &job, err) < 0 || vf_vm_open_guest(vm, job, err) < 0)
-        goto out;
-    if (set_limit(vm, err) < 0)
+    if (vf_vm_open_dir(vm, true, &job, err) < 0 || vf_vm_open_guest(vm, job, err) < 0 ||
+        check_kind(vm, err) < 0 || set_limit(vm, err) < 0)
         goto out;
     vm->job = json_incref(job);
     if (vf_vm_clear(vm, job, &finished, err) < 0)
@@ -123,12 +136,7 @@ static int prepare(struct vf_vm *vm, struct vf_error *err)
     vm->job = NULL;
     if (vm->guest->ops->describe(vm->guest, &vm->info, err) < 0)
         goto out;
-    if (vm->req->opts->postcopy && !vm->guest->ops->follow)
-        (void)vf_error_set(
-            err, VF_ERR_UNSUPPORTED, 0,
-            "no postcopy with libvirt: it does not let a guest arrive paused then, and "
-            "without that one could run at both ends after a lost answer");
-    else if (vm->info.running == vm->req->opts->offline)
+    if (vm->info.running == vm->req->opts->offline)
         (void)vf_error_set(err, VF_ERR_USAGE, 0,
                            vm->info.running ? "the guest runs: leave --offline out"
                                             : "the guest is shut off: give --offline");

@@ -89,6 +89,8 @@ wrong "migrate: --as does not go with --vm" migrate --vm g1 --to "$vf_tmp/b" --a
 wrong "migrate: --format does not go with --vm" migrate --vm g1 --to "$vf_tmp/b" --format raw
 wrong "migrate: --connect does not go with --qmp" \
     migrate --vm g1 --to "$vf_tmp/b" --qmp "$vf_tmp/qmp" --connect test:///default
+wrong "migrate: --offline does not go with --qmp" \
+    migrate --vm g1 --to "$vf_tmp/b" --qmp "$vf_tmp/qmp" --offline
 for with in "--rounds 2" "--max-downtime 300" --auto-converge --postcopy; do
     # shellcheck disable=SC2086 # an option and its value
     wrong "migrate: ${with%% *} does not go with --offline" \

@@ -8,6 +8,21 @@ live_format=qcow2
 . "$VF_TESTS/e2e/_live.sh"
 
 live_up libvirt -r 20 -b 1000
+# What cannot go together is refused before anything is asked of B, and the guest runs on.
+refused() { # STATUS CODE OPTION...
+    vf_code=$2
+    # shellcheck disable=SC2046 # a list of words
+    vf_expect_exit "$1" vmferry_at A $(live_args B) "$3" ${4:+"$4"}
+    json_is "$VF_OUT" .error.code "$vf_code"
+    ! at B ls /srv/vm/run /srv/vm/index >/dev/null 2>&1 || fail "$*: B was asked"
+    live_clean A
+}
+for how in '' --dry-run; do
+    refused 1 unsupported --postcopy $how
+    refused 2 usage --offline $how
+done
+guest_goes_on "$live_log_A"
+
 # What it would take, of the disk as the guest sees it now.
 # shellcheck disable=SC2046 # a list of words
 vf_expect_exit 0 vmferry_at A $(live_args B) --dry-run

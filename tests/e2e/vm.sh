@@ -58,6 +58,10 @@ vf_expect_exit 0 "$VMFERRY" index add "$vf_src/images/a.raw" "$vf_src/images/b.q
     "$vf_src/images/c.raw"
 vf_expect_exit 4 "$VMFERRY" --store "$vf_dst" migrate --vm g1 --to "$vf_src" --leave shared.raw --json
 json_is "$VF_OUT" .error.code exists
+for how in '' --dry-run; do
+    vf_expect_exit 2 "$VMFERRY" --store "$vf_dst" migrate --vm g1 --to "$vf_src" --replace --offline --json $how
+    json_is "$VF_OUT" .error.message "the guest runs: leave --offline out"
+done
 guest_goes_on "$vf_tmp/dst.log"
 # A guest that its user has stopped stays stopped.
 guest_qmp - "$vf_tmp/dst.q/qmp2" stop >/dev/null
