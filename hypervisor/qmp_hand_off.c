@@ -250,7 +250,7 @@ static void look_at_memory(struct hand_off *h, uint64_t *ret_left, char *ret_why
         return;
     ram = json_object_get(m, "ram");
     h->ret->memory_bytes = vf_qmp_number(ram, "transferred");
-    if (!h->stopped)
+    if (h->stopped <= 0)
         h->ret->memory_seconds = vf_clock_now() - h->start;
     *ret_left = vf_qmp_number(ram, "remaining");
     h->looks = vf_qmp_number(ram, "dirty-sync-count");
