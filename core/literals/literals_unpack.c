@@ -15,15 +15,21 @@
 #define HEADER_MAX (42u + VF_RUNS_MAX * 30u + VF_QUOTES_MAX * 30u)
 #define BYTES_MAX  (VF_MAX_BLOCKS * VF_BLOCK)
 #define MIX_LEN    (128u * VF_BLOCK)
+/* A frame of so many bytes may have had a large window; smaller ones are not worth a new decoder.
+ */
+#define LARGE_FRAME (UINT64_C(1) << 20)
 
 struct vf_unpacker {
     const struct vf_unpack_ops *ops;
     void *ctx;
     ZSTD_DCtx *dctx;
-    int coding;         /* -1: first byte not seen */
-    struct vf_buf held; /* a record's head that is not complete */
-    size_t nruns, at;   /* runs in `found` whose bytes are coming; the one that is next */
-    uint64_t done;      /* its blocks that have come */
+    unsigned window_log; /* the largest that is decoded */
+    uint64_t frame;      /* bytes that came out of this frame */
+    bool ended;          /* it is over */
+    int coding;          /* -1: first byte not seen */
+    struct vf_buf held;  /* a record's head that is not complete */
+    size_t nruns, at;    /* runs in `found` whose bytes are coming; the one that is next */
+    uint64_t done;       /* its blocks that have come */
     uint32_t batch;
     size_t nfound;
     struct vf_lit_run found[VF_RUNS_MAX];
@@ -35,29 +41,36 @@ struct vf_unpacker {
     uint8_t out[OUT_LEN];
 };
 
+/* A decoder for the next frame.  zstd's would go on with the memory that the largest window so far
+ * has taken, from end to end: behind the 128 MiB of the first frame the 4 MiB of a weak effort
+ * would never be in a cache. */
+static int new_decoder(struct vf_unpacker *u, struct vf_error *err)
+{
+    size_t rc;
+
+    ZSTD_freeDCtx(u->dctx);
+    u->dctx = ZSTD_createDCtx();
+    if (!u->dctx)
+        return vf_error_nomem(err);
+    u->frame = 0;
+    u->ended = false;
+    rc = ZSTD_DCtx_setParameter(u->dctx, ZSTD_d_windowLogMax, (int)u->window_log);
+    return ZSTD_isError(rc) ? vf_zstd_failed(rc, err) : 0;
+}
+
 struct vf_unpacker *vf_unpacker_new(unsigned window_log, const struct vf_unpack_ops *ops, void *ctx,
                                     struct vf_error *err)
 {
     struct vf_unpacker *u = vf_calloc(1, sizeof *u, err);
-    size_t rc;
 
     if (!u)
         return NULL;
     u->ops = ops;
     u->ctx = ctx;
     u->coding = -1;
-    u->dctx = ZSTD_createDCtx();
-    if (!u->dctx) {
-        (void)vf_error_nomem(err); /* the NULL says it */
-        goto fail;
-    }
-    rc = ZSTD_DCtx_setParameter(u->dctx, ZSTD_d_windowLogMax, (int)window_log);
-    if (ZSTD_isError(rc)) {
-        (void)vf_zstd_failed(rc, err); /* the NULL says it */
-        goto fail;
-    }
-    return u;
-fail:
+    u->window_log = window_log;
+    if (new_decoder(u, err) == 0)
+        return u;
     vf_unpacker_free(u);
     return NULL;
 }
@@ -310,11 +323,15 @@ int vf_unpacker_feed(struct vf_unpacker *u, const uint8_t *bytes, size_t len, st
     do {
         size_t rc;
 
+        if (u->ended && u->frame >= LARGE_FRAME && new_decoder(u, err) < 0)
+            return -1;
         out.pos = 0;
         rc = ZSTD_decompressStream(u->dctx, &out, &in); /* begins the next frame by itself */
         if (ZSTD_isError(rc))
             return vf_error_set(err, VF_ERR_PROTOCOL, 0, "literal stream: %s",
                                 ZSTD_getErrorName(rc));
+        u->frame += out.pos;
+        u->ended = rc == 0;
         if (take(u, u->out, out.pos, err) < 0)
             return -1;
     } while (in.pos < len || out.pos == OUT_LEN);

@@ -2,10 +2,13 @@
  * fail cleanly. */
 #include "core/literals/literals.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zstd.h>
 
 #include "core/buf.h"
+#include "core/literals/literals_impl.h"
 #include "tests/lib/check.h"
 
 #define BLOCKS 100000u
@@ -165,6 +168,58 @@ TEST(round_trips)
             round_trip(level < 0 ? 0 : level == 1 ? VF_LEVEL_AUTO : level, cuts[i]);
 }
 
+/* Appends a frame that does not say how much it holds, as the packer's do. */
+static void add_frame(struct vf_buf *to, int window_log, const uint8_t *data, size_t len)
+{
+    ZSTD_CCtx *z = ZSTD_createCCtx();
+    ZSTD_inBuffer in = {data, len, 0};
+    ZSTD_outBuffer out = {malloc(ZSTD_compressBound(len)), ZSTD_compressBound(len), 0};
+    ZSTD_inBuffer nothing = {NULL, 0, 0};
+    struct vf_error err;
+
+    CHECK(z && out.dst);
+    ZSTD_CCtx_setParameter(z, ZSTD_c_windowLog, window_log);
+    while (in.pos < in.size)
+        CHECK(!ZSTD_isError(ZSTD_compressStream2(z, &out, &in, ZSTD_e_continue)));
+    CHECK(ZSTD_compressStream2(z, &out, &nothing, ZSTD_e_end) == 0);
+    CHECK_OK(vf_buf_add(to, out.dst, out.pos, &err), &err);
+    free(out.dst);
+    ZSTD_freeCCtx(z);
+}
+
+/* A new level is a new frame: what a large window took is given back with the frame that had it. */
+TEST(frames)
+{
+    const size_t large = (size_t)1100 << 10, small = 1000;
+    struct copy c = {.data = calloc(BLOCKS, VF_BLOCK)};
+    uint8_t *want = calloc(BLOCKS, VF_BLOCK);
+    struct vf_buf plain = VF_BUF_INIT;
+    struct vf_error err;
+    const uint8_t coding = CODE_ZSTD;
+    struct vf_unpacker *u = vf_unpacker_new(27, &ops, &c, &err);
+    size_t before;
+
+    CHECK(c.data && want && u);
+    pack(0, &plain, want);
+    CHECK(plain.len > 1 + large + 2 * small);
+    before = mallinfo2().hblkhd;
+    CHECK_OK(vf_buf_add(&c.stream, &coding, 1, &err), &err);
+    add_frame(&c.stream, 27, plain.data + 1, large);
+    add_frame(&c.stream, 20, plain.data + 1 + large, small);
+    CHECK_OK(vf_unpacker_feed(u, c.stream.data, c.stream.len, &err), &err);
+    CHECK(mallinfo2().hblkhd < before + (16u << 20));
+    vf_buf_clear(&c.stream);
+    add_frame(&c.stream, 20, plain.data + 1 + large + small, plain.len - 1 - large - small);
+    CHECK_OK(vf_unpacker_feed(u, c.stream.data, c.stream.len, &err), &err);
+    CHECK_MEM(c.data, want, (size_t)BLOCKS * VF_BLOCK);
+    CHECK_EQ_U64(c.seals, 3);
+    vf_unpacker_free(u);
+    vf_buf_free(&c.stream);
+    vf_buf_free(&plain);
+    free(c.data);
+    free(want);
+}
+
 static void expect_refused(const uint8_t *bytes, size_t len)
 {
     struct copy c = {0};
@@ -240,4 +295,4 @@ TEST(hostile_quotes)
     expect_refused((const uint8_t[]){0, 4, 1, 2, 10, 2, 0, 2, 1, 1, 0xc0, 0x03, 0}, 13);
 }
 
-TESTS(round_trips, damaged, window_too_large, hostile_records, hostile_quotes)
+TESTS(round_trips, frames, damaged, window_too_large, hostile_records, hostile_quotes)
