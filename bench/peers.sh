@@ -61,6 +61,7 @@ export RESTIC_PASSWORD=x RESTIC_CACHE_DIR=$run_dir/restic-cache
 # Everything that was written before is gone; the destination has its residents.
 fresh() {
     rm -rf "$run_dir"
+    sync # what was there before is not to be paid for by the next
     mkdir -p "$src" "$dst" "$BORG_CONFIG_DIR"
     local r
     for r in "${residents[@]}"; do
@@ -97,7 +98,7 @@ with_basis() { [ -n "$best" ]; }
 # ---- the peers: a function each, with the programs that it needs in front -------------------
 # $image is moved, $dst/$best.raw is the basis, and $dst/T.raw is where it goes.
 
-vmferry_run() { # NAME [index]
+vmferry_run() { # NAME [index [OPTIONS]]
     local r
     fresh
     for r in "${residents[@]}"; do
@@ -105,12 +106,15 @@ vmferry_run() { # NAME [index]
     done
     [ -z "${2:-}" ] || "$VMFERRY" --store "$src/store" index add "$image" >/dev/null || return
     # One connection: the counter of one that ends with the program has no time to write its line.
-    timed "$VMFERRY" --store "$src/store" --json migrate "$image" --as T.raw --streams 1 \
+    # shellcheck disable=SC2086 # a list of words
+    timed "$VMFERRY" --store "$src/store" --json migrate "$image" --as T.raw --streams 1 ${3:-} \
         --to "ssh://host$dst/store" --ssh-command "$rsh" --remote-program "$VMFERRY"
     record "$1" "$dst/store/images/T.raw"
 }
 peer_vmferry() { vmferry_run "vmferry (image not indexed)"; }
 peer_vmferry_indexed() { vmferry_run "vmferry (image indexed before)" index; }
+peer_vmferry_plain() { vmferry_run "vmferry --compress none (indexed before)" index "--compress none"; }
+peer_vmferry_1g() { vmferry_run "vmferry --memory 1G (indexed before)" index "--memory 1G"; }
 
 zstd_full() { # LEVEL [OPTION]
     fresh
@@ -245,8 +249,9 @@ peer_restic() {
 declare -A needs=([zstd1]=zstd [zstd3]=zstd [zstd3long]=zstd [zstdpatch]=zstd [qcow2]=qemu-img
     [nbd]=qemu-nbd [rsync]=rsync [rsync4k]=rsync [rsync_inplace]=rsync [rsync_new]=rsync
     [bdsync]=bdsync [rdiff]=rdiff [xdelta3]=xdelta3 [casync]=casync [borg]=borg [restic]=restic
-    [vmferry]="$VMFERRY" [vmferry_indexed]="$VMFERRY")
-all='vmferry vmferry_indexed zstd1 zstd3 zstd3long zstdpatch qcow2 nbd rsync rsync4k rsync_inplace
+    [vmferry]="$VMFERRY" [vmferry_indexed]="$VMFERRY"
+    [vmferry_1g]="$VMFERRY" [vmferry_plain]="$VMFERRY")
+all='vmferry vmferry_indexed vmferry_1g vmferry_plain zstd1 zstd3 zstd3long zstdpatch qcow2 nbd rsync rsync4k rsync_inplace
     rsync_new bdsync rdiff xdelta3 casync borg restic'
 
 if [ "${1:-}" = list ]; then
