@@ -9,8 +9,9 @@
  *             workers (core/map/scan.h).
  *   receiver  the caller: reads messages, looks up, answers.  "decode": unpacks literals and writes
  *             them, with what they repeat and quote.  "copy": copies from resident images.
- *             "verify", two of them: hash what is in the file, batch by batch, and finish batches
- * in order, which feeds the index. An index that takes the map may write in a thread of its own.
+ *             "verify", two of them: hash what is in the file, and finish batches in order, which
+ *             feeds the index.
+ * An index that takes the map may write in a thread of its own.
  * They are joined by queues bounded in bytes and by VF_BATCHES_OPEN.  The first error cancels all;
  * it is the one reported. */
 #ifndef VF_CORE_ENGINE_H

@@ -123,13 +123,10 @@ static void add_block(struct piece *p, uint64_t block, uint64_t back)
         rec->runs[rec->nruns++] = (struct vf_lit_run){{block, 1}, back};
 }
 
-/* Reads n blocks from `first` on behind what the piece holds, and makes sure that they are what was
- * indexed. */
+/* Reads n blocks from `first` on, and makes sure that they are what was indexed. */
 static int read_blocks(struct piece *p, uint64_t first, size_t n, const uint8_t (*md5)[VF_MD5_LEN],
-                       struct vf_error *err)
+                       uint8_t *to, struct vf_error *err)
 {
-    uint8_t *to = p->r->data + p->r->nblocks * VF_BLOCK;
-
     if (vf_image_read_blocks(p->s->image, to, first, n, err) < 0)
         return -1;
     vf_md5_blocks(p->way, to, n, p->md5);
@@ -165,16 +162,17 @@ static int take_record(struct piece *p, struct vf_error *err)
 static int add_run(struct piece *p, uint64_t first, size_t n, const uint8_t (*md5)[VF_MD5_LEN],
                    struct vf_error *err)
 {
-    const uint8_t *read;
+    uint8_t *read, *at;
 
     if (p->r && (p->r->nblocks + n > VF_PIECE_BLOCKS || p->r->nruns + n > VF_RUNS_MAX) &&
         flush_piece(p, err) < 0)
         return -1;
-    if ((!p->r && take_record(p, err) < 0) || read_blocks(p, first, n, md5, err) < 0)
+    if (!p->r && take_record(p, err) < 0)
         return -1;
-    read = p->r->data + p->r->nblocks * VF_BLOCK;
-    for (size_t i = 0; i < n; i++) {
-        uint8_t *at = p->r->data + p->r->nblocks * VF_BLOCK;
+    at = read = p->r->data + p->r->nblocks * VF_BLOCK; /* behind what the record holds */
+    if (read_blocks(p, first, n, md5, read, err) < 0)
+        return -1;
+    for (size_t i = 0; i < n; i++, read += VF_BLOCK) {
         uint64_t seen;
 
         if (md5)
@@ -185,8 +183,9 @@ static int add_run(struct piece *p, uint64_t first, size_t n, const uint8_t (*md
             continue;
         }
         add_block(p, first + i, 0);
-        if (at != read + i * VF_BLOCK) /* literals close up over repeats */
-            memcpy(at, read + i * VF_BLOCK, VF_BLOCK);
+        if (at != read) /* literals close up over repeats */
+            memcpy(at, read, VF_BLOCK);
+        at += VF_BLOCK;
         p->r->nblocks++;
     }
     return 0;

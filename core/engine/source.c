@@ -12,6 +12,8 @@
 #define WIDE        2048u                 /* blocks whose digests are asked for at a time */
 #define MAX_KIDS    256u                  /* children of a group: VF_CUT_MAX */
 
+_Static_assert(WIDE >= VF_SEG_MAX, "a segment fits into what is asked for at a time");
+
 /* Segments that came but lie in no batch yet, and the groups that are complete among them. */
 struct source {
     struct vf_build *build;
