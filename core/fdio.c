@@ -23,6 +23,11 @@ void vf_close_fd(int *fd)
     *fd = -1;
 }
 
+void vf_pipe_widen(int fd)
+{
+    (void)fcntl(fd, F_SETPIPE_SZ, 1 << 20); /* the default size works as well */
+}
+
 int vf_steal_fd(int *fd)
 {
     int taken = *fd;

@@ -15,6 +15,11 @@
  * durable was fsynced before. */
 void vf_close_fd(int *fd);
 
+/* Asks for a pipe as large as any user may have it by default, 1 MiB, for one that carries much:
+ * with less, two programs wait for each other more often.  To be used with care, for a user's pipes
+ * together may have 64 times as much (pipe(7)), and what is made behind that is tiny. */
+void vf_pipe_widen(int fd);
+
 /* Returns *fd and leaves -1 behind: hands ownership over. */
 int vf_steal_fd(int *fd);
 

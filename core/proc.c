@@ -23,7 +23,6 @@
 #define TERM_GRACE_MS 2000         /* from SIGTERM to SIGKILL */
 #define RUN_OUT_MAX   (16u << 20)  /* what vf_proc_run collects at most */
 #define RUN_ERR_KEEP  (size_t)4096 /* of stderr, the end of it: one line is wanted */
-#define PIPE_BYTES    (1 << 20)    /* asked for each pipe to a program */
 #define DEFAULT_PATH  "/usr/local/bin:/usr/bin:/bin"
 
 /* ---- finding the program ---- */
@@ -226,7 +225,8 @@ static int make_pipes(unsigned pipes, int theirs[3], int ours[3], struct vf_erro
             continue;
         if (make_pipe(ends, err) < 0)
             return -1;
-        (void)fcntl(ends[0], F_SETPIPE_SZ, PIPE_BYTES); /* a smaller one costs more switches */
+        if (bit[i] == VF_PROC_IN) /* what travels in bulk goes this way */
+            vf_pipe_widen(ends[1]);
         theirs[i] = ends[i == 0 ? 0 : 1];
         ours[i] = ends[i == 0 ? 1 : 0];
     }

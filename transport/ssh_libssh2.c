@@ -23,7 +23,6 @@
 #include "transport/tcp.h"
 
 #define RECV_WINDOW (16u << 20) /* what the far end may send ahead: measured, libraries' best */
-#define PIPE_BYTES  (1 << 20)   /* asked for each pipe to the caller */
 #define KEEPALIVE_S 30
 #define GOODBYE_MS  1000 /* most that taking leave may cost */
 
@@ -119,8 +118,9 @@ static int make_pipe(bool user_reads, int *ret_ours, int *ret_user, struct vf_er
     if (pipe2(fds, O_CLOEXEC) < 0)
         return vf_error_sys(err, errno, "make a pipe");
     ours = user_reads ? fds[1] : fds[0];
-    (void)fcntl(ours, F_SETPIPE_SZ, PIPE_BYTES); /* the default size works as well */
-    (void)fcntl(ours, F_SETFL, O_NONBLOCK);      /* cannot fail on a pipe of ours */
+    if (!user_reads) /* what travels in bulk goes this way */
+        vf_pipe_widen(ours);
+    (void)fcntl(ours, F_SETFL, O_NONBLOCK); /* cannot fail on a pipe of ours */
     *ret_ours = ours;
     *ret_user = user_reads ? fds[0] : fds[1];
     return 0;
