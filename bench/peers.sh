@@ -251,8 +251,8 @@ declare -A needs=([zstd1]=zstd [zstd3]=zstd [zstd3long]=zstd [zstdpatch]=zstd [q
     [bdsync]=bdsync [rdiff]=rdiff [xdelta3]=xdelta3 [casync]=casync [borg]=borg [restic]=restic
     [vmferry]="$VMFERRY" [vmferry_indexed]="$VMFERRY"
     [vmferry_1g]="$VMFERRY" [vmferry_plain]="$VMFERRY")
-all='vmferry vmferry_indexed vmferry_1g vmferry_plain zstd1 zstd3 zstd3long zstdpatch qcow2 nbd rsync rsync4k rsync_inplace
-    rsync_new bdsync rdiff xdelta3 casync borg restic'
+all='vmferry vmferry_indexed vmferry_1g vmferry_plain zstd1 zstd3 zstd3long zstdpatch qcow2 nbd
+    rsync rsync4k rsync_inplace rsync_new bdsync rdiff xdelta3 casync borg restic'
 
 if [ "${1:-}" = list ]; then
     echo "$all"
