@@ -140,9 +140,8 @@ static int send_image(struct vf_vm *vm, const char *name, struct vf_image *image
     vf_peer_spread(&peer, vm->req->streams);
     rc = vf_send(peer.stream, &peer.welcome, image, NULL, NULL, &opts, &result, err);
     peer.stream->ops->stats(peer.stream, &wire);
-    vm->wire.sent += wire.sent;
-    vm->wire.received += wire.received;
-    vm->round_bytes += wire.sent;
+    vf_vm_count_wire(&vm->count, &wire);
+    vm->count.round_bytes += wire.sent;
     if (rc < 0)
         vf_peer_why(&peer, err);
     vf_peer_close(&peer, rc < 0 ? err : NULL);

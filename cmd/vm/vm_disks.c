@@ -173,9 +173,8 @@ static int send_over(struct vf_vm *vm, size_t i, struct vf_origin *image, struct
                  &result, err);
     vf_progress_end(progress);
     peer->stream->ops->stats(peer->stream, &wire);
-    vm->wire.sent += wire.sent;
-    vm->wire.received += wire.received;
-    vm->bulk_bytes += wire.sent;
+    vf_vm_count_wire(&vm->count, &wire);
+    vm->count.bulk_bytes += wire.sent;
     if (rc == 0) {
         vm->disk[i].info = result.info;
         vm->disk[i].peer = result.peer;

@@ -9,6 +9,7 @@
 #include "cmd/marker.h"
 #include "cmd/vm/vm.h"
 #include "cmd/vm/vm_choose.h"
+#include "cmd/vm/vm_tries.h"
 #include "core/engine/engine.h"
 
 /* What became of one disk; summed up over bulk and rounds. */
@@ -38,10 +39,8 @@ struct vf_vm {
     struct vf_marker marker; /* the sign for those who work in the background */
     struct vf_hand_off_result result;
     struct vf_progress *progress;
-    struct vf_stream_stats wire;      /* of what is closed already: bulk and rounds */
-    uint64_t bulk_bytes, round_bytes; /* sent */
-    unsigned rounds;
-    double start, bulk_seconds, round_seconds, hand_off_seconds, follow_seconds, seconds;
+    struct vf_vm_counts count;
+    double start, follow_seconds, seconds;
     bool rejoined; /* an earlier try had let the guest go: its memory was brought over, and that is
                       all */
     const char *running_at; /* "source", "destination", "unknown" */

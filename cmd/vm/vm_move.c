@@ -168,14 +168,15 @@ static int send_rounds(struct vf_vm *vm, struct vf_error *err)
     uint64_t most = vm->req->opts->rounds ? vm->req->opts->rounds : ROUNDS;
     uint64_t before = UINT64_MAX, changed;
 
-    for (; vm->info.running && vm->rounds < most; vm->rounds++) {
+    for (; vm->info.running && vm->count.rounds < most; vm->count.rounds++) {
         if (vm->guest->ops->changed(vm->guest, &vm->info, &changed, err) < 0)
             return -1;
         /* Not much, or it does not become less. */
         if (changed <= ROUND_BYTES || changed > before - before / 4)
             return 0;
         before = changed;
-        vf_say_more(vm->cli, "round %u: %" PRIu64 " bytes have changed", vm->rounds + 1, changed);
+        vf_say_more(vm->cli, "round %u: %" PRIu64 " bytes have changed", vm->count.rounds + 1,
+                    changed);
         if (freeze_and_send(vm, err) < 0)
             return -1;
     }
@@ -189,11 +190,11 @@ static int move_disks(struct vf_vm *vm, struct vf_error *err)
     vm->info.overlay_dir = vf_vm_overlay_dir(vm);
     if (vf_vm_note(vm, "disks", err) < 0 || freeze_and_send(vm, err) < 0)
         return -1;
-    vm->bulk_seconds = vf_clock_now() - start;
+    vm->count.bulk_seconds = vf_clock_now() - start;
     start = vf_clock_now();
     if (send_rounds(vm, err) < 0)
         return -1;
-    vm->round_seconds = vf_clock_now() - start;
+    vm->count.round_seconds = vf_clock_now() - start;
     return 0;
 }
 
@@ -287,13 +288,16 @@ static int hand_off(struct vf_vm *vm, struct vf_error *err)
     if (rc == 0)
         rc = vm->guest->ops->hand_off(vm->guest, &vm->info, vf_guest_far_half(vm->far), &opts,
                                       &vm->result, err);
+    vm->count.memory_seconds = vm->result.memory_seconds;
+    vm->count.memory_bytes = vm->result.memory_bytes;
+    vm->count.disk_bytes = vm->result.disk_bytes;
     vf_progress_end(vm->progress);
     vm->progress = NULL;
     if (vm->result.forward && vm->result.committed)
         rc = follow(vm, rc < 0, err);
     else if (rc < 0 && vm->result.committed && !vm->result.running_there)
         rc = settle(vm, err);
-    vm->hand_off_seconds = vf_clock_now() - start;
+    vm->count.hand_off_seconds = vf_clock_now() - start;
     return rc;
 }
 
@@ -375,8 +379,7 @@ static void count_far(struct vf_vm *vm)
     struct vf_stream_stats wire;
 
     vf_guest_far_stats(vm->far, &wire);
-    vm->wire.sent += wire.sent;
-    vm->wire.received += wire.received;
+    vf_vm_count_wire(&vm->count, &wire);
 }
 
 /* The guest stays; *ret_again: it failed by chance only.  tries gets what it has sent for nothing.

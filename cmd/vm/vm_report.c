@@ -58,15 +58,16 @@ static json_t *report_json(const struct vf_vm *vm)
         "s:{s:f, s:f, s:I, s:I, s:b, s:f}}, s:f, s:b}",
         "vm", vf_json_text(vm->info.name), "node", vf_json_text(vm->req->label), "kind",
         vm->guest->ops->kind, "running_at", vm->running_at, "live", (int)vm->info.running, "disks",
-        disks, "rounds", (json_int_t)vm->rounds, "wire_bytes_sent", (json_int_t)vm->wire.sent,
-        "wire_bytes_received", (json_int_t)vm->wire.received, "downtime_seconds",
-        r->downtime_seconds, "phases", "bulk", "seconds", vm->bulk_seconds, "wire_bytes_sent",
-        (json_int_t)vm->bulk_bytes, "rounds", "seconds", vm->round_seconds, "wire_bytes_sent",
-        (json_int_t)vm->round_bytes, "count", (json_int_t)vm->rounds, "hand_off", "seconds",
-        vm->hand_off_seconds, "memory_seconds", r->memory_seconds, "memory_bytes",
-        (json_int_t)r->memory_bytes, "disk_bytes", (json_int_t)r->disk_bytes, "postcopy",
-        (int)r->postcopy, "postcopy_seconds", vm->follow_seconds, "seconds", vm->seconds, "dry_run",
-        (int)vm->req->dry_run);
+        disks, "rounds", (json_int_t)vm->count.rounds, "wire_bytes_sent",
+        (json_int_t)vm->count.sent, "wire_bytes_received", (json_int_t)vm->count.received,
+        "downtime_seconds", r->downtime_seconds, "phases", "bulk", "seconds",
+        vm->count.bulk_seconds, "wire_bytes_sent", (json_int_t)vm->count.bulk_bytes, "rounds",
+        "seconds", vm->count.round_seconds, "wire_bytes_sent", (json_int_t)vm->count.round_bytes,
+        "count", (json_int_t)vm->count.rounds, "hand_off", "seconds", vm->count.hand_off_seconds,
+        "memory_seconds", vm->count.memory_seconds, "memory_bytes",
+        (json_int_t)vm->count.memory_bytes, "disk_bytes", (json_int_t)vm->count.disk_bytes,
+        "postcopy", (int)r->postcopy, "postcopy_seconds", vm->follow_seconds, "seconds",
+        vm->seconds, "dry_run", (int)vm->req->dry_run);
     if (o && put_choice(vm, o))
         return o;
     json_decref(o);
@@ -98,14 +99,14 @@ static void print_report(const struct vf_vm *vm)
         printf("  would send about %s, and memory\n", sent);
         return;
     }
-    vf_bytes_text(vm->wire.sent, sent);
-    vf_bytes_text(vm->wire.received, received);
-    vf_bytes_text(r->memory_bytes, mem);
-    vf_bytes_text(r->disk_bytes, disk);
+    vf_bytes_text(vm->count.sent, sent);
+    vf_bytes_text(vm->count.received, received);
+    vf_bytes_text(vm->count.memory_bytes, mem);
+    vf_bytes_text(vm->count.disk_bytes, disk);
     vf_seconds_text(vm->seconds, took);
     if (vm->info.running)
         printf("  memory %s, last disk pass %s, %u round%s; it stood still for %.0f ms\n", mem,
-               disk, vm->rounds, vm->rounds == 1 ? "" : "s", r->downtime_seconds * 1e3);
+               disk, vm->count.rounds, vm->count.rounds == 1 ? "" : "s", r->downtime_seconds * 1e3);
     printf("  sent %s, received %s, in %s; it is at the %s now\n", sent, received, took,
            vm->running_at);
 }
@@ -131,7 +132,7 @@ int vf_vm_report(struct vf_vm *vm, struct vf_error *err)
 {
     vm->seconds = vf_clock_now() - vm->start;
     if (vm->req->dry_run)
-        vm->wire.sent = vm->choice.wire; /* as in the report of an image */
+        vm->count.sent = vm->choice.wire; /* as in the report of an image */
     if (vf_report_set(vm->cli, report_json(vm), err) < 0)
         return -1;
     if (vm->cli->json || (vm->cli->quiet && !vm->req->dry_run))

@@ -24,6 +24,19 @@ static void take(uint64_t *shared, uint64_t *class, uint64_t n)
     *class += n;
 }
 
+void vf_vm_count_wire(struct vf_vm_counts *count, const struct vf_stream_stats *wire)
+{
+    count->sent += wire->sent;
+    count->received += wire->received;
+}
+
+static void add(struct vf_vm_counts *to, const struct vf_vm_counts *from)
+{
+#define ADD(type, name) to->name += from->name;
+    VF_VM_COUNTERS(ADD)
+#undef ADD
+}
+
 void vf_vm_tries_sum(const struct vf_vm_tries *t, struct vf_vm *vm)
 {
     bool same_node = t->label && strcmp(t->label, vm->req->label) == 0;
@@ -31,18 +44,7 @@ void vf_vm_tries_sum(const struct vf_vm_tries *t, struct vf_vm *vm)
     if (!t->label)
         return;
     vm->start = t->start;
-    vm->wire.sent += t->wire.sent;
-    vm->wire.received += t->wire.received;
-    vm->wire.sent_data += t->wire.sent_data;
-    vm->bulk_bytes += t->bulk_bytes;
-    vm->round_bytes += t->round_bytes;
-    vm->rounds += t->rounds;
-    vm->bulk_seconds += t->bulk_seconds;
-    vm->round_seconds += t->round_seconds;
-    vm->hand_off_seconds += t->hand_off_seconds;
-    vm->result.memory_seconds += t->memory_seconds;
-    vm->result.memory_bytes += t->memory_bytes;
-    vm->result.disk_bytes += t->disk_bytes;
+    add(&vm->count, &t->count);
     for (size_t i = 0; i < vm->info.ndisks && same_node; i++) {
         const struct vf_vm_brought *b = find(t, vm->info.disk[i].id);
         struct vf_msg_result *r = &vm->disk[i].peer;
@@ -60,16 +62,7 @@ int vf_vm_tries_note(struct vf_vm_tries *t, struct vf_vm *vm, struct vf_error *e
 
     vf_vm_tries_sum(t, vm);
     all = (struct vf_vm_tries){.start = vm->start,
-                               .wire = vm->wire,
-                               .bulk_bytes = vm->bulk_bytes,
-                               .round_bytes = vm->round_bytes,
-                               .memory_bytes = vm->result.memory_bytes,
-                               .disk_bytes = vm->result.disk_bytes,
-                               .rounds = vm->rounds,
-                               .bulk_seconds = vm->bulk_seconds,
-                               .round_seconds = vm->round_seconds,
-                               .hand_off_seconds = vm->hand_off_seconds,
-                               .memory_seconds = vm->result.memory_seconds,
+                               .count = vm->count,
                                .label = vf_strdup(vm->req->label, err),
                                .disk = vf_calloc(vm->info.ndisks, sizeof *all.disk, err)};
     if (!all.label || !all.disk)

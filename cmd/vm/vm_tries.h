@@ -18,6 +18,27 @@
 
 struct vf_vm;
 
+/* What a try counts, and its move sums up: X(type, name).  A new counter is named here, where it is
+ * counted, and where it is reported. */
+#define VF_VM_COUNTERS(X)                                                                          \
+    X(uint64_t, sent)         /* by all connections that are closed */                             \
+    X(uint64_t, received)     /* by them */                                                        \
+    X(uint64_t, bulk_bytes)   /* sent */                                                           \
+    X(uint64_t, round_bytes)  /* sent */                                                           \
+    X(uint64_t, memory_bytes) /* of the hand-off, as struct vf_hand_off_result */                  \
+    X(uint64_t, disk_bytes)   /* of the hand-off */                                                \
+    X(unsigned, rounds)                                                                            \
+    X(double, bulk_seconds)                                                                        \
+    X(double, round_seconds)                                                                       \
+    X(double, hand_off_seconds)                                                                    \
+    X(double, memory_seconds)
+
+struct vf_vm_counts {
+#define VF_VM_COUNTER(type, name) type name;
+    VF_VM_COUNTERS(VF_VM_COUNTER)
+#undef VF_VM_COUNTER
+};
+
 /* Of one disk, what the tries have brought. */
 struct vf_vm_brought {
     char *id;
@@ -28,13 +49,13 @@ struct vf_vm_brought {
 struct vf_vm_tries {
     char *label; /* where the last one went */
     double start;
-    struct vf_stream_stats wire;
-    uint64_t bulk_bytes, round_bytes, memory_bytes, disk_bytes;
-    unsigned rounds;
-    double bulk_seconds, round_seconds, hand_off_seconds, memory_seconds;
+    struct vf_vm_counts count;
     struct vf_vm_brought *disk;
     size_t ndisks;
 };
+
+/* Counts what a connection has carried. */
+void vf_vm_count_wire(struct vf_vm_counts *count, const struct vf_stream_stats *wire);
 
 /* Makes vm's numbers those of the whole move: of the earlier tries, and of this one, which are in
  * it.  To be called once for each try. */

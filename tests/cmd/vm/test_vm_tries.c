@@ -52,11 +52,11 @@ TEST(one_try_is_what_it_is)
     struct vf_vm *vm = begin(&t);
 
     vm->start = 5;
-    vm->wire.sent = 7;
+    vm->count.sent = 7;
     found(&t, 0, 1, 2, 3);
     vf_vm_tries_sum(&tries, vm);
     CHECK(vm->start > 4.9 && vm->start < 5.1);
-    CHECK_EQ_U64(vm->wire.sent, 7);
+    CHECK_EQ_U64(vm->count.sent, 7);
     are(&t, 0, 1, 2, 3);
     vf_vm_tries_free(&tries);
 }
@@ -70,14 +70,14 @@ TEST(what_travelled_is_summed)
     for (unsigned n = 1; n <= 3; n++) {
         vm = begin(&t);
         vm->start = 100.0 * n;
-        vm->wire = (struct vf_stream_stats){1000 * n, 100 * n, 900 * n};
-        vm->bulk_bytes = 500 * n;
-        vm->round_bytes = 50 * n;
-        vm->rounds = n;
-        vm->bulk_seconds = vm->round_seconds = vm->hand_off_seconds = n;
-        vm->result.memory_seconds = n;
-        vm->result.memory_bytes = 10 * n;
-        vm->result.disk_bytes = n;
+        vf_vm_count_wire(&vm->count, &(struct vf_stream_stats){1000 * n, 100 * n, 900 * n});
+        vm->count.bulk_bytes = 500 * n;
+        vm->count.round_bytes = 50 * n;
+        vm->count.rounds = n;
+        vm->count.bulk_seconds = vm->count.round_seconds = vm->count.hand_off_seconds = n;
+        vm->count.memory_seconds = n;
+        vm->count.memory_bytes = 10 * n;
+        vm->count.disk_bytes = n;
         vm->result.downtime_seconds = n;
         if (n < 3)
             CHECK_OK(vf_vm_tries_note(&tries, vm, &err), &err);
@@ -85,16 +85,16 @@ TEST(what_travelled_is_summed)
             vf_vm_tries_sum(&tries, vm);
     }
     CHECK(vm->start < 100.1); /* the first one's */
-    CHECK_EQ_U64(vm->wire.sent, 6000);
-    CHECK_EQ_U64(vm->wire.received, 600);
-    CHECK_EQ_U64(vm->wire.sent_data, 5400);
-    CHECK_EQ_U64(vm->bulk_bytes, 3000);
-    CHECK_EQ_U64(vm->round_bytes, 300);
-    CHECK_EQ_U64(vm->rounds, 6);
-    CHECK(vm->bulk_seconds > 5.9 && vm->round_seconds > 5.9 && vm->hand_off_seconds > 5.9);
-    CHECK(vm->result.memory_seconds > 5.9);
-    CHECK_EQ_U64(vm->result.memory_bytes, 60);
-    CHECK_EQ_U64(vm->result.disk_bytes, 6);
+    CHECK_EQ_U64(vm->count.sent, 6000);
+    CHECK_EQ_U64(vm->count.received, 600);
+    CHECK_EQ_U64(vm->count.bulk_bytes, 3000);
+    CHECK_EQ_U64(vm->count.round_bytes, 300);
+    CHECK_EQ_U64(vm->count.rounds, 6);
+    CHECK(vm->count.bulk_seconds > 5.9 && vm->count.round_seconds > 5.9 &&
+          vm->count.hand_off_seconds > 5.9);
+    CHECK(vm->count.memory_seconds > 5.9);
+    CHECK_EQ_U64(vm->count.memory_bytes, 60);
+    CHECK_EQ_U64(vm->count.disk_bytes, 6);
     CHECK(vm->result.downtime_seconds < 3.1); /* of the hand-off that came to its end */
     vf_vm_tries_free(&tries);
 }
@@ -146,7 +146,7 @@ TEST(other_disks_and_nodes)
 
     begin(&t);
     found(&t, 0, 0, 0, 10);
-    t.vm.wire.sent = 1;
+    t.vm.count.sent = 1;
     CHECK_OK(vf_vm_tries_note(&tries, &t.vm, &err), &err);
     begin(&t);
     t.gd[0].id = vdb;
@@ -161,7 +161,7 @@ TEST(other_disks_and_nodes)
     found(&t, 0, 10, 0, 0);
     vf_vm_tries_sum(&tries, &t.vm);
     are(&t, 0, 10, 0, 0);
-    CHECK_EQ_U64(t.vm.wire.sent, 1);
+    CHECK_EQ_U64(t.vm.count.sent, 1);
     vf_vm_tries_free(&tries);
 }
 
