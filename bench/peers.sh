@@ -3,14 +3,15 @@
 #
 # Measure what it costs to bring one disk image to a place that already holds others: one run of
 # each PEER on CASE (a to e, see cases.sh), -n times. PEER `all` is every one that is installed;
-# `list` prints their names. Each run appends a line to RESULTS (default WORK/results.tsv):
+# `list` prints their names; `vmferry_with` is vmferry with the options in VMFERRY_OPTIONS. Each run
+# appends a line to RESULTS (default WORK/results.tsv):
 #
 #   case  peer  rc  ok  wall  cpu  maxrss_kib  wire_up  wire_down  others
 #
 # ok is yes when the result equals the image byte for byte. cpu is user and system time of both
-# sides without the counters; others is how many processors were busy with something else. Both sides are this machine, and rsh-count stands in for ssh: wall
-# time is the cost of processors and disk, the wire columns are what a slow link would have to
-# carry. `table.sh RESULTS` makes tables of it; README.md says how to read them.
+# sides without the counters; others is how many processors were busy with something else. Both
+# sides are this machine, and rsh-count stands in for ssh: wall time is the cost of processors and
+# disk, the wire columns are what a slow link would have to carry. `table.sh RESULTS` makes tables of it; README.md says how to read them.
 #
 #   -c  images made by tests/lab/make-corpus.sh (default: corpus beside WORK)
 #   -w  working directory, emptied for each run; on the same file system as the corpus
@@ -23,7 +24,6 @@
 # Needs `make all lab`. Peers are the Debian packages zstd qemu-utils rsync rdiff xdelta3 casync
 # borgbackup restic, and bdsync, which has to be built from its source.
 set -u
-here=$(cd "$(dirname "$0")" && pwd)
 export LC_ALL=C
 
 corpus='' work=${TMPDIR:-/var/tmp}/vmferry-bench results='' runs=1 limit=600 patience=0 missing='' stop=0
@@ -45,44 +45,31 @@ mkdir -p "$work" && work=$(cd "$work" && pwd) || exit 1
 corpus=${corpus:-$work/../corpus}
 results=${results:-$work/results.tsv}
 
-VMFERRY=${VMFERRY:-$here/../build/vmferry}
+run_dir=$work/run # emptied for each run
+# shellcheck source=rivals.sh
+. "$(dirname "$0")/rivals.sh"
 METER=${METER:-$here/../build/lab/meter}
 rsh=$here/rsh-count
-run_dir=$work/run  # emptied for each run
-src=$run_dir/src   # what the source host writes
-dst=$run_dir/dst   # the destination host
 export METER WIRELOG=$run_dir/wire.log
-export BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes BORG_RELOCATED_REPO_ACCESS_IS_OK=yes
-export BORG_CACHE_DIR=$run_dir/borg-cache BORG_CONFIG_DIR=$run_dir/borg-config
-export RESTIC_PASSWORD=x RESTIC_CACHE_DIR=$run_dir/restic-cache
+far="'$rsh' host"
+# One connection: the counter of one that ends with the program has no time to write its line.
+vmferry_way=(--to "ssh://host$dst/store" --ssh-command "$rsh" --streams 1)
 
 # ---- one run --------------------------------------------------------------------------------
 
-# Everything that was written before is gone; the destination has its residents.
-fresh() {
-    rm -rf "$run_dir"
-    sync # what was there before is not to be paid for by the next
-    mkdir -p "$src" "$dst" "$BORG_CONFIG_DIR"
-    local r
-    for r in "${residents[@]}"; do
-        ln "$corpus/$r.raw" "$dst/$r.raw" 2>/dev/null || cp --sparse=always "$corpus/$r.raw" "$dst/$r.raw"
-    done
-    : >"$WIRELOG"
-}
-
 # timed COMMAND...: count what it costs.
 timed() {
+    : >"$WIRELOG"
     quiet "$patience"
     busy=$(busy_seconds)
     "$METER" run "$run_dir/run.log" run timeout "$limit" "$@" >"$run_dir/output" 2>&1
     busy=$(awk -v a="$busy" -v b="$(busy_seconds)" 'BEGIN { print b - a }')
 }
-timed_sh() { timed bash -c "set -e -o pipefail; $1"; }
 
 # record NAME RESULT: check the result and append the line.
 record() {
     local ok=no up down own
-    if cmp -s "$2" "$image"; then ok=yes; else cp "$run_dir/output" "$work/failed.$case.$peer.log"; fi
+    is_good "$2" && ok=yes
     sleep 0.3 # the last counters of a pipe may still be on their way to the log
     read -r up down own < <(awk '{ u += $1; d += $2; c += $3 } END { printf "%.0f %.0f %.2f\n", u, d, c }' "$WIRELOG")
     awk -F'\t' -v OFS='\t' -v case="$case" -v peer="$1" -v ok="$ok" -v up="$up" -v down="$down" -v own="$own" -v busy="$busy" '
@@ -92,38 +79,7 @@ record() {
         "$run_dir/run.log" | tee -a "$results"
 }
 
-# For tools that need a basis: nothing to do where nothing is resident.
-with_basis() { [ -n "$best" ]; }
-
-# ---- the peers: a function each, with the programs that it needs in front -------------------
-# $image is moved, $dst/$best.raw is the basis, and $dst/T.raw is where it goes.
-
-vmferry_run() { # NAME [index [OPTIONS]]
-    local r
-    fresh
-    for r in "${residents[@]}"; do
-        "$VMFERRY" --store "$dst/store" index add "$dst/$r.raw" >/dev/null || return
-    done
-    [ -z "${2:-}" ] || "$VMFERRY" --store "$src/store" index add "$image" >/dev/null || return
-    # One connection: the counter of one that ends with the program has no time to write its line.
-    # shellcheck disable=SC2086 # a list of words
-    timed "$VMFERRY" --store "$src/store" --json migrate "$image" --as T.raw --streams 1 ${3:-} \
-        --to "ssh://host$dst/store" --ssh-command "$rsh" --remote-program "$VMFERRY"
-    record "$1" "$dst/store/images/T.raw"
-}
-peer_vmferry() { vmferry_run "vmferry (image not indexed)"; }
-peer_vmferry_indexed() { vmferry_run "vmferry (image indexed before)" index; }
-peer_vmferry_plain() { vmferry_run "vmferry --compress none (indexed before)" index "--compress none"; }
-peer_vmferry_1g() { vmferry_run "vmferry --memory 1G (indexed before)" index "--memory 1G"; }
-
-zstd_full() { # LEVEL [OPTION]
-    fresh
-    timed_sh "zstd -q -T0 -$1 ${2:-} -c '$image' | '$rsh' host 'zstd -q -d -f ${2:-} -o $dst/T.raw'"
-    record "zstd -T0 -$1${2:+ $2}" "$dst/T.raw"
-}
-peer_zstd1() { zstd_full 1; }
-peer_zstd3() { zstd_full 3; }
-peer_zstd3long() { zstd_full 3 --long=31; }
+# ---- the peers that only this script has ----------------------------------------------------
 
 # zstd with the basis as dictionary, which the source host must hold too. qcow2 files, because it
 # refuses files of more than 2 GiB.
@@ -132,7 +88,7 @@ peer_zstdpatch() {
     fresh
     ln "$corpus/$best.qcow2" "$dst/basis.qcow2" || cp "$corpus/$best.qcow2" "$dst/basis.qcow2"
     timed_sh "zstd -q -3 -T0 --long=31 --patch-from='$corpus/$best.qcow2' -c '$corpus/$target.qcow2' |
-        '$rsh' host 'zstd -q -d -f --long=31 --memory=2048MB --patch-from=$dst/basis.qcow2 -o $dst/T.qcow2'"
+        $far 'zstd -q -d -f --long=31 --memory=2048MB --patch-from=$dst/basis.qcow2 -o $dst/T.qcow2'"
     qemu-img convert -O raw "$dst/T.qcow2" "$dst/T.raw"
     record "zstd -3 --patch-from (basis on both sides)" "$dst/T.raw"
 }
@@ -140,7 +96,7 @@ peer_zstdpatch() {
 peer_qcow2() {
     fresh
     timed_sh "qemu-img convert -W -m 4 -c -f raw -O qcow2 -o compression_type=zstd '$image' '$src/T.qcow2'
-        '$rsh' host 'cat >$dst/T.qcow2' <'$src/T.qcow2'"
+        $far 'cat >$dst/T.qcow2' <'$src/T.qcow2'"
     qemu-img convert -O raw "$dst/T.qcow2" "$dst/T.raw"
     record "qemu-img convert -c (zstd), copied" "$dst/T.raw"
 }
@@ -194,22 +150,14 @@ peer_bdsync() {
     fresh
     timed_sh "cp --sparse=always '$dst/$best.raw' '$dst/T.raw'
         bdsync -b 4096 --zeroblocks '$rsh host bdsync -s' '$image' '$dst/T.raw' | zstd -q -3 |
-            '$rsh' host 'zstd -q -dc | bdsync --patch=$dst/T.raw'"
+            $far 'zstd -q -dc | bdsync --patch=$dst/T.raw'"
     record "copy of the basis, bdsync -b 4096, zstd -3" "$dst/T.raw"
-}
-peer_rdiff() {
-    with_basis || return 0
-    fresh
-    timed_sh "'$rsh' host 'rdiff -b 4096 signature $dst/$best.raw - | zstd -q -1' </dev/null | zstd -q -dc >'$src/sig'
-        rdiff delta '$src/sig' '$image' - | zstd -q -3 |
-            '$rsh' host 'zstd -q -dc | rdiff -s patch $dst/$best.raw - $dst/T.raw'"
-    record "rdiff -b 4096, zstd -3" "$dst/T.raw"
 }
 peer_xdelta3() { # the source host must hold the basis too
     with_basis || return 0
     fresh
     timed_sh "xdelta3 -e -c -1 -S none -B 2147483648 -s '$corpus/$best.raw' '$image' | zstd -q -3 |
-        '$rsh' host 'zstd -q -dc | xdelta3 -d -c -B 2147483648 -s $dst/$best.raw >$dst/T.raw'"
+        $far 'zstd -q -dc | xdelta3 -d -c -B 2147483648 -s $dst/$best.raw >$dst/T.raw'"
     record "xdelta3 -1, zstd -3 (basis on both sides)" "$dst/T.raw"
 }
 peer_casync() {
@@ -221,13 +169,8 @@ peer_casync() {
     record "casync 64K (make, extract with seeds)" "$dst/T.raw"
 }
 peer_borg() {
-    local r
     fresh
-    borg init -e none "$dst/repo" >/dev/null 2>&1
-    for r in "${residents[@]}"; do
-        borg create -C zstd,3 "$dst/repo::$r" "$dst/$r.raw" >/dev/null 2>&1
-    done
-    rm -rf "$BORG_CACHE_DIR" # the source host knows nothing yet
+    borg_repository
     timed_sh "cd '$corpus'
         borg create --rsh '$rsh' -C zstd,3 'ssh://host/$dst/repo::T' '$target.raw'
         cd '$dst'
@@ -235,39 +178,20 @@ peer_borg() {
     record "borg (create, extract)" "$dst/$target.raw"
 }
 peer_restic() {
-    local r
     fresh
-    restic -q init --repository-version 2 -r "$dst/repo" >/dev/null
-    for r in "${residents[@]}"; do restic -q backup -r "$dst/repo" "$dst/$r.raw" >/dev/null; done
-    rm -rf "$RESTIC_CACHE_DIR"
+    restic_repository
     timed_sh "restic -q backup -o sftp.command='$rsh host /usr/lib/openssh/sftp-server' -r 'sftp:host:$dst/repo' --tag T '$image'
         RESTIC_CACHE_DIR='$run_dir/restic-cache2' restic -q restore -r '$dst/repo' --tag T --target '$dst/out' latest"
     record "restic (backup, restore)" "$dst/out$(realpath "$image")"
 }
 
 # ---- the list -------------------------------------------------------------------------------
-declare -A needs=([zstd1]=zstd [zstd3]=zstd [zstd3long]=zstd [zstdpatch]=zstd [qcow2]=qemu-img
-    [nbd]=qemu-nbd [rsync]=rsync [rsync4k]=rsync [rsync_inplace]=rsync [rsync_new]=rsync
-    [bdsync]=bdsync [rdiff]=rdiff [xdelta3]=xdelta3 [casync]=casync [borg]=borg [restic]=restic
-    [vmferry]="$VMFERRY" [vmferry_indexed]="$VMFERRY"
-    [vmferry_1g]="$VMFERRY" [vmferry_plain]="$VMFERRY")
 all='vmferry vmferry_indexed vmferry_1g vmferry_plain zstd1 zstd3 zstd3long zstdpatch qcow2 nbd
     rsync rsync4k rsync_inplace rsync_new bdsync rdiff xdelta3 casync borg restic'
 
-if [ "${1:-}" = list ]; then
-    echo "$all"
-    exit 0
-fi
-[ $# -ge 2 ] || { sed -n '2,/^set -/s/^# \{0,1\}//p' "$0" | head -n -1; exit 2; }
-case=$1
-shift
-# shellcheck source=quiet.sh
-. "$here/quiet.sh"
-# shellcheck source=cases.sh
-. "$here/cases.sh"
-bench_case "$case" || exit 2
+wanted "$@"
 corpus=$(cd "$corpus" && pwd) || exit 1
-image=$corpus/$target.raw
+images=$corpus image=$corpus/$target.raw
 [ -x "$METER" ] || { echo "peers: no $METER: run 'make lab'" >&2; exit 1; }
 for f in "$target" "${residents[@]}"; do
     [ -r "$corpus/$f.raw" ] || { echo "peers: no $corpus/$f.raw: see tests/lab/make-corpus.sh" >&2; exit 1; }
@@ -298,15 +222,9 @@ one() {
 
 trap 'rm -rf "$run_dir"' EXIT
 touch "$results"
-peers=$*
-[ "$peers" != all ] || peers=$all
 for ((i = 0; i < runs; i++)); do
     for peer in $peers; do
-        [ -n "${needs[$peer]:-}" ] || { echo "peers: no peer $peer: $0 list" >&2; exit 2; }
-        if command -v "${needs[$peer]}" >/dev/null; then
-            one "$peer" "$i"
-        else
-            echo "peers: $peer: ${needs[$peer]} is not installed" >&2
-        fi
+        is_installed "$peer" || continue
+        one "$peer" "$i"
     done
 done
