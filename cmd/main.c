@@ -184,10 +184,14 @@ static const struct vf_cmd *find_command(const char *first, const char *second)
     return NULL;
 }
 
-static int unknown_command(const char *first, const char *second, struct vf_error *err)
+#define WORD 16 /* no word of a command is longer */
+
+/* What a word was meant to be, the second one if there is one: a word of a command that is spelt
+ * nearly so, in ret, or NULL. */
+static const char *nearest(const char *first, const char *second, char ret[WORD])
 {
     const char *names[sizeof commands / sizeof *commands], *near;
-    char words[sizeof commands / sizeof *commands][16];
+    char words[sizeof commands / sizeof *commands][WORD];
     size_t n = 0, skip = second ? strlen(first) + 1 : 0;
 
     for (size_t i = 0; commands[i]; i++) {
@@ -200,6 +204,14 @@ static int unknown_command(const char *first, const char *second, struct vf_erro
         n++;
     }
     near = vf_opts_nearest(second ? second : first, names, n);
+    return near ? strcpy(ret, near) : NULL;
+}
+
+static int unknown_command(const char *first, const char *second, struct vf_error *err)
+{
+    char word[WORD];
+    const char *near = nearest(first, second, word);
+
     if (near)
         return vf_error_set(
             err, VF_ERR_USAGE, 0, "unknown command '%s%s%s', did you mean '%s%s%s'?", first,
@@ -249,6 +261,7 @@ static int run(struct vf_cli *cli, int argc, char **argv, struct vf_error *err)
     struct vf_opt_set set = {global_opts, cli};
     const char *first = NULL, *second = NULL;
     const struct vf_cmd *cmd;
+    char word[WORD];
     int at = 1, n;
 
     if (vf_opts_parse(&set, 1, argc - at, argv + at, true, &n, err) < 0)
@@ -274,6 +287,10 @@ static int run(struct vf_cli *cli, int argc, char **argv, struct vf_error *err)
             first ? first : "", first ? ": " : "", first ? " " : "", first ? first : "");
     }
     cmd = find_command(first, second);
+    if (!cmd && second && find_command(first, NULL) && !nearest(first, second, word)) {
+        cmd = find_command(first, NULL); /* "indexd", and what follows is no command */
+        at--;
+    }
     if (!cmd)
         return unknown_command(first, second, err);
     return run_command(cli, cmd, argc - at, argv + at, err);

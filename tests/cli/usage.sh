@@ -41,11 +41,24 @@ wrong "--verbose does not go with --quiet" index ls -qv
 vf_expect_exit 2 "$VMFERRY" index ls --store
 grep -q "'--store' needs a value (DIR)" "$VF_ERR" || fail "an option without its value"
 
-wrong "too few operands" index add
-wrong "too many operands" index ls x
-wrong "too few operands" index show
-wrong "too many operands" index show a b
-wrong "too few operands" index rm
+# An operand too few, and one too many: every command says so, and what it takes.
+wrong "index add: too few operands: vmferry index add IMAGE..." index add
+wrong "index ls: too many operands: vmferry index ls" index ls x
+wrong "index show: too few operands: vmferry index show IMAGE" index show
+wrong "index show: too many operands: vmferry index show IMAGE" index show a b
+wrong "index rm: too few operands: vmferry index rm IMAGE..." index rm
+wrong "indexd: too many operands: vmferry indexd" indexd x
+wrong "indexd: too many operands: vmferry indexd" indexd x status
+wrong "did you mean 'indexd status'" indexd statsu
+wrong "indexd status: too many operands: vmferry indexd status" indexd status x
+wrong "similar: too many operands: vmferry similar IMAGE | --all" similar a b
+wrong "migrate: too many operands: vmferry migrate IMAGE --to NODE" migrate a b
+wrong "serve: too many operands: vmferry serve" serve x
+wrong "node add: too few operands: vmferry node add NAME NODE" node add
+wrong "node add: too few operands: vmferry node add NAME NODE" node add x
+wrong "node add: too many operands: vmferry node add NAME NODE" node add x /y z
+wrong "node ls: too many operands: vmferry node ls" node ls x
+wrong "node rm: too few operands: vmferry node rm NAME..." node rm
 wrong "unknown image format" index add --format floppy "$vf_tmp/a.raw"
 wrong "a group's name" index add --group 'a b' "$vf_tmp/a.raw"
 
@@ -123,8 +136,6 @@ wrong "is too long" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --as "$(printf '%02
 wrong "has a control character" migrate "$vf_tmp/a.raw" --to "$vf_tmp/b" --as "$(printf 'a\033b')"
 [ ! -e "$vf_tmp/b" ] || fail "wrong usage made a store"
 
-wrong "too few operands" node add x
-wrong "too few operands" node rm
 wrong "a node's name" node add 'a b' /x
 wrong "an absolute path, not 'ftp://a'" node add x ftp://a
 wrong "'auto' cannot name a node" node add auto /x
