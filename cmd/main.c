@@ -184,38 +184,41 @@ static const struct vf_cmd *find_command(const char *first, const char *second)
     return NULL;
 }
 
-#define WORD 16 /* no word of a command is longer */
-
-/* What a word was meant to be, the second one if there is one: a word of a command that is spelt
- * nearly so, in ret, or NULL. */
-static const char *nearest(const char *first, const char *second, char ret[WORD])
+/* What a word was meant to be, the second one if there is one: the place in a command's name where
+ * a word begins that is spelt nearly so, or NULL. */
+static const char *nearest(const char *first, const char *second)
 {
-    const char *names[sizeof commands / sizeof *commands], *near;
-    char words[sizeof commands / sizeof *commands][WORD];
-    size_t n = 0, skip = second ? strlen(first) + 1 : 0;
+    const char *names[sizeof commands / sizeof *commands], *from[sizeof names / sizeof *names];
+    char words[sizeof names / sizeof *names][16];
+    size_t n = 0, skip = second ? strlen(first) + 1 : 0, i;
+    const char *near;
 
-    for (size_t i = 0; commands[i]; i++) {
+    for (i = 0; commands[i]; i++) {
         const char *name = commands[i]->name;
 
         if (second && (strncmp(name, first, skip - 1) != 0 || name[skip - 1] != ' '))
             continue;
-        snprintf(words[n], sizeof words[n], "%.*s", (int)strcspn(name + skip, " "), name + skip);
+        from[n] = name + skip;
+        snprintf(words[n], sizeof words[n], "%.*s", (int)strcspn(from[n], " "), from[n]);
         names[n] = words[n];
         n++;
     }
     near = vf_opts_nearest(second ? second : first, names, n);
-    return near ? strcpy(ret, near) : NULL;
+    for (i = 0; i < n; i++)
+        if (near == names[i])
+            return from[i];
+    return NULL;
 }
 
 static int unknown_command(const char *first, const char *second, struct vf_error *err)
 {
-    char word[WORD];
-    const char *near = nearest(first, second, word);
+    const char *near = nearest(first, second);
 
     if (near)
-        return vf_error_set(
-            err, VF_ERR_USAGE, 0, "unknown command '%s%s%s', did you mean '%s%s%s'?", first,
-            second ? " " : "", second ? second : "", second ? first : "", second ? " " : "", near);
+        return vf_error_set(err, VF_ERR_USAGE, 0,
+                            "unknown command '%s%s%s', did you mean '%s%s%.*s'?", first,
+                            second ? " " : "", second ? second : "", second ? first : "",
+                            second ? " " : "", (int)strcspn(near, " "), near);
     return vf_error_set(err, VF_ERR_USAGE, 0, "unknown command '%s%s%s' (see 'vmferry --help')",
                         first, second ? " " : "", second ? second : "");
 }
@@ -261,7 +264,6 @@ static int run(struct vf_cli *cli, int argc, char **argv, struct vf_error *err)
     struct vf_opt_set set = {global_opts, cli};
     const char *first = NULL, *second = NULL;
     const struct vf_cmd *cmd;
-    char word[WORD];
     int at = 1, n;
 
     if (vf_opts_parse(&set, 1, argc - at, argv + at, true, &n, err) < 0)
@@ -287,7 +289,7 @@ static int run(struct vf_cli *cli, int argc, char **argv, struct vf_error *err)
             first ? first : "", first ? ": " : "", first ? " " : "", first ? first : "");
     }
     cmd = find_command(first, second);
-    if (!cmd && second && find_command(first, NULL) && !nearest(first, second, word)) {
+    if (!cmd && second && find_command(first, NULL) && !nearest(first, second)) {
         cmd = find_command(first, NULL); /* "indexd", and what follows is no command */
         at--;
     }
