@@ -8,6 +8,7 @@
 
 #include "cmd/dest_impl.h"
 #include "core/checked.h"
+#include "core/fdio.h"
 #include "formats/format.h"
 
 #define LOCK_NAME ".vmferry.lock"
@@ -76,15 +77,19 @@ int vf_dest_lock(struct dest *d, struct vf_error *err)
 
 /* ---- checks before anything is written ---- */
 
-/* Is a guest running from the image that would be replaced? */
-static bool is_busy(const struct dest *d)
+/* A guest may be running from the image that would be replaced, and would write into what has no
+ * name any more.  Its format does not matter: the new image's may be another one. */
+static int check_unused(const struct dest *d, struct vf_error *err)
 {
-    struct vf_open_opts opts = {.beneath = true, .format = d->format};
-    struct vf_error why = VF_ERROR_INIT;
-    struct vf_image *image = vf_format_open(d->images_fd, d->name, &opts, NULL, &why);
+    int fd = openat(d->images_fd, d->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int rc = 0;
 
-    vf_image_close(image);
-    return !image && why.code == VF_ERR_BUSY;
+    if (fd < 0)
+        return vf_error_sys(err, errno, "'%s', which would be replaced", d->path);
+    if (vf_format_busy(fd))
+        rc = vf_error_set(err, VF_ERR_BUSY, 0, "'%s' is in use", d->path);
+    vf_close_fd(&fd);
+    return rc;
 }
 
 int vf_dest_check_target(const struct dest *d, bool replace, bool *ret_exists, struct vf_error *err)
@@ -101,9 +106,7 @@ int vf_dest_check_target(const struct dest *d, bool replace, bool *ret_exists, s
                             "'%s' exists, and this store's settings forbid replacing", d->path);
     if (!S_ISREG(sb.st_mode))
         return vf_error_set(err, VF_ERR_DENIED, 0, "'%s' is not a regular file", d->path);
-    if (is_busy(d))
-        return vf_error_set(err, VF_ERR_BUSY, 0, "'%s' is in use", d->path);
-    return 0;
+    return check_unused(d, err);
 }
 
 int vf_dest_check_size(const struct dest *d, const struct vf_msg_offer *offer, struct vf_error *err)

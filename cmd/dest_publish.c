@@ -16,13 +16,16 @@
 
 #define TICK_MS 20 /* more than the tick of a file's times */
 
-/* The final name, at once; one that appeared meanwhile is not replaced unless that was asked for.
- */
+/* The final name, at once; one that appeared meanwhile is not replaced unless that was asked for,
+ * nor one that a guest was started from while its successor travelled. */
 static int rename_part(struct dest *d, struct vf_error *err)
 {
+    bool exists;
     int rc;
 
     if (d->replaces) {
+        if (vf_dest_check_target(d, true, &exists, err) < 0)
+            return -1;
         rc = renameat(d->images_fd, d->part_name, d->images_fd, d->name);
     } else {
         rc = renameat2(d->images_fd, d->part_name, d->images_fd, d->name, RENAME_NOREPLACE);

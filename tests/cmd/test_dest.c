@@ -267,5 +267,49 @@ TEST(out_of_the_way)
     end(&p);
 }
 
+/* As a QEMU that writes the file locks it; the descriptor ends it. */
+static int use(struct place *p, const char *name)
+{
+    struct flock l = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 101, .l_len = 1};
+    int fd = openat(p->images, name, O_RDWR | O_CLOEXEC);
+
+    CHECK(fd >= 0 && fcntl(fd, F_OFD_SETLK, &l) == 0);
+    return fd;
+}
+
+/* An image that a guest runs from is not replaced, by none of any format. */
+TEST(images_in_use)
+{
+    static const char *const format[] = {"raw", "qcow2"};
+    struct vf_build *b;
+    struct vf_map_info info;
+    struct place p;
+    struct stat sb;
+    int fd;
+
+    start(&p, "use");
+    vf_test_write_file(vf_test_path("use/images/a"), data, sizeof data);
+    fd = use(&p, "a");
+    for (int i = 0; i < 2; i++) {
+        again(&p);
+        CHECK_FAIL(offer(&p, "a", format[i], 4096, true), &err, VF_ERR_BUSY);
+        drop(&p, VF_ERR_BUSY);
+    }
+    close(fd);
+    again(&p);
+    CHECK_OK(offer(&p, "a", "raw", 8192, true), &err);
+    fd = use(&p, "a"); /* started while the new one travelled */
+    b = vf_build_new(8192, p.sink, NULL, NULL, &err);
+    CHECK_OK(b, &err);
+    CHECK_OK(vf_build_finish(b, &info, &err), &err);
+    vf_build_free(b);
+    CHECK_FAIL(p.dest->ops->publish(p.dest, p.sink, &info, &err), &err, VF_ERR_BUSY);
+    p.sink = NULL;
+    drop(&p, VF_ERR_BUSY);
+    close(fd);
+    CHECK(fstatat(p.images, "a", &sb, 0) == 0 && sb.st_size == sizeof data);
+    end(&p);
+}
+
 TESTS(names, what_becomes_of_a_part, one_transfer_of_a_name, existing_images, refuses,
-      out_of_the_way)
+      out_of_the_way, images_in_use)
