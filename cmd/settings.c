@@ -17,7 +17,7 @@
 struct parse {
     struct vf_settings *set;
     struct vf_error *err;
-    bool failed;
+    bool failed, groups; /* it has a line `groups` */
 };
 
 void vf_settings_init(struct vf_settings *set)
@@ -182,6 +182,7 @@ static int handle(void *user, const char *section, const char *name, const char 
 
     if (p->failed)
         return 0;
+    p->groups |= strcmp(section, "serve") == 0 && strcmp(name, "groups") == 0;
     if (set_one(p->set, section, name, value, p->err) == 0)
         return 1;
     p->failed = true;
@@ -192,7 +193,7 @@ int vf_settings_parse(struct vf_settings *set, const char *text, const char *nam
                       struct vf_error *err)
 {
     struct vf_error own = VF_ERROR_INIT;
-    struct parse p = {set, &own, false};
+    struct parse p = {set, &own, false, false};
     unsigned line_no = 1;
     int line;
 
@@ -204,6 +205,9 @@ int vf_settings_parse(struct vf_settings *set, const char *text, const char *nam
         line_at += len + (line_at[len] == '\n');
     }
     line = ini_parse_string(text, handle, &p);
+    /* None must not become any.  Only now: names may stand on lines of their own. */
+    if (line == 0 && p.groups && !set->ngroups)
+        return vf_error_set(err, VF_ERR_USAGE, 0, "%s: groups names no group", name);
     if (line == 0)
         return 0;
     if (line < 0)

@@ -38,7 +38,8 @@ void vf_settings_init(struct vf_settings *set);
 void vf_settings_free(struct vf_settings *set);
 
 /* Reads text (the whole file) into *set, which was initialised.  name is for messages.  A section
- * or name that is not known, or a bad value, is VF_ERR_USAGE with the line's place. */
+ * or name that is not known, or a bad value, is VF_ERR_USAGE with the line's place; so is a
+ * `groups` without a group, as none given means all. */
 int vf_settings_parse(struct vf_settings *set, const char *text, const char *name,
                       struct vf_error *err) VF_MUST_CHECK;
 

@@ -96,6 +96,22 @@ TEST(too_many_groups)
     vf_settings_free(&s);
 }
 
+/* A list that is empty by mistake must not grant everything. */
+TEST(no_groups)
+{
+    struct vf_settings s;
+
+    CHECK_FAIL(parse(&s, "[serve]\ngroups =\n"), &err, VF_ERR_USAGE);
+    CHECK_HAS(err.msg, "f: groups names no group");
+    vf_settings_free(&s);
+    CHECK_FAIL(parse(&s, "[serve]\ngroups = ,\naccept = no\n"), &err, VF_ERR_USAGE);
+    vf_settings_free(&s);
+    CHECK_OK(parse(&s, "[serve]\ngroups =\n  red,\n  blue\n"), &err);
+    CHECK(vf_settings_grants(&s, "red") && vf_settings_grants(&s, "blue"));
+    CHECK(!vf_settings_grants(&s, "any"));
+    vf_settings_free(&s);
+}
+
 TEST(groups_of_a_key)
 {
     struct vf_settings s;
@@ -125,4 +141,4 @@ TEST(groups_of_a_key)
 }
 
 TESTS(defaults, all_settings, the_last_of_two_counts, refuses_with_the_line, long_lines_are_not_cut,
-      too_many_groups, groups_of_a_key)
+      too_many_groups, no_groups, groups_of_a_key)
