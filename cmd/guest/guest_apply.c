@@ -92,6 +92,8 @@ int vf_guest_apply(struct vf_guest_arrival *a, const json_t *with, struct vf_err
 
     if (!d || d->way != VF_DISK_COPY)
         return vf_error_set(err, VF_ERR_PROTOCOL, 0, "a delta for a disk that does not come");
+    if (vf_guest_arrival_has(a, i, err) < 0)
+        return -1;
     name = vf_strf(err, "%s.delta", name_of(d));
     open.format = d->format;
     if (!name || vf_format_stat(a->s->images_fd, name_of(d), &open, &like, err) < 0)

@@ -103,6 +103,14 @@ static int open_half(struct vf_guest_arrival *a, struct vf_error *err)
     return a->arrival ? 0 : -1;
 }
 
+/* Who may not use the group that a guest comes in has no business with that guest. */
+static int check_group(const struct vf_guest_arrival *a, struct vf_error *err)
+{
+    if (vf_settings_grants(&a->s->store->set, vf_member_text(a->doc, "group")))
+        return 0;
+    return vf_error_set(err, VF_ERR_DENIED, 0, "a guest of another sharing group has that name");
+}
+
 int vf_guest_arrival_open(struct vf_guest_arrival *a, const struct vf_guest_serve *s, json_t *doc,
                           bool lock, struct vf_error *err)
 {
@@ -112,7 +120,8 @@ int vf_guest_arrival_open(struct vf_guest_arrival *a, const struct vf_guest_serv
     a->dir = (struct vf_guest_dir)VF_GUEST_DIR_INIT;
     a->s = s;
     a->doc = json_incref(doc);
-    if (vf_guest_name_check(name, err) < 0 || vf_guest_dir_open(s->store, name, &a->dir, err) < 0 ||
+    if (vf_guest_name_check(name, err) < 0 || check_group(a, err) < 0 ||
+        vf_guest_dir_open(s->store, name, &a->dir, err) < 0 ||
         (lock && vf_guest_dir_lock(&a->dir, err) < 0) || take_disks(a, err) < 0)
         return -1;
     a->settings = (struct vf_arrival_settings){.qmp_start = s->store->set.qmp_start,
@@ -178,20 +187,38 @@ int vf_guest_arrival_save(struct vf_guest_arrival *a, struct vf_error *err)
     return vf_guest_dir_save(&a->dir, "guest.json", a->doc, err);
 }
 
+/* The group of an image that a transfer has put there, owned; NULL: none has, or this peer may not
+ * use it.  Of the names that a move may take, another one may have been quicker. */
+static char *group_there(const struct vf_guest_arrival *a, const char *path)
+{
+    struct vf_image_record rec = {0};
+    char *ret = NULL;
+
+    if (vf_index_get(a->s->index, path, &rec, NULL) == VF_FOUND &&
+        vf_settings_grants(&a->s->store->set, rec.group)) {
+        ret = rec.group;
+        rec.group = NULL;
+    }
+    vf_image_record_clear(&rec);
+    return ret;
+}
+
 /* An image that was made for this guest becomes what an interrupted transfer leaves. */
 static void turn_into_part(const struct vf_guest_arrival *a, const char *name)
 {
     char *part = vf_strf(NULL, "%s.part", name);
     char *path = vf_strf(NULL, "%s/%s", a->s->store->images_dir, name);
+    char *group = path ? group_there(a, path) : NULL;
     int fd = openat(a->s->images_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
-    if (fd >= 0 && part && path && renameat(a->s->images_fd, name, a->s->images_fd, part) == 0) {
+    if (fd >= 0 && part && group && renameat(a->s->images_fd, name, a->s->images_fd, part) == 0) {
         /* For the next try, which may only use a part of its own group (cmd/dest.c). */
-        (void)fsetxattr(fd, GROUP_XATTR, a->s->group, strlen(a->s->group), 0);
+        (void)fsetxattr(fd, GROUP_XATTR, group, strlen(group), 0);
         if (vf_index_remove(a->s->index, path, NULL) < 0)
             (void)0; /* `index check` will tell */
     }
     vf_close_fd(&fd);
+    free(group);
     free(path);
     free(part);
 }
@@ -203,6 +230,20 @@ static bool was_replaced(const struct vf_guest_arrival *a, const char *name, con
 
     return json_is_integer(ino) && fstatat(a->s->images_fd, name, &sb, AT_SYMLINK_NOFOLLOW) == 0 &&
            (json_int_t)sb.st_ino != json_integer_value(ino);
+}
+
+int vf_guest_arrival_has(const struct vf_guest_arrival *a, size_t i, struct vf_error *err)
+{
+    const struct vf_arrival_disk *d = &a->disk[i];
+    const char *name = strrchr(d->path, '/') + 1;
+    const json_t *ino = json_object_get(json_object_get(a->doc, "replaced"), name);
+    char *group = group_there(a, d->path);
+    bool has = group && (!ino || was_replaced(a, name, ino));
+
+    free(group);
+    return has ? 0
+               : vf_error_set(err, VF_ERR_DENIED, 0, "this move has not brought the disk '%.64s'",
+                              name);
 }
 
 void vf_guest_arrival_drop(struct vf_guest_arrival *a)

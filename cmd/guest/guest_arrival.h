@@ -12,15 +12,16 @@
 struct vf_guest_arrival {
     const struct vf_guest_serve *s;
     struct vf_guest_dir dir;
-    json_t *doc; /* guest.json: what check was asked with, and "token", "promised", "committed",
-                    "made", "replaced" */
+    json_t *doc; /* guest.json: what check was asked with, and "group", "token", "promised",
+                    "committed", "made", "replaced" */
     struct vf_arrival_settings settings;
     struct vf_arrival_info info;
     struct vf_arrival_disk *disk;
     struct vf_arrival *arrival;
 };
 
-/* From doc (a reference is taken): a question's object, or a stored one.  Checks all of it. */
+/* From doc (a reference is taken): a question's object, or a stored one.  Checks all of it.
+ * VF_ERR_DENIED: its group is not granted here. */
 int vf_guest_arrival_open(struct vf_guest_arrival *a, const struct vf_guest_serve *s, json_t *doc,
                           bool lock, struct vf_error *err) VF_MUST_CHECK;
 void vf_guest_arrival_close(struct vf_guest_arrival *a); /* a zeroed one is fine */
@@ -31,6 +32,11 @@ int vf_guest_arrival_promise(struct vf_guest_arrival *a, struct vf_error *err) V
 
 bool vf_guest_arrival_committed(const struct vf_guest_arrival *a);
 int vf_guest_arrival_save(struct vf_guest_arrival *a, struct vf_error *err) VF_MUST_CHECK;
+
+/* Has this move put the image of disk i there, which is copied?  Until then the guest must not get
+ * it, nor a delta be written on it: VF_ERR_DENIED. */
+int vf_guest_arrival_has(const struct vf_guest_arrival *a, size_t i,
+                         struct vf_error *err) VF_MUST_CHECK;
 
 /* The guest does not come: drops it, turns its images into parts of a next try, forgets it. */
 void vf_guest_arrival_drop(struct vf_guest_arrival *a);

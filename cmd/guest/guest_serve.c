@@ -73,6 +73,8 @@ static int clear_leftovers(struct serving *v, bool dry, struct vf_error *err)
         else if (committed && here)
             rc = vf_error_set(err, VF_ERR_EXISTS, 0, "a guest of that name is here, and is %s",
                               state);
+    } else if (why.code == VF_ERR_DENIED) {
+        rc = vf_error_pass(err, &why);
     }
     vf_guest_arrival_close(&old);
     json_decref(doc);
@@ -185,6 +187,8 @@ static int do_check(struct serving *v, json_t *with, json_t **ret, struct vf_err
     doc = rc == 0 ? json_deep_copy(with) : NULL;
     token = doc ? new_token(err) : NULL;
     if (!made || !replaced || !token || json_object_set(doc, "token", token) < 0 ||
+        json_object_set_new(doc, "group", json_string(v->s->group)) < 0 ||
+        json_object_set_new(doc, "promised", json_false()) < 0 ||
         json_object_set_new(doc, "committed", json_false()) < 0 ||
         json_object_set(doc, "made", made) < 0 || json_object_set(doc, "replaced", replaced) < 0) {
         rc = rc < 0 ? -1 : vf_error_nomem(err);
@@ -260,8 +264,12 @@ static int do_prepare(struct serving *v, json_t *with, json_t **ret, struct vf_e
     for (size_t i = 0; i < v->a.info.ndisks; i++) {
         const struct vf_arrival_disk *d = &v->a.disk[i];
 
-        if (d->way == VF_DISK_COPY && access(d->path, R_OK | W_OK) < 0)
+        if (d->way != VF_DISK_COPY)
+            continue;
+        if (access(d->path, R_OK | W_OK) < 0)
             return vf_error_sys(err, errno, "disk '%s'", d->path);
+        if (vf_guest_arrival_has(&v->a, i, err) < 0)
+            return -1;
     }
     return v->a.arrival->ops->prepare(v->a.arrival, with, ret, err);
 }
