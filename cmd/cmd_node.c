@@ -169,14 +169,14 @@ static int add_good(struct check *c, const char *name, const char *node, const s
 {
     const struct vf_msg_welcome *w = &p->welcome;
     char free_text[VF_BYTES_TEXT];
-    json_t *o = json_pack("{s:o, s:s, s:b, s:o, s:i, s:o, s:o, s:o, s:I, s:b, s:I, s:I, s:f, s:s}",
-                          "name", name ? json_string(name) : json_null(), "node", node, "ok", 1,
-                          "version", vf_json_text(w->program), "protocol", (int)w->version, "host",
-                          vf_json_text(w->node), "group", vf_json_text(w->group), "images_dir",
-                          vf_json_text(w->dir), "free_bytes", (json_int_t)w->free_bytes, "writable",
-                          (int)w->writable, "resident_images", (json_int_t)w->resident_images,
-                          "resident_blocks", (json_int_t)w->resident_blocks, "seconds", seconds,
-                          "transport", vf_conn_backend(p->conn));
+    json_t *o = json_pack(
+        "{s:o, s:o, s:b, s:o, s:i, s:o, s:o, s:o, s:I, s:b, s:I, s:I, s:f, s:s}", "name",
+        name ? json_string(name) : json_null(), "node", vf_json_text(node), "ok", 1, "version",
+        vf_json_text(w->program), "protocol", (int)w->version, "host", vf_json_text(w->node),
+        "group", vf_json_text(w->group), "images_dir", vf_json_text(w->dir), "free_bytes",
+        (json_int_t)w->free_bytes, "writable", (int)w->writable, "resident_images",
+        (json_int_t)w->resident_images, "resident_blocks", (json_int_t)w->resident_blocks,
+        "seconds", seconds, "transport", vf_conn_backend(p->conn));
 
     if (json_array_append_new(c->list, o) < 0)
         return vf_error_nomem(err);

@@ -45,6 +45,19 @@ static int check_name(const char *name, struct vf_error *err)
     return 0;
 }
 
+/* The file is JSON, which has no other text; paths may be of any bytes. */
+static int check_utf8(const char *node, struct vf_error *err)
+{
+    json_t *text = json_string(node);
+    int rc = text ? 0
+                  : vf_error_set(err, VF_ERR_USAGE, 0,
+                                 "the node '%.128s' is not written in UTF-8, and cannot get a name",
+                                 node);
+
+    json_decref(text);
+    return rc;
+}
+
 const struct vf_node_entry *vf_inventory_find(const struct vf_inventory *nodes, const char *name)
 {
     for (size_t i = 0; i < nodes->n; i++)
@@ -86,6 +99,8 @@ int vf_inventory_add(struct vf_inventory *nodes, const char *name, const char *n
         (void)vf_error_nomem(err);
         goto out;
     }
+    if (check_utf8(new.node, err) < 0)
+        goto out;
     nodes->entry[nodes->n++] = new;
     new = (struct vf_node_entry){NULL, NULL};
     qsort(nodes->entry, nodes->n, sizeof *nodes->entry, by_name);

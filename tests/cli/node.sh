@@ -36,6 +36,13 @@ printf 'nonsense\n' >two/vmferry.conf
 vf_expect_exit 4 "$VMFERRY" node check two --json
 json_true "$VF_OUT" '.error.message | contains("vmferry.conf")'
 
+# A path may be of any bytes, but the inventory is JSON.
+odd=$PWD/$(printf 'n\377')
+vf_expect_exit 0 "$VMFERRY" node check "$odd" --json
+json_is "$VF_OUT" '.nodes[0].node' "$PWD/n?"
+vf_expect_exit 2 "$VMFERRY" node add odd "$odd"
+grep -q "not written in UTF-8" "$VF_ERR" || fail "the message does not say what is wrong"
+
 vf_expect_exit 0 "$VMFERRY" node rm two
 vf_expect_exit 1 "$VMFERRY" node rm two
 printf '{"nodes": [' >store/nodes.json
