@@ -12,7 +12,7 @@
 #include "core/fdio.h"
 #include "core/literals/literals.h"
 
-static int count(void *ctx, const uint8_t *bytes, size_t len, struct vf_error *err)
+static int count(void *ctx, uint8_t **bytes, size_t len, struct vf_error *err)
 {
     (void)bytes, (void)err;
     *(uint64_t *)ctx += len;

@@ -18,6 +18,7 @@ struct vf_budget {
     unsigned window_log;  /* of the literals' compressor, 2^n bytes */
     int level_most;       /* its highest level */
     bool rich;            /* much: fewer bytes come before time on fast links as well */
+    unsigned pieces;      /* packed strongly that wait for the link (core/engine/send_out.h) */
     uint64_t quotes;      /* bytes of the table of core/literals/quote.h */
     uint64_t repeats;     /* bytes of the table of core/literals/repeats.h */
     uint64_t open_blocks; /* non-zero blocks in open batches */

@@ -220,6 +220,17 @@ static void *answers(void *arg)
     return NULL;
 }
 
+static void *send_out(void *arg)
+{
+    struct sender *s = arg;
+    struct vf_error err = VF_ERROR_INIT;
+
+    pthread_setname_np(pthread_self(), "vf-out");
+    if (vf_send_out_run(&s->out, &err) < 0)
+        vf_sender_fail(s, &err);
+    return NULL;
+}
+
 /* Receives until the last message has come. */
 static void receive(struct sender *s)
 {
@@ -253,10 +264,11 @@ static void receive(struct sender *s)
 
 static int run_threads(struct sender *s, struct vf_error *err)
 {
-    void *(*const body[])(void *) = {
-        walk, answers, s->opts->count_only ? end_count : vf_sender_literals, vf_sender_pack};
-    unsigned n = 0, all = s->opts->count_only ? 3 : 4;
-    pthread_t thread[4];
+    void *(*const body[])(void *) = {walk, answers,
+                                     s->opts->count_only ? end_count : vf_sender_literals,
+                                     vf_sender_pack, send_out};
+    unsigned n = 0, all = s->opts->count_only ? 3 : 5;
+    pthread_t thread[5];
 
     while (n < all && pthread_create(&thread[n], NULL, body[n], s) == 0)
         n++;
@@ -278,6 +290,7 @@ static int run_threads(struct sender *s, struct vf_error *err)
         vf_send_record_free(s->idle[--s->nidle]);
     for (; s->record_n; s->record_n--, s->record_at = (s->record_at + 1) % SEND_RECORDS)
         vf_send_record_free(s->record[s->record_at]);
+    s->ret->literal_stream_bytes = s->out.sent;
     if (!s->failed)
         return 0;
     if (s->err.code != VF_ERR_UNREACHABLE && s->err.code != VF_ERR_TIMEOUT)
@@ -333,9 +346,11 @@ int vf_send(struct vf_stream *st, const struct vf_msg_welcome *welcome, struct v
         pthread_cond_init(&s->moved, NULL);
         pthread_cond_init(&s->arrived, NULL);
         pthread_cond_init(&s->handed, NULL);
+        vf_send_out_init(&s->out, st, s->budget.pieces);
         rc = converse(s, err);
         for (size_t i = 0; i < VF_BATCHES_OPEN; i++)
             vf_send_slot_clear(&s->slot[i]);
+        vf_send_out_free(&s->out);
         pthread_cond_destroy(&s->handed);
         pthread_cond_destroy(&s->arrived);
         pthread_cond_destroy(&s->moved);

@@ -6,6 +6,7 @@
 
 #include "core/engine/budget.h"
 #include "core/engine/engine.h"
+#include "core/engine/send_out.h"
 #include "core/engine/source.h"
 #include "core/literals/literals.h"
 #include "core/literals/repeats.h"
@@ -63,6 +64,7 @@ struct sender {
     bool walk;   /* the receiver holds something: ask before sending */
     bool quotes; /* the receiver takes them */
     uint64_t blocks;
+    struct vf_send_out out; /* has a lock of its own */
 
     pthread_mutex_t lock;   /* guards all below */
     pthread_cond_t moved;   /* something of a batch */
@@ -101,7 +103,7 @@ bool vf_sender_stopped(const struct sender *s);
  * memory. */
 int vf_send_tables(struct sender *s, struct vf_repeats **ret_repeats, struct vf_quoter **ret_quoter,
                    struct vf_error *err) VF_MUST_CHECK;
-/* The threads that read literals, and that pack and send them; arg is the struct sender. */
+/* The threads that read literals, and that pack them; arg is the struct sender. */
 void *vf_sender_literals(void *arg);
 void *vf_sender_pack(void *arg);
 /* An empty record, when there is one: the caller fills it and hands it over.  NULL with *err set.

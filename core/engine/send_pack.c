@@ -1,20 +1,9 @@
-/* The source's half: the thread that packs, compresses and sends what the literals thread has
- * prepared, one record after the other. */
+/* The source's half: the thread that packs and compresses what the literals thread has prepared,
+ * one record after the other. */
 #include <string.h>
 
 #include "core/checked.h"
 #include "core/engine/send_impl.h"
-
-static int send_data(void *ctx, const uint8_t *bytes, size_t len, struct vf_error *err)
-{
-    struct sender *s = ctx;
-    struct vf_msg m = {.type = VF_MSG_DATA};
-
-    s->ret->literal_stream_bytes += len;
-    m.data.len = len;
-    m.data.bytes = (uint8_t *)(uintptr_t)bytes; /* borrowed by send, which does not change it */
-    return s->st->ops->send(s->st, &m, err);
-}
 
 /* ---- records between the two threads ---- */
 
@@ -125,6 +114,7 @@ static int pack_runs(struct sender *s, struct vf_packer *p, const struct send_re
     s->now.literal_blocks += r->nblocks;
     s->hurry = vf_packer_hurries(p) && !s->budget.rich;
     pthread_mutex_unlock(&s->lock);
+    vf_send_out_room(&s->out, vf_packer_strong(p));
     vf_sender_progress(s, false);
     return 0;
 }
@@ -162,9 +152,12 @@ void *vf_sender_pack(void *arg)
     struct vf_error err = VF_ERROR_INIT;
     const struct vf_budget *have = &s->budget;
     int level = s->opts->level < have->level_most ? s->opts->level : have->level_most;
-    struct vf_pack_opts opts = {level < 0 ? VF_LEVEL_AUTO : level, have->level_most,
-                                have->window_log, have->rich};
-    struct vf_packer *p = vf_packer_new(&opts, send_data, s, &err);
+    struct vf_pack_opts opts = {.level = level < 0 ? VF_LEVEL_AUTO : level,
+                                .most = have->level_most,
+                                .window_log = have->window_log,
+                                .rich = have->rich,
+                                .stock = vf_send_out_stock};
+    struct vf_packer *p = vf_packer_new(&opts, vf_send_out_take, &s->out, &err);
     struct send_record *r;
     int rc = p ? 0 : -1;
 
@@ -179,5 +172,6 @@ void *vf_sender_pack(void *arg)
     vf_packer_free(p);
     if (rc < 0)
         vf_sender_fail(s, &err);
+    vf_send_out_end(&s->out);
     return NULL;
 }

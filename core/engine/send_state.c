@@ -17,6 +17,7 @@ void vf_sender_fail(struct sender *s, const struct vf_error *err)
     pthread_cond_broadcast(&s->arrived);
     pthread_cond_broadcast(&s->handed);
     pthread_mutex_unlock(&s->lock);
+    vf_send_out_stop(&s->out);
     if (first)
         s->st->ops->cancel(s->st);
 }

@@ -13,8 +13,8 @@ static const struct {
                {12, 850, 100}, {17, 7400, 100}, {19, 10500, 100}};
 #define EFFORTS (sizeof efforts / sizeof efforts[0])
 
-#define FREE_CHANGES 3 /* level from which on a change costs a large window */
-#define HEAVY_LOOKS  2 /* that must agree on less */
+#define HEAVY_LOOKS 2                   /* that must agree on less */
+#define FEW         (UINT64_C(2) << 20) /* bytes of input that say how things go */
 
 static void take(struct vf_adapt *a, unsigned rung)
 {
@@ -36,13 +36,22 @@ void vf_adapt_init(struct vf_adapt *a, int most, unsigned processors)
     take(a, rung);
 }
 
-static void add(struct vf_times *sum, const struct vf_times *t)
+static bool strong(const struct vf_adapt *a) { return a->level > VF_LEVEL_FIRST; }
+
+static void add(struct vf_stretch *sum, const struct vf_flow *f, const struct vf_times *t)
 {
-    sum->link += t->link;
-    sum->compress += t->compress;
-    sum->other += t->other;
-    sum->prepare += t->prepare;
-    sum->idle += t->idle;
+    sum->times.link += t->link;
+    sum->times.compress += t->compress;
+    sum->times.other += t->other;
+    sum->times.prepare += t->prepare;
+    sum->times.idle += t->idle;
+    sum->len += f->len;
+    sum->made += f->made;
+}
+
+static struct vf_stretch begin(const struct vf_flow *f)
+{
+    return (struct vf_stretch){.from = f->stock.sent};
 }
 
 static uint64_t all_of(const struct vf_times *t) { return t->link + t->compress + t->other; }
@@ -59,13 +68,26 @@ static struct vf_times at_rung(const struct vf_adapt *a, const struct vf_times *
     return r;
 }
 
-/* Is there time for the effort, and a processor?  The link takes a tenth of the time at least. */
-static bool affordable(const struct vf_adapt *a, const struct vf_times *t, unsigned rung)
+/* Does the effort take clearly less time than the link does for what it gives? */
+static bool keeps_up(const struct vf_adapt *a, const struct vf_stretch *s, const struct vf_flow *f,
+                     unsigned rung)
 {
+    struct vf_times r = at_rung(a, &s->times, rung);
+    uint64_t sent = f->stock.sent - s->from;
+
+    return (double)(r.compress + r.other) * (double)sent <
+           (double)all_of(&s->times) * (double)s->made * 0.75;
+}
+
+/* Is there time for the effort, and a processor? */
+static bool affordable(const struct vf_adapt *a, const struct vf_stretch *s,
+                       const struct vf_flow *f, unsigned rung)
+{
+    const struct vf_times *t = &s->times;
     struct vf_times r = at_rung(a, t, rung);
     uint64_t all = all_of(t), extra = r.compress + r.prepare - t->compress - t->prepare;
 
-    if (r.compress + r.other >= all / 4 * 3)
+    if (!keeps_up(a, s, f, rung))
         return false;
     /* On a link so slow it matters little what else the processors do. */
     if (t->link >= all / 8 * 7 && r.compress + r.prepare < all / 4)
@@ -73,40 +95,48 @@ static bool affordable(const struct vf_adapt *a, const struct vf_times *t, unsig
     return extra + all / 5 * a->processors <= t->idle;
 }
 
-static unsigned strongest(const struct vf_adapt *a, const struct vf_times *t)
+static unsigned strongest(const struct vf_adapt *a, const struct vf_flow *f)
 {
     unsigned best = a->rung;
 
     for (unsigned i = a->rung + 1; i < EFFORTS && efforts[i].level <= a->most; i++)
-        if (affordable(a, t, i))
+        if (affordable(a, &a->past, f, i))
             best = i;
     return best;
 }
 
-/* The source keeps the link waiting. */
-static bool starves_link(const struct vf_times *t)
+/* The stock runs low.  Behind a strong effort that was only just taken it may be low because it has
+ * much room now. */
+static bool runs_low(const struct vf_adapt *a, const struct vf_flow *f)
 {
-    uint64_t all = all_of(t);
+    return f->stock.held <= f->stock.room / 8 &&
+           (!strong(a) || f->stock.sent - a->recent.from >= a->recent.made);
+}
 
-    return t->link < all / 10 && (t->compress > all / 2 || t->prepare > all / 2);
+/* The source keeps the link waiting. */
+static bool starves_link(const struct vf_adapt *a, const struct vf_flow *f)
+{
+    const struct vf_times *t = &a->recent.times;
+    uint64_t half = all_of(t) / 2;
+
+    return runs_low(a, f) && (t->compress > half || (!strong(a) && t->prepare > half));
 }
 
 /* No processor has time left, packing takes much of it, and the link would take more. */
-static bool crowded(const struct vf_adapt *a, const struct vf_times *t)
+static bool crowded(const struct vf_adapt *a, const struct vf_flow *f)
 {
+    const struct vf_times *t = &a->recent.times;
     uint64_t all = all_of(t);
 
-    return t->idle < all / 5 * a->processors && t->link < all / 2 && t->compress > all / 4;
+    return t->idle < all / 5 * a->processors && t->link < all / 2 && t->compress > all / 4 &&
+           (!strong(a) || runs_low(a, f));
 }
 
-static unsigned weaker(const struct vf_adapt *a, const struct vf_times *t)
+static unsigned weaker(const struct vf_adapt *a, const struct vf_flow *f, bool starves)
 {
-    unsigned rung = a->rung;
+    unsigned rung = a->rung - 1;
 
-    if (rung > 0)
-        rung--;
-    while (starves_link(t) && rung > 0 && efforts[rung].level >= FREE_CHANGES &&
-           at_rung(a, t, rung).compress + t->other >= all_of(t) / 4 * 3)
+    while (starves && rung > 0 && !keeps_up(a, &a->recent, f, rung))
         rung--;
     return rung;
 }
@@ -114,52 +144,62 @@ static unsigned weaker(const struct vf_adapt *a, const struct vf_times *t)
 bool vf_adapt_due(const struct vf_adapt *a, uint64_t len, const struct vf_times *t)
 {
     return a->seen + len >= a->look || a->seen + len >= a->next ||
-           all_of(&a->recent) + all_of(t) >= VF_ADAPT_LOOK_NS;
-}
-
-/* When to look again at whether an effort is too much. */
-static uint64_t next_look(const struct vf_adapt *a, unsigned rung)
-{
-    return a->seen + (efforts[rung].level > VF_LEVEL_FIRST ? VF_ADAPT_LOOK_STRONG : VF_ADAPT_LOOK);
+           all_of(&a->recent.times) + all_of(t) >= VF_ADAPT_LOOK_NS;
 }
 
 /* Looks at what was since the last time: the effort, or a weaker one. */
-static unsigned look(struct vf_adapt *a)
+static unsigned look(struct vf_adapt *a, const struct vf_flow *f, bool due)
 {
+    bool starves = starves_link(a, f), heavy = a->rung > 0 && (starves || crowded(a, f));
     unsigned rung = a->rung;
-    bool heavy = rung > 0 && (starves_link(&a->recent) || crowded(a, &a->recent));
 
+    /* A strong effort that lets the stock run low does not wait for a second look. */
+    if (heavy && starves && strong(a) && a->recent.len >= FEW)
+        return weaker(a, f, true);
+    if (!due)
+        return rung;
     a->heavy = heavy ? a->heavy + 1 : 0;
     if (a->heavy >= HEAVY_LOOKS) {
-        rung = weaker(a, &a->recent);
+        rung = weaker(a, f, starves);
         a->heavy = HEAVY_LOOKS - 1; /* one more look is enough for the next step */
-        a->hold = a->seen * 2;
+        if (!strong(a))
+            a->hold = a->seen * 2;
     }
-    a->look = next_look(a, rung);
-    a->recent = (struct vf_times){0};
+    a->recent = begin(f);
+    a->look = a->seen + (strong(a) ? VF_ADAPT_LOOK_STRONG : VF_ADAPT_LOOK);
     return rung;
 }
 
-bool vf_adapt_step(struct vf_adapt *a, uint64_t len, const struct vf_times *t)
+/* The effort, or a stronger one, where the link takes enough of the time. */
+static unsigned decide(struct vf_adapt *a, const struct vf_flow *f)
 {
-    unsigned rung;
-    bool due = vf_adapt_due(a, len, t);
+    const struct vf_times *t = &a->past.times;
+    unsigned rung = a->rung;
 
-    a->seen += len;
-    add(&a->past, t);
-    add(&a->recent, t);
-    if (!due)
-        return false;
-    rung = look(a);
-    if (rung == a->rung && a->seen < a->next)
-        return false;
-    if (rung == a->rung && a->seen >= a->hold && a->past.link >= all_of(&a->past) / 10)
-        rung = strongest(a, &a->past);
-    a->next = a->seen * 2;
-    a->past = (struct vf_times){0};
+    if (a->seen >= a->hold && t->link >= all_of(t) / 10)
+        rung = strongest(a, f);
+    a->past = begin(f);
+    a->next = a->slow ? a->seen + VF_ADAPT_AGAIN : a->seen * 2;
+    return rung;
+}
+
+bool vf_adapt_step(struct vf_adapt *a, const struct vf_flow *f, const struct vf_times *t)
+{
+    bool due = vf_adapt_due(a, f->len, t);
+    unsigned rung;
+
+    a->seen += f->len;
+    add(&a->past, f, t);
+    add(&a->recent, f, t);
+    rung = look(a, f, due);
+    if (rung == a->rung && a->seen >= a->next)
+        rung = decide(a, f);
     if (rung == a->rung)
         return false;
-    a->look = next_look(a, rung);
     take(a, rung);
+    a->past = a->recent = begin(f);
+    a->slow = a->slow || strong(a);
+    a->next = a->slow ? a->seen + VF_ADAPT_CHANGED : a->seen * 2;
+    a->look = a->seen + (strong(a) ? VF_ADAPT_LOOK_STRONG : VF_ADAPT_LOOK);
     return true;
 }

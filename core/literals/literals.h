@@ -25,6 +25,7 @@
 
 #include "core/block.h"
 #include "core/error.h"
+#include "core/literals/adapt.h"
 #include "core/literals/quote.h"
 
 #define VF_RUNS_MAX     4096u /* runs in one record */
@@ -38,8 +39,13 @@ struct vf_lit_run {
 /* ---- source side ---- */
 struct vf_packer;
 
-/* Takes len bytes of the stream (at most VF_MAX_DATA); -1 with *err set stops the packer. */
-typedef int vf_pack_fn(void *ctx, const uint8_t *bytes, size_t len, struct vf_error *err);
+/* Takes the first len bytes of the buffer, which has VF_PACK_OUT and is the packer's, from malloc.
+ * It may keep it and leave another such one in its place.  -1 with *err set stops the packer. */
+typedef int vf_pack_fn(void *ctx, uint8_t **buffer, size_t len, struct vf_error *err);
+#define VF_PACK_OUT (128u * 1024)
+
+/* What of that lies before the link now. */
+typedef struct vf_stock vf_stock_fn(void *ctx);
 
 struct vf_pack_opts {
     int level; /* 1..19; 0: store; VF_LEVEL_AUTO: core/literals/adapt.h decides as it goes */
@@ -47,6 +53,7 @@ struct vf_pack_opts {
     unsigned window_log; /* window of 2^n bytes, 10..31: memory is about that plus 20 MiB, at levels
                             above 12 plus 100 MiB */
     bool rich;           /* below level 3, a few bytes less for a little more time */
+    vf_stock_fn *stock;  /* VF_LEVEL_AUTO; NULL: nothing does */
 };
 #define VF_LEVEL_AUTO (-1)
 
@@ -76,6 +83,9 @@ int vf_packer_flush(struct vf_packer *p, struct vf_error *err) VF_MUST_CHECK;
 
 /* It packs weakly, because the link is fast or because it was told to: time is what counts. */
 bool vf_packer_hurries(const struct vf_packer *p);
+
+/* It packs strongly, and how long that takes varies much: a stock should lie before the link. */
+bool vf_packer_strong(const struct vf_packer *p);
 
 /* ---- receiver side ---- */
 struct vf_unpacker;

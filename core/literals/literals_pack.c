@@ -7,11 +7,9 @@
 #include "core/buf.h"
 #include "core/checked.h"
 #include "core/clock.h"
-#include "core/literals/adapt.h"
 #include "core/literals/literals_impl.h"
 #include "core/load.h"
 
-#define OUT_LEN       (128u * 1024)
 #define LONG_LEVEL    3  /* from here on with the whole window and long-distance matching */
 #define SHORT_WINDOW  22 /* for the levels below, 2^n bytes */
 #define SHORT_MATCH   6  /* and so many bytes for a match and a table of 2^n: zstd's own 7 and 14 */
@@ -24,6 +22,7 @@
 struct vf_packer {
     ZSTD_CCtx *cctx; /* NULL: plain */
     vf_pack_fn *fn;
+    vf_stock_fn *stock;
     void *ctx;
     unsigned window_log;
     int short_table;
@@ -33,9 +32,10 @@ struct vf_packer {
     struct vf_load load;
     uint64_t mark;         /* when this call, or the last one, ended */
     struct vf_times times; /* of the current call */
+    uint64_t made;         /* bytes handed on in the current call */
     struct vf_buf header;
     size_t used; /* bytes waiting in out */
-    uint8_t out[OUT_LEN];
+    uint8_t *out;
 };
 
 static int set(struct vf_packer *p, ZSTD_cParameter name, int value, struct vf_error *err)
@@ -68,6 +68,8 @@ static int set_level(struct vf_packer *p, int level, struct vf_error *err)
 
 bool vf_packer_hurries(const struct vf_packer *p) { return p->level < LONG_LEVEL; }
 
+bool vf_packer_strong(const struct vf_packer *p) { return p->level > VF_LEVEL_FIRST; }
+
 /* One thread: with workers of its own zstd would cut the input into jobs that do not see each
  * other's matches, which costs 2 to 6 % on disk images (bench/BENCHMARKING.md). */
 static int set_up(struct vf_packer *p, const struct vf_pack_opts *o, struct vf_error *err)
@@ -90,12 +92,14 @@ struct vf_packer *vf_packer_new(const struct vf_pack_opts *opts, vf_pack_fn *fn,
     if (!p)
         return NULL;
     p->fn = fn;
+    p->stock = opts->stock;
     p->ctx = ctx;
     p->adapts = opts->level == VF_LEVEL_AUTO;
     vf_load_open(&p->load);
     vf_adapt_init(&p->adapt, opts->most, p->load.processors);
     p->mark = vf_clock_ns();
-    if (opts->level != 0 && set_up(p, opts, err) < 0) {
+    p->out = vf_calloc(VF_PACK_OUT, 1, err);
+    if (!p->out || (opts->level != 0 && set_up(p, opts, err) < 0)) {
         vf_packer_free(p);
         return NULL;
     }
@@ -110,6 +114,7 @@ void vf_packer_free(struct vf_packer *p)
     vf_load_close(&p->load);
     ZSTD_freeCCtx(p->cctx);
     vf_buf_free(&p->header);
+    free(p->out);
     free(p);
 }
 
@@ -120,7 +125,8 @@ static int hand_on(struct vf_packer *p, struct vf_error *err)
     int rc;
 
     p->used = 0;
-    rc = n ? p->fn(p->ctx, p->out, n, err) : 0;
+    p->made += n;
+    rc = n ? p->fn(p->ctx, &p->out, n, err) : 0;
     p->times.link += vf_clock_ns() - before;
     return rc;
 }
@@ -129,7 +135,7 @@ static int hand_on(struct vf_packer *p, struct vf_error *err)
 static int compress(struct vf_packer *p, ZSTD_inBuffer *in, ZSTD_EndDirective end, size_t *ret_left,
                     struct vf_error *err)
 {
-    ZSTD_outBuffer out = {p->out, OUT_LEN, p->used};
+    ZSTD_outBuffer out = {p->out, VF_PACK_OUT, p->used};
     uint64_t before = vf_clock_ns();
 
     *ret_left = ZSTD_compressStream2(p->cctx, &out, in, end);
@@ -147,13 +153,13 @@ static int code(struct vf_packer *p, const void *data, size_t len, ZSTD_EndDirec
     size_t left;
 
     do {
-        if (p->used == OUT_LEN && hand_on(p, err) < 0)
+        if (p->used == VF_PACK_OUT && hand_on(p, err) < 0)
             return -1;
         if (p->cctx) {
             if (compress(p, &in, end, &left, err) < 0)
                 return -1;
         } else {
-            size_t n = OUT_LEN - p->used < len - in.pos ? OUT_LEN - p->used : len - in.pos;
+            size_t n = VF_PACK_OUT - p->used < len - in.pos ? VF_PACK_OUT - p->used : len - in.pos;
 
             if (n) /* data may be NULL when len is 0 */
                 memcpy(p->out + p->used, (const uint8_t *)data + in.pos, n);
@@ -166,8 +172,9 @@ static int code(struct vf_packer *p, const void *data, size_t len, ZSTD_EndDirec
 }
 
 /* Tells the controller how the time of the last call went.  A new level begins a new frame. */
-static int adapt(struct vf_packer *p, size_t len, struct vf_error *err)
+static int adapt(struct vf_packer *p, const struct vf_pack_runs *r, struct vf_error *err)
 {
+    struct vf_flow flow = {.len = r->len, .made = p->made};
     uint64_t now = vf_clock_ns(), all = now - p->mark, known = p->times.link + p->times.compress;
     bool change;
 
@@ -175,10 +182,14 @@ static int adapt(struct vf_packer *p, size_t len, struct vf_error *err)
     if (!p->adapts)
         return 0;
     p->times.other = all > known ? all - known : 0;
-    if (vf_adapt_due(&p->adapt, len, &p->times))
+    p->times.prepare = r->prepare_ns;
+    if (p->stock)
+        flow.stock = p->stock(p->ctx);
+    if (vf_adapt_due(&p->adapt, r->len, &p->times))
         p->times.idle = vf_load_idle(&p->load);
-    change = vf_adapt_step(&p->adapt, len, &p->times);
+    change = vf_adapt_step(&p->adapt, &flow, &p->times);
     p->times = (struct vf_times){0};
+    p->made = 0;
     if (!change)
         return 0;
     if (code(p, NULL, 0, ZSTD_e_end, err) < 0)
@@ -235,8 +246,7 @@ int vf_packer_runs(struct vf_packer *p, uint64_t base, const struct vf_pack_runs
     if (code(p, h->data, h->len, ZSTD_e_continue, err) < 0 ||
         (r->len && code(p, r->data, r->len, ZSTD_e_continue, err) < 0))
         return -1;
-    p->times.prepare = r->prepare_ns;
-    return adapt(p, r->len, err);
+    return adapt(p, r, err);
 }
 
 int vf_packer_seal(struct vf_packer *p, uint32_t batch, const uint8_t sha[VF_SHA_LEN],

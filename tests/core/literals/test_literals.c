@@ -20,9 +20,9 @@ struct copy {
     uint8_t sha[VF_SHA_LEN];
 };
 
-static int keep(void *ctx, const uint8_t *bytes, size_t len, struct vf_error *err)
+static int keep(void *ctx, uint8_t **buffer, size_t len, struct vf_error *err)
 {
-    return vf_buf_add(ctx, bytes, len, err);
+    return vf_buf_add(ctx, *buffer, len, err);
 }
 
 static bool base(void *ctx, uint32_t batch, uint64_t *ret_first)

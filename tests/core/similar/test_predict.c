@@ -164,7 +164,7 @@ TEST(edges)
 
 /* ---- against the stream itself ---- */
 
-static int count_bytes(void *ctx, const uint8_t *bytes, size_t len, struct vf_error *err)
+static int count_bytes(void *ctx, uint8_t **bytes, size_t len, struct vf_error *err)
 {
     uint64_t *n = ctx;
 
