@@ -9,7 +9,7 @@
 vm_sites
 VF_GUEST_PERIOD=3000
 VF_GUEST_DISK=192M
-VF_GUEST_FILL=40M
+VF_GUEST_FILL=30M
 vm_guest g1 qcow2:a.qcow2 raw:b.raw ro:raw:c.raw words=logdev=vda,vdb
 vf_expect_exit 0 "$VMFERRY" migrate --vm g1 --qmp "$vf_tmp/a/qmp" --to "$vf_dst" --limit-rate 1M \
     --dry-run --json
