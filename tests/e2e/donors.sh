@@ -51,6 +51,8 @@ sleep 0.1
 rm -rf "$vf_dst"
 vf_expect_exit 0 at_dst index add mnt/donor.raw
 umount mnt
+no_loop() { [ -z "$(losetup -j fs.img)" ]; } # else what it has cached is mounted again
+vf_wait_for 30 no_loop || fail "the loop device stays"
 # A byte of the donor's blocks 100 and 8000 changes in the file system below it.
 for b in 100 8000; do
     at=$(debugfs -R "bmap /donor.raw $((b / 8))" fs.img 2>/dev/null)
