@@ -1,5 +1,7 @@
 #include "core/engine/budget.h"
 
+#include "core/engine/send_out.h"
+
 #define MIB        (UINT64_C(1) << 20)
 #define AMPLE      (480 * MIB) /* from here on nothing is made smaller than it can be of use */
 #define RICH       (900 * MIB)
@@ -42,7 +44,7 @@ struct vf_budget vf_budget_source(uint64_t memory)
     table = UINT64_C(1) << log_of(all >= AMPLE ? all / 8 : all / 16);
     b.quotes = b.repeats = table;
     b.open_blocks = all >= AMPLE ? 2048 * 1024 : 512 * 1024;
-    b.pieces = all >= AMPLE ? 64 : 16;
+    b.pieces = all >= AMPLE ? VF_SEND_OUT : VF_SEND_OUT / 4;
     b.rich = all >= RICH;
     b.level_most = all >= AMPLE ? 19 : all >= AMPLE / 2 ? 12 : 9;
     /* Everything else, measured: bench/BENCHMARKING.md, "Memory".  The compressor's own tables take

@@ -5,8 +5,8 @@
  *   source    the caller: receives messages and does nothing else, so that the peer can always
  *             send.  "answers": handles them.  "walk": scans or reads the map, asks.  "ahead",
  *             before all of them: makes tables.  "literals": reads what is missing, finds
- *             duplicates and quotes.  "pack": compresses that and sends it.  Live scans add hash
- *             workers (core/map/scan.h).
+ *             duplicates and quotes.  "pack": compresses that.  "out": sends it.  Live scans
+ *             add hash workers (core/map/scan.h).
  *   receiver  the caller: reads messages, looks up, answers.  "decode": unpacks literals and writes
  *             them, with what they repeat and quote.  "copy": copies from resident images.
  *             "verify", two of them: hash what is in the file, and finish batches in order, which

@@ -11,7 +11,7 @@ void vf_send_out_init(struct vf_send_out *o, struct vf_stream *st, unsigned most
     memset(o, 0, sizeof *o);
     o->st = st;
     o->most = most;
-    o->room = most < VF_SEND_OUT_WEAK ? most : VF_SEND_OUT_WEAK;
+    o->room = VF_SEND_OUT_WEAK;
     (void)pthread_mutex_init(&o->lock, NULL); /* these do not fail on Linux */
     (void)pthread_cond_init(&o->moved, NULL);
 }
@@ -76,25 +76,22 @@ struct vf_stock vf_send_out_stock(void *out)
 void vf_send_out_room(struct vf_send_out *o, bool strong)
 {
     pthread_mutex_lock(&o->lock);
-    o->room = strong || o->most < VF_SEND_OUT_WEAK ? o->most : VF_SEND_OUT_WEAK;
+    o->room = strong ? o->most : VF_SEND_OUT_WEAK;
     pthread_mutex_unlock(&o->lock);
 }
 
-void vf_send_out_end(struct vf_send_out *o)
+/* Sets over or stopped, and wakes both sides. */
+static void say(struct vf_send_out *o, bool *what)
 {
     pthread_mutex_lock(&o->lock);
-    o->over = true;
+    *what = true;
     pthread_cond_broadcast(&o->moved);
     pthread_mutex_unlock(&o->lock);
 }
 
-void vf_send_out_stop(struct vf_send_out *o)
-{
-    pthread_mutex_lock(&o->lock);
-    o->stopped = true;
-    pthread_cond_broadcast(&o->moved);
-    pthread_mutex_unlock(&o->lock);
-}
+void vf_send_out_end(struct vf_send_out *o) { say(o, &o->over); }
+
+void vf_send_out_stop(struct vf_send_out *o) { say(o, &o->stopped); }
 
 /* ---- the link's side ---- */
 

@@ -35,7 +35,7 @@ struct vf_send_out {
     bool stopped;
 };
 
-/* most: 1..VF_SEND_OUT.  Borrows st. */
+/* most: VF_SEND_OUT_WEAK..VF_SEND_OUT.  Borrows st. */
 void vf_send_out_init(struct vf_send_out *o, struct vf_stream *st, unsigned most);
 void vf_send_out_free(struct vf_send_out *o);
 

@@ -49,9 +49,18 @@ static void add(struct vf_stretch *sum, const struct vf_flow *f, const struct vf
     sum->made += f->made;
 }
 
-static struct vf_stretch begin(const struct vf_flow *f)
+/* Begins the stretch that the next look is about. */
+static void look_later(struct vf_adapt *a, const struct vf_flow *f)
 {
-    return (struct vf_stretch){.from = f->stock.sent};
+    a->recent = (struct vf_stretch){.from = f->stock.sent};
+    a->look = a->seen + (strong(a) ? VF_ADAPT_LOOK_STRONG : VF_ADAPT_LOOK);
+}
+
+/* The same for the next decision. */
+static void decide_later(struct vf_adapt *a, const struct vf_flow *f, uint64_t slow_after)
+{
+    a->past = (struct vf_stretch){.from = f->stock.sent};
+    a->next = a->slow ? a->seen + slow_after : a->seen * 2;
 }
 
 static uint64_t all_of(const struct vf_times *t) { return t->link + t->compress + t->other; }
@@ -165,8 +174,7 @@ static unsigned look(struct vf_adapt *a, const struct vf_flow *f, bool due)
         if (!strong(a))
             a->hold = a->seen * 2;
     }
-    a->recent = begin(f);
-    a->look = a->seen + (strong(a) ? VF_ADAPT_LOOK_STRONG : VF_ADAPT_LOOK);
+    look_later(a, f);
     return rung;
 }
 
@@ -178,8 +186,7 @@ static unsigned decide(struct vf_adapt *a, const struct vf_flow *f)
 
     if (a->seen >= a->hold && t->link >= all_of(t) / 10)
         rung = strongest(a, f);
-    a->past = begin(f);
-    a->next = a->slow ? a->seen + VF_ADAPT_AGAIN : a->seen * 2;
+    decide_later(a, f, VF_ADAPT_AGAIN);
     return rung;
 }
 
@@ -197,9 +204,8 @@ bool vf_adapt_step(struct vf_adapt *a, const struct vf_flow *f, const struct vf_
     if (rung == a->rung)
         return false;
     take(a, rung);
-    a->past = a->recent = begin(f);
     a->slow = a->slow || strong(a);
-    a->next = a->slow ? a->seen + VF_ADAPT_CHANGED : a->seen * 2;
-    a->look = a->seen + (strong(a) ? VF_ADAPT_LOOK_STRONG : VF_ADAPT_LOOK);
+    look_later(a, f);
+    decide_later(a, f, VF_ADAPT_CHANGED);
     return true;
 }
