@@ -20,6 +20,9 @@
 /* Longest name of an image: the file system's 255 without ".part". */
 #define VF_DEST_NAME_MAX 250u
 
+/* The sharing group whose transfer wrote a part, at the file. */
+#define VF_DEST_GROUP_XATTR "user.vmferry.group"
+
 /* One path component that is no hidden file, no control characters, not NAME.part.
  * 0, or -1 (VF_ERR_USAGE). */
 int vf_dest_name_check(const char *name, struct vf_error *err) VF_MUST_CHECK;

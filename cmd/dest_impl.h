@@ -25,9 +25,6 @@ struct dest {
     char *replaced_path;       /* what the index calls the image that was replaced; until the end */
 };
 
-/* The sharing group whose transfer wrote a part, at the file. */
-#define VF_DEST_GROUP_XATTR "user.vmferry.group"
-
 /* The record of a file in the image directory as it is now. */
 int vf_dest_record(const struct dest *d, char *path, enum vf_image_state state,
                    struct vf_image_record *ret, struct vf_error *err) VF_MUST_CHECK;

@@ -289,7 +289,7 @@ static int run(struct vf_cli *cli, int argc, char **argv, struct vf_error *err)
             first ? first : "", first ? ": " : "", first ? " " : "", first ? first : "");
     }
     cmd = find_command(first, second);
-    if (!cmd && second && find_command(first, NULL) && !nearest(first, second)) {
+    if (!cmd && second && !nearest(first, second)) {
         cmd = find_command(first, NULL); /* "indexd", and what follows is no command */
         at--;
     }

@@ -2,7 +2,6 @@
 #include "cmd/guest/guest_apply.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "cmd/guest/guest_talk.h"
@@ -12,8 +11,6 @@
 #include "formats/writer.h"
 
 #define PIECE (1u << 20)
-
-static const char *name_of(const struct vf_arrival_disk *d) { return strrchr(d->path, '/') + 1; }
 
 void vf_guest_apply_forget(const struct vf_guest_arrival *a, const char *disk)
 {
@@ -94,13 +91,13 @@ int vf_guest_apply(struct vf_guest_arrival *a, const json_t *with, struct vf_err
         return vf_error_set(err, VF_ERR_PROTOCOL, 0, "a delta for a disk that does not come");
     if (vf_guest_arrival_has(a, i, err) < 0)
         return -1;
-    name = vf_strf(err, "%s.delta", name_of(d));
+    name = vf_strf(err, "%s.delta", vf_guest_arrival_name(d));
     open.format = d->format;
-    if (!name || vf_format_stat(a->s->images_fd, name_of(d), &open, &like, err) < 0)
+    if (!name || vf_format_stat(a->s->images_fd, vf_guest_arrival_name(d), &open, &like, err) < 0)
         goto out;
     like.virtual_size = d->size;
     from = vf_format_open(a->s->images_fd, name, &raw, NULL, err);
-    to = from ? vf_writer_reopen(a->s->images_fd, name_of(d), &like, err) : NULL;
+    to = from ? vf_writer_reopen(a->s->images_fd, vf_guest_arrival_name(d), &like, err) : NULL;
     if (!to)
         goto out;
     if (from->size != to->size)
@@ -114,6 +111,6 @@ out:
     vf_image_close(from);
     free(name);
     if (rc == 0 && json_is_true(json_object_get(with, "last")))
-        vf_guest_apply_forget(a, name_of(d));
+        vf_guest_apply_forget(a, vf_guest_arrival_name(d));
     return rc;
 }

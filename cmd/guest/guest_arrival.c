@@ -17,8 +17,7 @@
 #include "core/checked.h"
 #include "core/fdio.h"
 
-#define DISKS_MAX   256u
-#define GROUP_XATTR "user.vmferry.group"
+#define DISKS_MAX 256u
 
 static int way_of(const char *text, enum vf_disk_way *ret)
 {
@@ -187,6 +186,11 @@ int vf_guest_arrival_save(struct vf_guest_arrival *a, struct vf_error *err)
     return vf_guest_dir_save(&a->dir, "guest.json", a->doc, err);
 }
 
+const char *vf_guest_arrival_name(const struct vf_arrival_disk *d)
+{
+    return strrchr(d->path, '/') + 1;
+}
+
 /* The group of an image that a transfer has put there, owned; NULL: none has, or this peer may not
  * use it.  Of the names that a move may take, another one may have been quicker. */
 static char *group_there(const struct vf_guest_arrival *a, const char *path)
@@ -213,7 +217,7 @@ static void turn_into_part(const struct vf_guest_arrival *a, const char *name)
 
     if (fd >= 0 && part && group && renameat(a->s->images_fd, name, a->s->images_fd, part) == 0) {
         /* For the next try, which may only use a part of its own group (cmd/dest.c). */
-        (void)fsetxattr(fd, GROUP_XATTR, group, strlen(group), 0);
+        (void)fsetxattr(fd, VF_DEST_GROUP_XATTR, group, strlen(group), 0);
         if (vf_index_remove(a->s->index, path, NULL) < 0)
             (void)0; /* `index check` will tell */
     }
@@ -235,7 +239,7 @@ static bool was_replaced(const struct vf_guest_arrival *a, const char *name, con
 int vf_guest_arrival_has(const struct vf_guest_arrival *a, size_t i, struct vf_error *err)
 {
     const struct vf_arrival_disk *d = &a->disk[i];
-    const char *name = strrchr(d->path, '/') + 1;
+    const char *name = vf_guest_arrival_name(d);
     const json_t *ino = json_object_get(json_object_get(a->doc, "replaced"), name);
     char *group = group_there(a, d->path);
     bool has = group && (!ino || was_replaced(a, name, ino));
@@ -267,7 +271,7 @@ void vf_guest_arrival_drop(struct vf_guest_arrival *a)
     }
     for (i = 0; i < a->info.ndisks; i++)
         if (a->disk[i].way == VF_DISK_COPY)
-            vf_guest_apply_forget(a, strrchr(a->disk[i].path, '/') + 1);
+            vf_guest_apply_forget(a, vf_guest_arrival_name(&a->disk[i]));
     vf_guest_dir_remove(&a->dir, "log");
     vf_guest_dir_remove(&a->dir, "guest.json");
 }

@@ -33,6 +33,9 @@ int vf_guest_arrival_promise(struct vf_guest_arrival *a, struct vf_error *err) V
 bool vf_guest_arrival_committed(const struct vf_guest_arrival *a);
 int vf_guest_arrival_save(struct vf_guest_arrival *a, struct vf_error *err) VF_MUST_CHECK;
 
+/* The name of a copied disk's image, in the directory of images. */
+const char *vf_guest_arrival_name(const struct vf_arrival_disk *d);
+
 /* Has this move put the image of disk i there, which is copied?  Until then the guest must not get
  * it, nor a delta be written on it: VF_ERR_DENIED. */
 int vf_guest_arrival_has(const struct vf_guest_arrival *a, size_t i,
