@@ -219,8 +219,11 @@ static int unknown_command(const char *first, const char *second, struct vf_erro
                             "unknown command '%s%s%s', did you mean '%s%s%.*s'?", first,
                             second ? " " : "", second ? second : "", second ? first : "",
                             second ? " " : "", (int)strcspn(near, " "), near);
-    return vf_error_set(err, VF_ERR_USAGE, 0, "unknown command '%s%s%s' (see 'vmferry --help')",
-                        first, second ? " " : "", second ? second : "");
+    if (second) /* the help of its group lists what it could have been */
+        return vf_error_set(err, VF_ERR_USAGE, 0,
+                            "unknown command '%s %s' (see 'vmferry %s --help')", first, second,
+                            first);
+    return vf_error_set(err, VF_ERR_USAGE, 0, "unknown command '%s' (see 'vmferry --help')", first);
 }
 
 /* Parses what follows the verb and runs it. */

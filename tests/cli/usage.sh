@@ -20,12 +20,13 @@ wrong() {
 }
 
 wrong "a command is missing"
-wrong "unknown command 'frobnicate'" frobnicate
+wrong "unknown command 'frobnicate' (see 'vmferry --help')" frobnicate
 wrong "did you mean 'migrate'" migarte
 wrong "did you mean 'index add'" index ad
 wrong "a command is missing" index
 wrong "a command is missing" node
-wrong "unknown command 'index frobnicate'" index frobnicate
+wrong "unknown command 'index frobnicate' (see 'vmferry index --help')" index frobnicate
+wrong "unknown command 'node frobnicate' (see 'vmferry node --help')" node frobnicate
 wrong "unknown option '--frobnicate'" --frobnicate
 wrong "indexd: unknown option '--frobnicate'" indexd --frobnicate
 wrong "indexd status: unknown option '--frobnicate'" indexd status --frobnicate
