@@ -31,17 +31,27 @@ static const struct vf_opt add_table[] = {
     {NULL, 0, VF_OPT_FLAG, 0, NULL, NULL, 0, 0, NULL},
 };
 
+/* The record of an image that was in the index a moment ago. */
+static int read_back(struct vf_index *index, const char *path, struct vf_image_record *ret,
+                     struct vf_error *err)
+{
+    int found = vf_index_get(index, path, ret, err);
+
+    if (found == VF_ABSENT)
+        return vf_error_set(err, VF_ERR_CHANGED, 0,
+                            "'%s' has been taken out of the index meanwhile", path);
+    return found < 0 ? -1 : 0;
+}
+
 /* Only the group of an image with a fresh map changes. */
 static int regroup(struct vf_index *index, const struct vf_origin *o, const char *group,
                    struct vf_error *err)
 {
     struct vf_image_record rec = {0};
     char *old;
-    int rc = vf_index_get(index, o->path, &rec, err);
+    int rc;
 
-    if (rc == VF_ABSENT)
-        return vf_error_set(err, VF_ERR_CHANGED, 0, "the index changed meanwhile");
-    if (rc < 0)
+    if (read_back(index, o->path, &rec, err) < 0)
         return -1;
     old = rec.group;
     rec.group = strdup(group);
@@ -90,10 +100,8 @@ static int add_one(struct vf_cli *cli, struct vf_index *index, const char *name,
     if (!fresh ? scan(cli, index, &o, err) < 0
                : !same_group && regroup(index, &o, opts->group, err) < 0)
         goto out;
-    if (vf_index_get(index, o.path, &rec, err) != VF_FOUND) {
-        (void)vf_error_set(err, VF_ERR_CHANGED, 0, "the index changed meanwhile");
+    if (read_back(index, o.path, &rec, err) < 0)
         goto out;
-    }
     vf_say(cli, "%s: %s, %" PRIu64 " blocks, %" PRIu64 " of them zero", o.path,
            fresh ? "was fresh" : "indexed", rec.info.blocks, rec.info.zero_blocks);
     obj = vf_describe_json(index, &rec);

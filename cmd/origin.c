@@ -107,7 +107,9 @@ static int fill(struct vf_index *index, const char *path, const struct vf_origin
     if (open_content(src, opts, &open_opts, err) < 0 ||
         describe(index, src, src->known ? old->group : "", err) < 0)
         return -1;
-    return src->known ? take_map(index, src, old, &own) : 0;
+    if (src->known && take_map(index, src, old, &own) < 0)
+        return vf_error_pass(err, &own);
+    return 0;
 }
 
 int vf_origin_open(struct vf_index *index, const char *path, const struct vf_origin_opts *opts,
