@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 
+#include "cmd/report.h"
 #include "core/checked.h"
 #include "core/fdio.h"
 
@@ -48,14 +49,10 @@ static int check_name(const char *name, struct vf_error *err)
 /* The file is JSON, which has no other text; paths may be of any bytes. */
 static int check_utf8(const char *node, struct vf_error *err)
 {
-    json_t *text = json_string(node);
-    int rc = text ? 0
-                  : vf_error_set(err, VF_ERR_USAGE, 0,
-                                 "the node '%.128s' is not written in UTF-8, and cannot get a name",
-                                 node);
-
-    json_decref(text);
-    return rc;
+    if (vf_is_utf8(node))
+        return 0;
+    return vf_error_set(err, VF_ERR_USAGE, 0,
+                        "the node '%.128s' is not written in UTF-8, and cannot get a name", node);
 }
 
 const struct vf_node_entry *vf_inventory_find(const struct vf_inventory *nodes, const char *name)

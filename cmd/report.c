@@ -69,14 +69,14 @@ json_t *vf_report_error(json_t *obj, const struct vf_error *err)
     return obj;
 }
 
-/* Bytes of the UTF-8 character at p: 0 if it is none, or a control character. */
-static size_t clean_char(const unsigned char *p)
+/* Bytes of the UTF-8 character at p, which does not end the text: 0 if it is none. */
+static size_t utf8_char(const unsigned char *p)
 {
     unsigned c = p[0], least;
     size_t n;
 
     if (c < 0x80)
-        return c >= 0x20 && c != 0x7f;
+        return 1;
     if (c >= 0xc2 && c <= 0xdf)
         n = 2, least = 0x80, c &= 0x1f;
     else if ((c & 0xf0) == 0xe0)
@@ -90,9 +90,27 @@ static size_t clean_char(const unsigned char *p)
             return 0;
         c = c << 6 | (p[i] & 0x3f);
     }
-    if (c < least || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff) || (c >= 0x80 && c < 0xa0))
+    return c < least || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff) ? 0 : n;
+}
+
+/* The same, and 0 for a control character. */
+static size_t clean_char(const unsigned char *p)
+{
+    if (p[0] < 0x20 || p[0] == 0x7f || (p[0] == 0xc2 && p[1] < 0xa0))
         return 0;
-    return n;
+    return utf8_char(p);
+}
+
+bool vf_is_utf8(const char *text)
+{
+    for (const char *p = text; *p;) {
+        size_t n = utf8_char((const unsigned char *)p);
+
+        if (!n)
+            return false;
+        p += n;
+    }
+    return true;
 }
 
 json_t *vf_json_text(const char *text)

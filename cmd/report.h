@@ -29,6 +29,9 @@ json_t *vf_report_error(json_t *obj, const struct vf_error *err);
 /* Text from outside as a JSON string; bytes that are not UTF-8 become '?'. */
 json_t *vf_json_text(const char *text);
 
+/* Can JSON have the text as it is?  What has to be read again must not become '?'. */
+bool vf_is_utf8(const char *text);
+
 /* "sha256:" and hex, as everywhere in reports. */
 #define VF_DIGEST_TEXT 72u
 void vf_digest_text(const uint8_t sha[32], char ret[VF_DIGEST_TEXT]);

@@ -121,6 +121,8 @@ int vf_guest_arrival_open(struct vf_guest_arrival *a, const struct vf_guest_serv
     a->doc = json_incref(doc);
     if (vf_guest_name_check(name, err) < 0 || check_group(a, err) < 0 ||
         vf_guest_dir_open(s->store, name, &a->dir, err) < 0 ||
+        vf_guest_text_check("the store", s->store->path, err) < 0 ||
+        vf_guest_text_check("the directory", s->store->images_dir, err) < 0 ||
         (lock && vf_guest_dir_lock(&a->dir, err) < 0) || take_disks(a, err) < 0)
         return -1;
     a->settings = (struct vf_arrival_settings){.qmp_start = s->store->set.qmp_start,

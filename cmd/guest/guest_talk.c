@@ -19,6 +19,15 @@ int vf_guest_name_check(const char *name, struct vf_error *err)
                         VF_GUEST_NAME_MAX, name);
 }
 
+int vf_guest_text_check(const char *what, const char *text, struct vf_error *err)
+{
+    if (vf_is_utf8(text))
+        return 0;
+    return vf_error_set(err, VF_ERR_USAGE, 0,
+                        "%s '%.160s' is not written in UTF-8, as it must be for a guest that moves",
+                        what, text);
+}
+
 /* Sends obj (taken). */
 static int send_json(struct vf_stream *st, json_t *obj, struct vf_error *err)
 {

@@ -21,6 +21,10 @@
 /* Letters, digits and "._+-", not a dot first.  0, or -1 (VF_ERR_USAGE). */
 int vf_guest_name_check(const char *name, struct vf_error *err) VF_MUST_CHECK;
 
+/* A path or a node that a move tells QEMU, the other half or its own files: all of that is JSON,
+ * which has UTF-8 only.  what: "the disk".  0, or -1 (VF_ERR_USAGE). */
+int vf_guest_text_check(const char *what, const char *text, struct vf_error *err) VF_MUST_CHECK;
+
 /* with (may be NULL) is borrowed.  *ret (may be NULL): new reference.  *ret_refused: the far side
  * has answered with an error. */
 int vf_talk_ask(struct vf_stream *st, const char *ask, json_t *with, json_t **ret,

@@ -27,6 +27,16 @@ static const volatile int never; /* what runs with it is not stopped by the user
 
 /* ---- checks on both sides ---- */
 
+/* Can move.json name the node? */
+static int check_node(const struct vf_vm *vm, struct vf_error *err)
+{
+    char *to = vf_target_text(vm->req->target, err);
+    int rc = to ? vf_guest_text_check("the node", to, err) : -1;
+
+    free(to);
+    return rc;
+}
+
 static int check_far(struct vf_vm *vm, struct vf_error *err)
 {
     struct vf_guest_far_opts opts = {.cli = &vm->steady,
@@ -36,9 +46,11 @@ static int check_far(struct vf_vm *vm, struct vf_error *err)
                                      .limit = vm->limit,
                                      .name = vm->info.name,
                                      .run_dir = vm->dir.path};
-    json_t *q = vf_vm_question(vm, vm->req->dry_run, err);
+    json_t *q = NULL;
     int rc = -1;
 
+    if (check_node(vm, err) == 0)
+        q = vf_vm_question(vm, vm->req->dry_run, err);
     if (q && !vm->req->dry_run)
         vf_vm_connect_ahead(vm); /* while the far end is asked, and tries its machine */
     vm->far = q ? vf_guest_far_open(&opts, err) : NULL;
@@ -108,6 +120,16 @@ static int check_kind(const struct vf_vm *vm, struct vf_error *err)
     return 0;
 }
 
+/* What this side writes into move.json, or tells QEMU. */
+static int check_words(const struct vf_vm *vm, struct vf_error *err)
+{
+    const char *qmp = vm->req->opts->qmp;
+
+    if (vf_guest_text_check("the store", vm->req->store->path, err) < 0)
+        return -1;
+    return qmp ? vf_guest_text_check("the socket", qmp, err) : 0;
+}
+
 /* Nothing is changed anywhere before all this went well. */
 static int prepare(struct vf_vm *vm, struct vf_error *err)
 {
@@ -115,8 +137,8 @@ static int prepare(struct vf_vm *vm, struct vf_error *err)
     bool finished = false;
     int rc = -1;
 
-    if (vf_vm_open_dir(vm, true, &job, err) < 0 || vf_vm_open_guest(vm, job, err) < 0 ||
-        check_kind(vm, err) < 0 || set_limit(vm, err) < 0)
+    if (check_words(vm, err) < 0 || vf_vm_open_dir(vm, true, &job, err) < 0 ||
+        vf_vm_open_guest(vm, job, err) < 0 || check_kind(vm, err) < 0 || set_limit(vm, err) < 0)
         goto out;
     vm->job = json_incref(job);
     if (vf_vm_clear(vm, job, &finished, err) < 0)

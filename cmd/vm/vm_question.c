@@ -1,4 +1,5 @@
 /* cmd/vm/vm_question.c - what the far half is asked with "check", by a move and by a choice. */
+#include "cmd/guest/guest_talk.h"
 #include "cmd/vm/vm_impl.h"
 
 json_t *vf_vm_question(const struct vf_vm *vm, bool dry_run, struct vf_error *err)
@@ -15,6 +16,10 @@ json_t *vf_vm_question(const struct vf_vm *vm, bool dry_run, struct vf_error *er
         const struct vf_guest_disk *d = &vm->info.disk[i];
         const char *format = vm->req->to_format ? vm->req->to_format : d->format;
 
+        if (vf_guest_text_check("the disk", d->path, err) < 0) {
+            json_decref(q);
+            return NULL;
+        }
         if (json_array_append_new(disks,
                                   json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:b, s:I}", "id", d->id,
                                             "name", d->name ? d->name : "", "path", d->path,

@@ -91,6 +91,25 @@ TEST(names_from_outside_are_cleaned)
     }
 }
 
+/* As jansson sees it. */
+TEST(what_json_can_have)
+{
+    static const char *const good[] = {"", "plain", "\xc3\xa9 \xe2\x82\xac \xf4\x8f\xbf\xbf",
+                                       "\x1b[2J\n\x7f\xc2\x9b"};
+    static const char *const bad[] = {"\xff",        "a\xe9",        "\xc0\xaf", "\xed\xa0\x80",
+                                      "\xe2\x82",    "\xe0\x80\xaf", "\xc2",     "\xf4\x90\x80\x80",
+                                      "\xf8\x88\x80"};
+
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        json_t *j = json_string(good[i]);
+
+        CHECK(vf_is_utf8(good[i]) && j);
+        json_decref(j);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        CHECK(!vf_is_utf8(bad[i]) && !json_string(bad[i]));
+}
+
 TEST(digests)
 {
     uint8_t sha[32] = {0x01, 0xab};
@@ -133,4 +152,4 @@ TEST(tables_align)
 }
 
 TESTS(bytes_have_three_digits, seconds_are_readable, shares, names_from_outside_are_cleaned,
-      digests, errors_join_a_report, tables_align)
+      what_json_can_have, digests, errors_join_a_report, tables_align)
