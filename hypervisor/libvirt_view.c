@@ -16,6 +16,7 @@
 #include "core/clock.h"
 #include "core/fdio.h"
 #include "core/thread.h"
+#include "hypervisor/iothread.h"
 #include "hypervisor/libvirt_impl.h"
 #include "hypervisor/view_impl.h"
 
@@ -353,6 +354,23 @@ static char *mark_xml(const struct vf_view_disk *disk, const char *mark, struct 
     return ret;
 }
 
+/* Would its QEMU survive to be read?  One disk or controller with an iothread is enough. */
+static int check_iothreads(struct lv_view *v, struct vf_error *err)
+{
+    struct vf_lv_xml *x = vf_lv_domain_xml(v->dom, 0, err);
+    bool has = x && vf_lv_xml_count(x, "/domain/devices/*/driver/@iothread") > 0;
+    unsigned long qemu = 0;
+
+    if (!x)
+        return -1;
+    vf_lv_xml_free(x);
+    if (!has)
+        return 0;
+    if (virConnectGetVersion(v->conn, &qemu) < 0)
+        return vf_lv_error(err, "versions");
+    return vf_iothread_fault(qemu / 1000000) ? vf_iothread_refuse(err) : 0;
+}
+
 /* The guest has the disk still, and nothing else is at work on it. */
 static int check_guest(struct lv_view *v, const struct vf_view_disk *disk, struct vf_error *err)
 {
@@ -405,8 +423,8 @@ static int begin(struct lv_view *v, const struct vf_view_opts *o, const struct v
     v->dom = virDomainLookupByUUIDString(v->conn, disk->uuid);
     if (!v->dom)
         return vf_lv_error(err, disk->guest);
-    if (check_guest(v, disk, err) < 0 || name_files(v, o, disk, err) < 0 ||
-        check_room(v, disk, err) < 0)
+    if (check_guest(v, disk, err) < 0 || check_iothreads(v, err) < 0 ||
+        name_files(v, o, disk, err) < 0 || check_room(v, disk, err) < 0)
         return -1;
     return start(v, disk, track, err);
 }

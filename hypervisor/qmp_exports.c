@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/checked.h"
+#include "hypervisor/iothread.h"
 #include "hypervisor/qmp_guest.h"
 
 #define VIEW VF_QMP_OURS "v"
@@ -26,6 +27,22 @@ static const char *node_of(const json_t *devs, const char *id)
             return vf_qmp_text(json_object_get(dev, "inserted"), "node-name");
     }
     return "";
+}
+
+/* Which disks have an iothread is not told in one place: any iothread counts. */
+int vf_qmp_exports_check(struct vf_qmp *q, struct vf_error *err)
+{
+    json_t *threads = NULL, *v = NULL;
+    int rc = vf_qmp_call(q, "query-iothreads", NULL, &threads, err);
+
+    if (rc == 0 && json_array_size(threads)) {
+        rc = vf_qmp_call(q, "query-version", NULL, &v, err);
+        if (rc == 0 && vf_iothread_fault(vf_qmp_number(json_object_get(v, "qemu"), "major")))
+            rc = vf_iothread_refuse(err);
+    }
+    json_decref(v);
+    json_decref(threads);
+    return rc;
 }
 
 int vf_qmp_exports_listen(struct vf_qmp *q, const char *socket, struct vf_error *err)
@@ -64,6 +81,8 @@ int vf_qmp_exports_begin(struct vf_guest *guest, const struct vf_guest_info *inf
 {
     struct vf_qmp *q = ((struct vf_qmp_guest *)guest)->q;
 
+    if (vf_qmp_exports_check(q, err) < 0)
+        return -1;
     if (vf_qmp_exports_listen(q, socket, err) < 0)
         return vf_error_prefix(err, "reading the guest's disks");
     if (add_exports(q, info, err) == 0)

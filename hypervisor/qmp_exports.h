@@ -6,6 +6,9 @@
 
 #include "hypervisor/qmp.h"
 
+/* May what it shows be read?  VF_ERR_UNSUPPORTED when it might not survive that (iothread.h). */
+int vf_qmp_exports_check(struct vf_qmp *q, struct vf_error *err) VF_MUST_CHECK;
+
 /* Lets QEMU's NBD server listen on a Unix socket.  It has one at most: -1, VF_ERR_IO when it
  * listens already, for whomever. */
 int vf_qmp_exports_listen(struct vf_qmp *q, const char *socket, struct vf_error *err) VF_MUST_CHECK;

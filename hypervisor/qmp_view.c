@@ -205,7 +205,8 @@ static int begin(struct qmp_view *v, const struct vf_view_disk *disk, struct vf_
 {
     v->base.socket = vf_strf(err, "%s" SUFFIX, disk->qmp);
     v->q = v->base.socket ? vf_qmp_open(disk->qmp, OPEN_MS, NULL, err) : NULL;
-    if (!v->q || check_node(v->q, disk, err) < 0 || clean_exports(v->q, v->base.socket, err) < 0)
+    if (!v->q || vf_qmp_exports_check(v->q, err) < 0 || check_node(v->q, disk, err) < 0 ||
+        clean_exports(v->q, v->base.socket, err) < 0)
         return -1;
     if (vf_qmp_exports_listen(v->q, v->base.socket, err) < 0) {
         if (err && err->code == VF_ERR_IO)

@@ -29,16 +29,15 @@ _live_start_script() {
     cat >"$vf_tmp/start" <<SCRIPT
 #!/bin/sh
 set -eu
+$(guest_disk_sh)
 mkdir -p /srv/q
 rm -f /srv/q/serial /srv/q/qmp2
 qmp=\$1 disk=\$2
 shift 2
 {
     cat "$vf_tmp/machine"
-    printf '%s\n' -qmp "unix:\$qmp,server=on,wait=off" \\
-        -blockdev "driver=file,node-name=file0,filename=\${disk#*:},discard=unmap" \\
-        -blockdev "driver=\${disk%%:*},node-name=disk0,file=file0,discard=unmap" \\
-        -device virtio-blk-pci,id=vd0,drive=disk0
+    printf '%s\n' -qmp "unix:\$qmp,server=on,wait=off"
+    guest_disk 0 "\$disk"
     for a; do printf '%s\n' "\$a"; done
 } | tr '\n' '\0' >/srv/q/args
 exec xargs -0 -a /srv/q/args qemu-system-x86_64

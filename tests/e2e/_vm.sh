@@ -15,6 +15,7 @@ _vm_start_script() { # SITE
     cat <<SCRIPT
 #!/bin/sh
 set -eu
+$(guest_disk_sh)
 dir=$vf_tmp/$1.q
 qmp=\$1
 shift
@@ -24,11 +25,7 @@ sed -i "s|@DIR@|\$dir|g" "\$dir/args"
 printf '%s\n' -qmp "unix:\$qmp,server=on,wait=off" >>"\$dir/args"
 n=0
 while [ "\$1" != -- ]; do
-    spec=\$1 how=discard=unmap
-    case \$spec in ro:*) spec=\${spec#ro:} how=read-only=on ;; esac
-    printf '%s\n' -blockdev "driver=file,node-name=file\$n,filename=\${spec#*:},\$how" \\
-        -blockdev "driver=\${spec%%:*},node-name=disk\$n,file=file\$n,\$how" \\
-        -device "virtio-blk-pci,id=vd\$n,drive=disk\$n" >>"\$dir/args"
+    guest_disk \$n "\$1" >>"\$dir/args"
     n=\$((n + 1))
     shift
 done

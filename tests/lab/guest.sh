@@ -90,8 +90,34 @@ ARGS
     [ -z "${VF_GUEST_ARGS:-}" ] || printf '%s\n' "$VF_GUEST_ARGS"
 }
 
+# guest_disk N [ro:]FORMAT:FILE: the QEMU arguments of that disk, one on a line: the nodes diskN (format) and
+# fileN, and the device vdN. VF_GUEST_IOTHREAD: each has an iothread of its own. VF_GUEST_SCSI: the numbers
+# of those that are SCSI disks, each with a controller of its own; the guest calls them sda and so on.
+guest_disk() {
+    vf_spec=$2
+    vf_how=discard=unmap
+    vf_thread=${VF_GUEST_IOTHREAD:+,iothread=io$1}
+    case $vf_spec in ro:*) vf_spec=${vf_spec#ro:} vf_how=read-only=on ;; esac
+    printf '%s\n' -blockdev "driver=file,node-name=file$1,filename=${vf_spec#*:},$vf_how" \
+        -blockdev "driver=${vf_spec%%:*},node-name=disk$1,file=file$1,$vf_how"
+    [ -z "$vf_thread" ] || printf '%s\n' -object "iothread,id=io$1"
+    case " ${VF_GUEST_SCSI:-} " in
+    *" $1 "*)
+        printf '%s\n' -device "virtio-scsi-pci,id=scsi$1$vf_thread" \
+            -device "scsi-hd,id=vd$1,bus=scsi$1.0,drive=disk$1"
+        ;;
+    *) printf '%s\n' -device "virtio-blk-pci,id=vd$1,drive=disk$1$vf_thread" ;;
+    esac
+}
+
+# guest_disk_sh: lines for a script that starts a guest, after which it has guest_disk as it is here.
+guest_disk_sh() {
+    printf '%s\n' "VF_TESTS='$VF_TESTS'" "VF_GUEST_IOTHREAD='${VF_GUEST_IOTHREAD:-}'" \
+        "VF_GUEST_SCSI='${VF_GUEST_SCSI:-}'" ". '$VF_TESTS/lab/guest.sh'"
+}
+
 # guest_qemu SITE DIR disk=[ro:]FORMAT:FILE... [words=KERNEL-WORDS] [-- ARGUMENT...]: start QEMU in the
-# background; DIR is made. Disk number N has the nodes diskN (format) and fileN, and the device vdN.
+# background; DIR is made. The disks are those of guest_disk.
 guest_qemu() {
     vf_site=$1
     vf_dir=$2
@@ -103,13 +129,7 @@ guest_qemu() {
     while [ $# -gt 0 ]; do
         case $1 in
         disk=*)
-            vf_spec=${1#disk=}
-            vf_how=discard=unmap
-            case $vf_spec in ro:*) vf_spec=${vf_spec#ro:} vf_how=read-only=on ;; esac
-            printf '%s\n' -blockdev \
-                "driver=file,node-name=file$vf_n,filename=${vf_spec#*:},$vf_how" \
-                -blockdev "driver=${vf_spec%%:*},node-name=disk$vf_n,file=file$vf_n,$vf_how" \
-                -device "virtio-blk-pci,id=vd$vf_n,drive=disk$vf_n" >>"$vf_dir/args.disks"
+            guest_disk $vf_n "${1#disk=}" >>"$vf_dir/args.disks"
             vf_n=$((vf_n + 1))
             ;;
         words=*) vf_words=${1#words=} ;;
@@ -222,19 +242,20 @@ virsh_at() {
 }
 
 # libvirt_xml NAME disk=FORMAT:PATH... [words=KERNEL-WORDS] [xml=MORE-DEVICES]: a domain. The console
-# is the socket /run/libvirt/NAME.serial of its site.
+# is the socket /run/libvirt/NAME.serial of its site. VF_GUEST_IOTHREAD: all disks share an iothread.
 libvirt_xml() {
     vf_name=$1
     shift
     vf_words=
     vf_devices=
     vf_letter=a
+    vf_thread=${VF_GUEST_IOTHREAD:+ iothread=\'1\'}
     for vf_a; do
         case $vf_a in
         disk=*)
             vf_spec=${vf_a#disk=}
             vf_devices="$vf_devices
-    <disk type='file' device='disk'><driver name='qemu' type='${vf_spec%%:*}' discard='unmap'/>
+    <disk type='file' device='disk'><driver name='qemu' type='${vf_spec%%:*}' discard='unmap'$vf_thread/>
       <source file='${vf_spec#*:}'/><target dev='vd$vf_letter' bus='virtio'/></disk>"
             vf_letter=$(echo "$vf_letter" | tr a-y b-z)
             ;;
@@ -249,6 +270,7 @@ libvirt_xml() {
   <name>$vf_name</name>
   <memory unit='MiB'>${VF_GUEST_RAM:-160}</memory>
   <vcpu>1</vcpu>
+  ${vf_thread:+<iothreads>1</iothreads>}
   <os>
     <type arch='x86_64' machine='pc-q35-7.2'>hvm</type>
     <kernel>$vf_guest/vmlinuz</kernel>
