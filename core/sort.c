@@ -1,13 +1,11 @@
 #include "core/sort.h"
 
-#include <endian.h>
 #include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/checked.h"
 #include "core/fdio.h"
-#include "core/sort_words.h"
 
 #define LEAST_MEMORY 65536u
 #define SMALL        32u /* records up to which an insertion sort is faster */
@@ -190,25 +188,8 @@ static void radix_sort(const struct vf_sorter *s, uint8_t *a, uint8_t *b, size_t
     }
 }
 
-static void swap_bytes(void *words, size_t n)
-{
-    uint64_t *w = words;
-
-    for (size_t i = 0; i < n; i++)
-        w[i] = be64toh(w[i]);
-}
-
 /* Sorts what is in memory. */
-static void sort_all(struct vf_sorter *s)
-{
-    if (s->record != 8 || s->key != 8) {
-        radix_sort(s, s->data, s->scratch, s->n, 0);
-        return;
-    }
-    swap_bytes(s->data, s->n);
-    vf_sort_words((void *)s->data, (void *)s->scratch, s->n);
-    swap_bytes(s->data, s->n);
-}
+static void sort_all(struct vf_sorter *s) { radix_sort(s, s->data, s->scratch, s->n, 0); }
 
 /* Sorts what is in memory and appends it to the file as one run. */
 static int spill(struct vf_sorter *s, struct vf_error *err)
@@ -354,15 +335,6 @@ int vf_sorter_finish(struct vf_sorter *s, struct vf_error *err)
     return play_all(s, err);
 }
 
-/* The front of a run of 8-byte records. */
-static inline uint64_t front_of_8(const struct vf_sorter *s, const struct run *run)
-{
-    uint64_t v;
-
-    memcpy(&v, run->buf + run->pos, sizeof v);
-    return be64toh(v) & (UINT64_MAX << (64 - 8 * s->key));
-}
-
 /* r: bytes of a record, so that the copy is a few moves where that is known. */
 static inline __attribute__((always_inline)) long merge(struct vf_sorter *s, size_t r,
                                                         struct vf_error *err)
@@ -378,7 +350,7 @@ static inline __attribute__((always_inline)) long merge(struct vf_sorter *s, siz
         memcpy(s->scratch + n * r, run->buf + run->pos, r);
         run->pos += r;
         if (run->pos < run->len)
-            run->front = r == 8 ? front_of_8(s, run) : prefix(s, run->buf + run->pos, 0);
+            run->front = prefix(s, run->buf + run->pos, 0);
         else if (fill(s, run, err) < 0)
             return -1;
         replay(s, w);
@@ -389,14 +361,7 @@ static inline __attribute__((always_inline)) long merge(struct vf_sorter *s, siz
 static long next_merged(struct vf_sorter *s, const void **ret, struct vf_error *err)
 {
     *ret = s->scratch;
-    switch (s->record) {
-    case 8:
-        return merge(s, 8, err);
-    case 12:
-        return merge(s, 12, err);
-    default:
-        return merge(s, s->record, err);
-    }
+    return s->record == 12 ? merge(s, 12, err) : merge(s, s->record, err);
 }
 
 long vf_sorter_next(struct vf_sorter *s, const void **ret, struct vf_error *err)

@@ -4,6 +4,8 @@
  * A record's key is its first key_len bytes, compared as by memcmp (numbers in keys are therefore
  * big-endian).  Records with equal keys keep the order in which they were added.
  *
+ * Numbers of eight bytes: core/numbers.h is faster.
+ *
  * Thread rules: one thread at a time. */
 #ifndef VF_CORE_SORT_H
 #define VF_CORE_SORT_H

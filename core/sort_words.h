@@ -1,5 +1,5 @@
-/* core/sort_words.h - sorts numbers of 64 bits in memory; the part of core/sort.c that has to be
- * fast: an index sorts one of them for each block of an image.
+/* core/sort_words.h - sorts numbers of 64 bits in memory; the part of core/numbers.c that has
+ * to be fast: an index sorts one of them for each block of an image.
  *
  * Thread rules: a pure function. */
 #ifndef VF_CORE_SORT_WORDS_H

@@ -29,10 +29,14 @@ int vf_lists_nodes(struct vf_lists *l, unsigned level, uint64_t number, const st
 
 int vf_lists_finish(struct vf_lists *l, struct vf_error *err) VF_MUST_CHECK;
 
-/* The next distinct fingerprint and how often it occurs; ascending.  1, 0 at the end (their memory
- * is free then), -1. */
-int vf_lists_next_print(struct vf_lists *l, uint64_t *ret_fp, uint64_t *ret_count,
-                        struct vf_error *err) VF_MUST_CHECK;
+/* Distinct fingerprints, ascending, and how often each occurs. */
+struct vf_lists_prints {
+    const uint64_t *fp, *count;
+    size_t n;
+};
+/* The next ones, valid until the next call.  1, 0 at the end (their memory is free then), -1. */
+int vf_lists_next_prints(struct vf_lists *l, struct vf_lists_prints *ret,
+                         struct vf_error *err) VF_MUST_CHECK;
 /* The next id: ascending by level, id, number; of equal ids of a level only the first VF_IDS_SAME.
  * 1, 0 or -1. */
 int vf_lists_next_id(struct vf_lists *l, unsigned *ret_level, uint64_t *ret_id,

@@ -176,9 +176,10 @@ struct vf_prints_builder {
     uint64_t first;               /* fingerprint */
 };
 void vf_prints_builder_free(struct vf_prints_builder *b);
-/* Fingerprints come in ascending order, each once; count >= 1. */
-int vf_prints_builder_add(struct vf_prints_builder *b, uint64_t fp, uint64_t count,
-                          struct vf_error *err) VF_MUST_CHECK;
+/* Fingerprints come in ascending order, each once; counts >= 1.  How many of the n found room, -1.
+ */
+long vf_prints_builder_add(struct vf_prints_builder *b, const uint64_t *fp, const uint64_t *count,
+                           size_t n, struct vf_error *err);
 static inline bool vf_prints_builder_full(const struct vf_prints_builder *b)
 {
     return b->n == VF_PRINTS_PER_PAGE;

@@ -110,32 +110,42 @@ void vf_prints_builder_free(struct vf_prints_builder *b)
     memset(b, 0, sizeof *b);
 }
 
-int vf_prints_builder_add(struct vf_prints_builder *b, uint64_t fp, uint64_t count,
-                          struct vf_error *err)
+static int begin_prints(struct vf_prints_builder *b, uint64_t first, struct vf_error *err)
 {
-    uint8_t le[8];
+    vf_buf_clear(&b->prints);
+    vf_buf_clear(&b->counts);
+    b->more = b->more_at = 0;
+    b->first = first;
+    return vf_page_begin(&b->prints, 8 * VF_PRINTS_PER_PAGE, err) < 0 ||
+                   vf_page_begin(&b->counts, 1024, err) < 0
+               ? -1
+               : 0;
+}
 
-    if (b->n == 0) {
-        vf_buf_clear(&b->prints);
-        vf_buf_clear(&b->counts);
-        b->more = b->more_at = 0;
-        b->first = fp;
-        if (vf_page_begin(&b->prints, 8 * 1024, err) < 0 ||
-            vf_page_begin(&b->counts, 1024, err) < 0)
-            return -1;
-    }
-    vf_st64(le, fp);
-    if (vf_buf_add(&b->prints, le, 8, err) < 0)
+long vf_prints_builder_add(struct vf_prints_builder *b, const uint64_t *fp, const uint64_t *count,
+                           size_t n, struct vf_error *err)
+{
+    const size_t room = VF_PRINTS_PER_PAGE - b->n;
+
+    n = n < room ? n : room;
+    if (n == 0)
+        return 0;
+    if ((b->n == 0 && begin_prints(b, fp[0], err) < 0) ||
+        vf_buf_reserve(&b->prints, 8 * n, err) < 0)
         return -1;
-    if (count > 1) {
+    for (size_t i = 0; i < n; i++)
+        vf_st64(b->prints.data + b->prints.len + 8 * i, fp[i]);
+    b->prints.len += 8 * n;
+    for (size_t i = 0; i < n; i++, b->n++) {
+        if (count[i] == 1)
+            continue;
         if (vf_buf_varint(&b->counts, b->n - b->more_at, err) < 0 ||
-            vf_buf_varint(&b->counts, count - 2, err) < 0)
+            vf_buf_varint(&b->counts, count[i] - 2, err) < 0)
             return -1;
         b->more_at = b->n;
         b->more++;
     }
-    b->n++;
-    return 0;
+    return (long)n;
 }
 
 void vf_prints_builder_finish(struct vf_prints_builder *b, struct vf_buf *ret_prints,

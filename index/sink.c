@@ -103,34 +103,53 @@ static int sink_nodes(struct vf_map_sink *base, unsigned level, const struct vf_
 
 /* ---- the sorted lists ---- */
 
+static int emit_prints(struct sink *s, struct vf_prints_builder *b, struct vf_error *err)
+{
+    const struct vf_key prints_key = vf_key_prints(s->gen, VF_PAGE_PRINTS, b->first);
+    const struct vf_key counts_key = vf_key_prints(s->gen, VF_PAGE_COUNTS, b->first);
+    struct vf_buf prints = VF_BUF_INIT, counts = VF_BUF_INIT;
+    int rc;
+
+    vf_prints_builder_finish(b, &prints, &counts);
+    rc = vf_pagequeue_put(s->queue, &prints_key, &prints, err);
+    if (rc == 0)
+        rc = vf_pagequeue_put(s->queue, &counts_key, &counts, err);
+    b->prints = prints; /* what has come back may be used again */
+    b->counts = counts;
+    return rc;
+}
+
+static int add_prints(struct sink *s, struct vf_prints_builder *b, struct vf_lists_prints p,
+                      struct vf_error *err)
+{
+    if (vf_sketch_builder_add_many(s->sketch, p.fp, p.count, p.n, err) < 0)
+        return -1;
+    s->distinct += p.n;
+    while (p.n) {
+        const long took = vf_prints_builder_add(b, p.fp, p.count, p.n, err);
+
+        if (took < 0 || (took == 0 && emit_prints(s, b, err) < 0))
+            return -1;
+        p.fp += took;
+        p.count += took;
+        p.n -= (size_t)took;
+    }
+    return 0;
+}
+
 static int write_prints(struct sink *s, struct vf_error *err)
 {
     struct vf_prints_builder b = {.n = 0};
-    uint64_t fp, count;
-    int rc, more;
+    struct vf_lists_prints p;
+    int rc;
 
-    do {
-        more = vf_lists_next_print(s->lists, &fp, &count, err);
-        rc = more < 0 ? -1 : 0;
-        if (rc == 0 && b.n && (!more || vf_prints_builder_full(&b))) {
-            const struct vf_key prints_key = vf_key_prints(s->gen, VF_PAGE_PRINTS, b.first);
-            const struct vf_key counts_key = vf_key_prints(s->gen, VF_PAGE_COUNTS, b.first);
-            struct vf_buf prints = VF_BUF_INIT, counts = VF_BUF_INIT;
-
-            vf_prints_builder_finish(&b, &prints, &counts);
-            rc = vf_pagequeue_put(s->queue, &prints_key, &prints, err);
-            if (rc == 0)
-                rc = vf_pagequeue_put(s->queue, &counts_key, &counts, err);
-            b.prints = prints;
-            b.counts = counts;
+    while ((rc = vf_lists_next_prints(s->lists, &p, err)) > 0)
+        if (add_prints(s, &b, p, err) < 0) {
+            rc = -1;
+            break;
         }
-        if (rc == 0 && more) {
-            rc = vf_prints_builder_add(&b, fp, count, err);
-            if (rc == 0)
-                rc = vf_sketch_builder_add(s->sketch, fp, count, err);
-            s->distinct++;
-        }
-    } while (rc == 0 && more);
+    if (rc == 0 && b.n)
+        rc = emit_prints(s, &b, err);
     vf_prints_builder_free(&b);
     return rc;
 }

@@ -22,6 +22,7 @@ struct verify {
     struct vf_index *ix;
     struct vf_gen gen;
     struct vf_lists *lists;
+    struct vf_lists_prints prints; /* of the lists, that are compared next */
     struct node_stream *level[VF_LEVELS];
     bool listed;        /* all nodes have gone into lists */
     struct vf_run open; /* level-1 node that the digests have reached, what is left of it */
@@ -232,6 +233,21 @@ static int check_digests(struct verify *v, struct vf_txn *t, struct vf_bytes key
 
 /* ---- the sorted lists ---- */
 
+/* 1 with the next fingerprint that the digests make, 0 at the end, -1. */
+static int next_print(struct verify *v, uint64_t *ret_fp, uint64_t *ret_count, struct vf_error *err)
+{
+    if (v->prints.n == 0) {
+        int rc = vf_lists_next_prints(v->lists, &v->prints, err);
+
+        if (rc <= 0)
+            return rc;
+    }
+    *ret_fp = *v->prints.fp++;
+    *ret_count = *v->prints.count++;
+    v->prints.n--;
+    return 1;
+}
+
 static int check_prints(struct verify *v, struct vf_txn *t, struct vf_bytes key,
                         struct vf_bytes value, struct vf_error *err)
 {
@@ -262,7 +278,7 @@ static int check_prints(struct verify *v, struct vf_txn *t, struct vf_bytes key,
 
         if (vf_count_iter_next(&it, &count, err) < 0)
             return -1;
-        rc = vf_lists_next_print(v->lists, &fp, &want_count, err);
+        rc = next_print(v, &fp, &want_count, err);
         if (rc < 0)
             return -1;
         if (rc == 0 || fp != vf_page_print(&prints, i) || count != want_count)
@@ -315,7 +331,7 @@ static int check_lists(struct verify *v, struct vf_error *err)
     prefix.len -= 8;
     if (vf_lists_finish(v->lists, err) < 0 || each_value(v, &prefix, check_prints, err) < 0)
         return -1;
-    rc = vf_lists_next_print(v->lists, &a, &b, err);
+    rc = next_print(v, &a, &b, err);
     if (rc == 0) {
         prefix = vf_key_ids(v->gen.number, 0, 0);
         prefix.len -= 1 + VF_ID_LEN;

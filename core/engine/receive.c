@@ -164,7 +164,7 @@ static int start_count(struct receiver *r, struct vf_error *err)
 {
     if (r->purpose != VF_FOR_COUNT)
         return 0;
-    r->prints = vf_sorter_new(8, 8, UINT64_C(64) << 20, r->dest->ops->tmpdir(r->dest), err);
+    r->prints = vf_numbers_new(UINT64_C(64) << 20, r->dest->ops->tmpdir(r->dest), err);
     return r->prints ? 0 : -1;
 }
 
@@ -197,7 +197,7 @@ int vf_receive(struct vf_stream *st, enum vf_purpose purpose, unsigned window_lo
         vf_receiver_clear(r, &r->batch[i]);
     vf_buf_free(&r->data[0]);
     vf_buf_free(&r->data[1]);
-    vf_sorter_free(r->prints);
+    vf_numbers_free(r->prints);
     free(r->donor);
     pthread_cond_destroy(&r->fed);
     pthread_cond_destroy(&r->moved);

@@ -6,10 +6,20 @@
 #include "core/checked.h"
 #include "core/engine/receive_impl.h"
 
+static uint64_t big_endian(const uint8_t *p)
+{
+    uint64_t v = 0;
+
+    for (int i = 0; i < 8; i++)
+        v = v << 8 | p[i];
+    return v;
+}
+
 int vf_receiver_count_known(struct receiver *r, const struct recv_batch *b, struct vf_error *err)
 {
     const struct recv_seg *s = (const void *)b->segs.data;
-    uint8_t md5[VF_SEG_MAX][VF_MD5_LEN], fp[VF_SEG_MAX][8];
+    uint8_t md5[VF_SEG_MAX][VF_MD5_LEN];
+    uint64_t fp[VF_SEG_MAX];
 
     for (size_t i = 0; i < b->segs.len / sizeof *s; i++) {
         size_t n = (size_t)s[i].run.n;
@@ -21,8 +31,8 @@ int vf_receiver_count_known(struct receiver *r, const struct recv_batch *b, stru
         if (r->res->ops->digests(r->res, s[i].cand[0].image, s[i].cand[0].from, n, md5, err) < 0)
             return -1;
         for (size_t k = 0; k < n; k++)
-            memcpy(fp[k], md5[k], sizeof fp[k]);
-        if (vf_sorter_add(r->prints, fp, n, err) < 0)
+            fp[k] = big_endian(md5[k]);
+        if (vf_numbers_add(r->prints, fp, n, err) < 0)
             return -1;
     }
     return 0;
@@ -32,13 +42,19 @@ int vf_receiver_count_probes(struct receiver *r, const struct vf_msg_probes *m,
                              struct vf_error *err)
 {
     struct recv_batch *b = vf_receiver_batch(r, m->batch, err);
+    uint64_t fp[VF_SEG_MAX];
 
     if (!b)
         return -1;
     if (b->asked != 0 || m->width != 8)
         return vf_error_set(err, VF_ERR_PROTOCOL, 0, "probes that were not asked for");
-    if (vf_sorter_add(r->prints, m->digest, m->n, err) < 0)
-        return -1;
+    for (size_t i = 0, n; i < m->n; i += n) {
+        n = m->n - i < VF_SEG_MAX ? m->n - i : VF_SEG_MAX;
+        for (size_t k = 0; k < n; k++)
+            fp[k] = big_endian(m->digest + (i + k) * m->width);
+        if (vf_numbers_add(r->prints, fp, n, err) < 0)
+            return -1;
+    }
     return vf_receiver_done(r, b, err);
 }
 
@@ -46,29 +62,18 @@ int vf_receiver_count_probes(struct receiver *r, const struct vf_msg_probes *m,
 struct gather {
     struct receiver *r;
     uint64_t fp;
-    uint32_t count;     /* of fp so far, 0: none yet */
-    const uint8_t *rec; /* what the sorter gave */
+    uint32_t count;      /* of fp so far, 0: none yet */
+    const uint64_t *rec; /* what the sorter gave */
     size_t left;
     bool end;
 };
 
-static uint64_t big_endian(const uint8_t *p)
-{
-    uint64_t v = 0;
-
-    for (int i = 0; i < 8; i++)
-        v = v << 8 | p[i];
-    return v;
-}
-
 static int more(struct gather *g, struct vf_error *err)
 {
-    const void *rec;
-    long n = vf_sorter_next(g->r->prints, &rec, err);
+    long n = vf_numbers_next(g->r->prints, &g->rec, err);
 
     if (n < 0)
         return -1;
-    g->rec = rec;
     g->left = (size_t)n;
     g->end = n == 0;
     return 0;
@@ -91,8 +96,7 @@ static long next_print(void *ctx, struct vf_print *ret, size_t max, struct vf_er
             g->count = 0;
             break;
         }
-        fp = big_endian(g->rec);
-        g->rec += 8;
+        fp = *g->rec++;
         g->left--;
         if (g->count && fp == g->fp) {
             g->count += g->count < UINT32_MAX;
@@ -138,7 +142,7 @@ int vf_receiver_counts(struct receiver *r, struct vf_error *err)
     int rc = -1;
 
     m.counts.image = vf_calloc(r->nimages, sizeof *m.counts.image, err);
-    if (!each || !m.counts.image || vf_sorter_finish(r->prints, err) < 0)
+    if (!each || !m.counts.image || vf_numbers_finish(r->prints, err) < 0)
         goto out;
     if (r->nimages && (r->res->ops->shared(r->res, next_print, &g, each, &m.counts.all, err) < 0 ||
                        describe(r, each, &m.counts, err) < 0))

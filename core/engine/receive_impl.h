@@ -8,7 +8,7 @@
 #include "core/buf.h"
 #include "core/engine/engine.h"
 #include "core/literals/literals.h"
-#include "core/sort.h"
+#include "core/numbers.h"
 
 /* At most, to bound memory: nodes and runs noted in all open batches; bytes of the literal stream
  * that wait to be decoded. */
@@ -77,7 +77,7 @@ struct receiver {
     size_t open_items;     /* against RECV_OPEN_NODES */
 
     /* count only */
-    struct vf_sorter *prints; /* 8-byte fingerprints of all non-zero blocks of the target */
+    struct vf_numbers *prints; /* fingerprints of all non-zero blocks of the target */
     uint64_t target_distinct;
 
     pthread_mutex_t lock; /* guards all below, and the parts of batches said above */

@@ -180,22 +180,47 @@ static int add_sample(struct vf_sketch_builder *b, uint64_t fp, uint32_t count,
     return 0;
 }
 
-int vf_sketch_builder_add(struct vf_sketch_builder *b, uint64_t fp, uint64_t count,
-                          struct vf_error *err)
+static int add_one(struct vf_sketch_builder *b, uint64_t fp, uint64_t count, struct vf_error *err)
 {
     const uint32_t few = count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
-    unsigned g;
+    const unsigned g = 63 - (unsigned)__builtin_clzll(count);
 
-    if (count == 0 || count > VF_MAX_BLOCKS || (b->any && fp <= b->last))
-        return vf_error_set(err, VF_ERR_RANGE, 0, "fingerprints are out of order");
-    b->any = true;
-    b->last = fp;
-    g = 63 - (unsigned)__builtin_clzll(count);
     b->stratum[g].contents++;
     b->stratum[g].blocks += count;
     fp >>= VF_SKETCH_SHIFT;
     add_heavy(b, fp, few);
     return add_sample(b, fp, few, err);
+}
+
+_Static_assert(VF_SKETCH_HEAVY_COUNT > 1, "what occurs once is not heavy");
+
+int vf_sketch_builder_add_many(struct vf_sketch_builder *b, const uint64_t *fp,
+                               const uint64_t *count, size_t n, struct vf_error *err)
+{
+    uint64_t plain = 0; /* occur once, and are no samples any more, as nearly all are */
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        if (count[i] == 0 || count[i] > VF_MAX_BLOCKS || (b->any && fp[i] <= b->last)) {
+            rc = vf_error_set(err, VF_ERR_RANGE, 0, "fingerprints are out of order");
+            break;
+        }
+        b->any = true;
+        b->last = fp[i];
+        if (count[i] == 1 && b->more)
+            plain++;
+        else
+            rc = add_one(b, fp[i], count[i], err);
+    }
+    b->stratum[0].contents += plain;
+    b->stratum[0].blocks += plain;
+    return rc;
+}
+
+int vf_sketch_builder_add(struct vf_sketch_builder *b, uint64_t fp, uint64_t count,
+                          struct vf_error *err)
+{
+    return vf_sketch_builder_add_many(b, &fp, &count, 1, err);
 }
 
 /* The finest scale at which the n kept samples are all there are, and not too many. */

@@ -74,6 +74,9 @@ struct vf_sketch_builder *vf_sketch_builder_new(struct vf_error *err);
 /* VF_ERR_RANGE when fp does not ascend. */
 int vf_sketch_builder_add(struct vf_sketch_builder *b, uint64_t fp, uint64_t count,
                           struct vf_error *err) VF_MUST_CHECK;
+/* The same for n of them. */
+int vf_sketch_builder_add_many(struct vf_sketch_builder *b, const uint64_t *fp,
+                               const uint64_t *count, size_t n, struct vf_error *err) VF_MUST_CHECK;
 /* *ret is owned (vf_sketch_free).  The builder is left for vf_sketch_builder_free. */
 int vf_sketch_builder_finish(struct vf_sketch_builder *b, uint64_t zero_blocks,
                              struct vf_sketch *ret, struct vf_error *err) VF_MUST_CHECK;

@@ -97,6 +97,7 @@ static void check_prints(enum shape shape, size_t n, size_t m, unsigned bits, ui
     uint8_t *hit = calloc(m, 1);
     struct vf_buf prints = VF_BUF_INIT, counts = VF_BUF_INIT;
     struct vf_shared got = {0, 0}, want = {0, 0};
+    const uint64_t once = 1;
     struct vf_questions qs;
     struct vf_error err;
     struct vf_page page;
@@ -112,7 +113,7 @@ static void check_prints(enum shape shape, size_t n, size_t m, unsigned bits, ui
     for (size_t i = 0; i < m; i++)
         count[i] = 1 + (uint32_t)(i % 9 == 0 ? UINT32_MAX - 1 : i % 7);
     for (size_t i = 0; i < n; i++)
-        CHECK_OK(vf_prints_builder_add(&b, v[i], 1, &err), &err);
+        CHECK(vf_prints_builder_add(&b, &v[i], &once, 1, &err) == 1);
     vf_prints_builder_finish(&b, &prints, &counts);
     CHECK_OK(vf_page_open(prints.data, prints.len, VF_PAGE_PRINTS, 0, &page, &err), &err);
     qs = (struct vf_questions){q, count, hit, m};

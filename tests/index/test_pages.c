@@ -182,6 +182,7 @@ TEST(ids)
 
 TEST(prints)
 {
+    static uint64_t fps[VF_PRINTS_PER_PAGE + 7000], times_of[VF_PRINTS_PER_PAGE + 7000];
     struct vf_prints_builder b = {.n = 0};
     struct vf_buf prints = VF_BUF_INIT, counts = VF_BUF_INIT;
     struct vf_count_iter it;
@@ -190,12 +191,22 @@ TEST(prints)
     uint64_t count;
     uint32_t n = 0;
 
-    while (!vf_prints_builder_full(&b)) {
+    while (n < VF_PRINTS_PER_PAGE) {
         uint64_t times = n % 5 == 2 ? n : n == VF_PRINTS_PER_PAGE - 1 ? VF_MAX_BLOCKS : 1;
 
-        CHECK_OK(vf_prints_builder_add(&b, UINT64_C(1) << 63 | n, times, &err), &err);
-        n++;
+        fps[n] = UINT64_C(1) << 63 | n;
+        times_of[n++] = times;
     }
+    for (uint32_t at = 0;
+         at < n;) { /* a few at a time; the last time more than there is room for */
+        long took =
+            vf_prints_builder_add(&b, fps + at, times_of + at, n - at < 7000 ? 7000 : 1000, &err);
+
+        CHECK_GE0(took, &err);
+        at += (uint32_t)took;
+    }
+    CHECK(vf_prints_builder_full(&b));
+    CHECK(vf_prints_builder_add(&b, fps, times_of, 10, &err) == 0);
     vf_prints_builder_finish(&b, &prints, &counts);
     p = open_page(&prints, VF_PAGE_PRINTS, 0);
     c = open_page(&counts, VF_PAGE_COUNTS, 0);
