@@ -12,7 +12,8 @@ qemu-system-x86_64 -accel tcg -m 64 -display none -nodefaults \
     -blockdev "driver=raw,node-name=d0,file.driver=file,file.filename=$vf_tmp/a.raw" \
     -device virtio-blk-pci,drive=d0,id=v0 -qmp "unix:$vf_tmp/qmp,server=on,wait=off" \
     -daemonize -pidfile "$vf_tmp/pid"
-mkdir "$odd"
+mkdir -p "$odd/dst"
+printf '[qmp]\nstart = /bin/false {incoming}\n' >"$odd/dst/vmferry.conf"
 ln -s "$vf_tmp/qmp" "$odd/qmp"
 
 # refused STATUS WHAT OPTION...: that is not written in UTF-8, and nothing is left of the move.
