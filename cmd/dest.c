@@ -32,6 +32,8 @@ static int take_names(struct dest *d, const struct vf_msg_offer *offer, struct v
     d->part_path = vf_strf(err, "%s/%s.part", d->store->images_dir, offer->name);
     d->format = vf_strdup(offer->format, err);
     d->cluster_size = offer->cluster_size;
+    d->root_known = offer->flags & VF_OFFER_ROOT;
+    memcpy(d->root, offer->root, VF_SHA_LEN);
     return d->name && d->part_name && d->path && d->part_path && d->format ? 0 : -1;
 }
 
@@ -198,6 +200,7 @@ static int dest_open(struct vf_dest *dest, const struct vf_msg_offer *offer, boo
         goto out;
     if (!count_only) {
         if (vf_dest_check_size(d, offer, err) < 0 || vf_dest_lock(d, err) < 0 ||
+            (!d->replaces && vf_dest_take_back(d, err) < 0) ||
             vf_dest_check_space(d, offer, err) < 0 || open_part(d, offer->size, &known_as, err) < 0)
             goto out;
         sink = begin_map(d, err);
@@ -244,6 +247,8 @@ static void clean_up(struct dest *d, const struct vf_error *outcome)
     d->cleaned = true;
     if (d->has_part && !d->published && outcome && !keep_part(d, outcome))
         ignored |= remove_part(d, NULL);
+    if (d->noted && (d->committed || !d->published))
+        vf_dest_unnote(d);
     if (d->published)
         ignored |= vf_index_remove(d->index, d->part_path, NULL);
     if (d->replaced_path)

@@ -99,6 +99,10 @@ int vf_dest_check_target(const struct dest *d, bool replace, bool *ret_exists, s
     *ret_exists = fstatat(d->images_fd, d->name, &sb, AT_SYMLINK_NOFOLLOW) == 0;
     if (!*ret_exists)
         return errno == ENOENT ? 0 : vf_error_sys(err, errno, "'%s'", d->path);
+    if (vf_dest_unfinished(d)) {
+        *ret_exists = false;
+        return 0;
+    }
     if (!replace)
         return vf_error_set(err, VF_ERR_EXISTS, 0, "'%s' exists already", d->path);
     if (!d->store->set.allow_replace)

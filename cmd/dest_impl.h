@@ -17,7 +17,8 @@ struct dest {
     char *path, *part_path; /* absolute, for messages and the index */
     char *format;
     uint32_t cluster_size;
-    bool replaces, has_part, published, cleaned;
+    uint8_t root[VF_SHA_LEN]; /* of the content that is to come; see root_known */
+    bool root_known, replaces, has_part, noted, published, committed, cleaned;
     struct vf_image *part; /* NULL again once it is complete */
     struct vf_residents *residents;
     struct vf_view_opts views; /* for donors that a guest has open */
@@ -39,7 +40,8 @@ int vf_dest_publish(struct vf_dest *dest, struct vf_map_sink *sink, struct vf_ma
  * if somebody does. */
 int vf_dest_lock(struct dest *d, struct vf_error *err) VF_MUST_CHECK;
 
-/* May the final name be taken?  *ret_exists: an image is to be replaced. */
+/* May the final name be taken?  *ret_exists: an image is to be replaced.  One that is unfinished
+ * (below) does not count. */
 int vf_dest_check_target(const struct dest *d, bool replace, bool *ret_exists,
                          struct vf_error *err) VF_MUST_CHECK;
 
@@ -48,5 +50,21 @@ int vf_dest_check_size(const struct dest *d, const struct vf_msg_offer *offer,
                        struct vf_error *err) VF_MUST_CHECK;
 int vf_dest_check_space(const struct dest *d, const struct vf_msg_offer *offer,
                         struct vf_error *err) VF_MUST_CHECK;
+
+/* ---- what is noted beside an image until it is indexed (cmd/dest_note.c) ---- */
+
+/* Before the part gets its name: IMAGES/.NAME.in says which file that is and what it holds.  Should
+ * this process be killed before the image is indexed, the next try knows by it that the image in its
+ * way is what an earlier one has left.  Without the note it would just not know. */
+void vf_dest_note(struct dest *d);
+void vf_dest_unnote(struct dest *d);
+
+/* Is the image that has the name noted, as of this transfer's group and format and with the very
+ * content that this one is to bring, and has nobody used it since? */
+bool vf_dest_unfinished(const struct dest *d);
+
+/* Makes it the part again, under the lock.  0: done, or nothing has the name; -1: VF_ERR_EXISTS,
+ * something else has it by now. */
+int vf_dest_take_back(struct dest *d, struct vf_error *err) VF_MUST_CHECK;
 
 #endif

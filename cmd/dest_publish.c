@@ -115,8 +115,12 @@ static int place(struct dest *d, struct vf_map_sink *sink, struct vf_map_info *i
     pthread_t thread;
     bool beside = vf_thread_start(&thread, complete, &c, NULL) == 0;
     int64_t changed_ms = 0;
-    int rc = sync_part(d, err) < 0 || rename_part(d, err) < 0 ? -1 : 0;
+    int rc = sync_part(d, err);
 
+    if (rc == 0) {
+        vf_dest_note(d);
+        rc = rename_part(d, err);
+    }
     changed_ms = vf_clock_ms();
     if (rc == 0 && d->replaces)
         rc = set_aside(d, err);
@@ -137,11 +141,13 @@ int vf_dest_publish(struct vf_dest *dest, struct vf_map_sink *sink, struct vf_ma
     struct dest *d = (struct dest *)dest;
     struct vf_image_record rec;
 
+    memcpy(d->root, info->root, VF_SHA_LEN); /* now it is known, if it was not */
     if (place(d, sink, info, err) < 0 ||
         vf_dest_record(d, d->path, VF_IMAGE_COMPLETE, &rec, err) < 0 ||
         vf_index_set_record(sink, &rec, err) < 0)
         goto fail;
-    if (sink->ops->commit(sink, info, err) == 0)
+    d->committed = sink->ops->commit(sink, info, err) == 0;
+    if (d->committed)
         return 0;
     sink = NULL;
 fail:

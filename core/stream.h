@@ -120,14 +120,15 @@ struct vf_msg_welcome {
     uint8_t links_max;     /* how many of them */
     uint64_t links_window; /* bytes in PIECEs that it keeps until they can be delivered */
 };
-enum { VF_OFFER_REPLACE = 1, VF_OFFER_ALL = VF_OFFER_REPLACE };
+enum { VF_OFFER_REPLACE = 1, VF_OFFER_ROOT = 2, VF_OFFER_ALL = VF_OFFER_REPLACE | VF_OFFER_ROOT };
 struct vf_msg_offer {
     uint64_t size;         /* content bytes */
     uint64_t data_blocks;  /* upper bound of non-zero blocks, for the space check */
     uint32_t cluster_size; /* of the format, 0: none */
     uint32_t flags;
-    char *name;   /* final file name, one path component */
-    char *format; /* of the file to be made */
+    char *name;               /* final file name, one path component */
+    char *format;             /* of the file to be made */
+    uint8_t root[VF_SHA_LEN]; /* with VF_OFFER_ROOT: of the content, where the source knows it */
 };
 struct vf_msg_accept {
     bool empty;             /* no resident image: send literals, no NODES */
@@ -227,7 +228,8 @@ enum {
     VF_ASK_KNOWN = 1,   /* generation and signature are those of an older summary */
     VF_ASK_OFFER = 2,   /* would you take this image? */
     VF_ASK_REPLACE = 4, /* with VF_ASK_OFFER: in place of one of that name */
-    VF_ASK_ALL = 7
+    VF_ASK_ROOT = 8,    /* with VF_ASK_OFFER: its root is said */
+    VF_ASK_ALL = 15
 };
 struct vf_msg_ask { /* a summary is asked for */
     uint8_t detail; /* enum vf_summary_size */
@@ -237,6 +239,7 @@ struct vf_msg_ask { /* a summary is asked for */
     uint8_t *signature;
     uint64_t size, data_blocks; /* with VF_ASK_OFFER, as in OFFER; else 0 and "" */
     char *name, *format;
+    uint8_t root[VF_SHA_LEN]; /* with VF_ASK_ROOT */
 };
 enum vf_answer { VF_ANSWER_SAME = 0, VF_ANSWER_DELTA = 1, VF_ANSWER_WHOLE = 2 };
 struct vf_msg_summary {

@@ -24,7 +24,7 @@ uint32_t vf_frame_ceiling(uint8_t type)
     static const uint32_t ceiling[VF_MSG_TYPES_] = {
         [VF_MSG_HELLO] = GREETING,
         [VF_MSG_WELCOME] = GREETING,
-        [VF_MSG_OFFER] = 2 * NUM64 + 2 * NUM32 + NAME + TEXT,
+        [VF_MSG_OFFER] = 2 * NUM64 + 2 * NUM32 + NAME + TEXT + VF_SHA_LEN,
         [VF_MSG_ACCEPT] = 1 + TEXT + NUM41,
         [VF_MSG_BATCH] = NUM32 + RUN,
         [VF_MSG_NODES] = NUM32 + 1 + NUM32 + VF_MAX_NODES * (RUN + VF_ID_LEN),
@@ -45,7 +45,8 @@ uint32_t vf_frame_ceiling(uint8_t type)
         [VF_MSG_PIECE] = 2 * NUM64 + VF_MAX_DATA,
         [VF_MSG_FENCE] = NUM64,
         [VF_MSG_ACK] = NUM64,
-        [VF_MSG_ASK] = 1 + 1 + 8 + NUM32 + VF_MAX_SIGNATURE + NUM64 + NUM41 + NAME + TEXT,
+        [VF_MSG_ASK] =
+            1 + 1 + 8 + NUM32 + VF_MAX_SIGNATURE + NUM64 + NUM41 + NAME + TEXT + VF_SHA_LEN,
         [VF_MSG_SUMMARY] = 1 + 1 + TEXT + 8 + NUM32 + VF_SHA_LEN,
         [VF_MSG_PART] = VF_MAX_DATA,
         [VF_MSG_GUEST] = VF_MAX_GUEST,

@@ -106,6 +106,8 @@ static void put_offer(struct out *o, const struct vf_msg_offer *m)
     put_num(o, m->flags);
     put_text(o, m->name);
     put_text(o, m->format);
+    if (m->flags & VF_OFFER_ROOT)
+        put_bytes(o, m->root, VF_SHA_LEN);
 }
 
 static void put_accept(struct out *o, const struct vf_msg_accept *m)
@@ -206,6 +208,8 @@ static void put_ask(struct out *o, const struct vf_msg_ask *m)
     put_num(o, m->data_blocks);
     put_text(o, m->name);
     put_text(o, m->format);
+    if (m->flags & VF_ASK_ROOT)
+        put_bytes(o, m->root, VF_SHA_LEN);
 }
 
 static void put_summary(struct out *o, const struct vf_msg_summary *m)

@@ -113,7 +113,8 @@ static const char *ask_wrong(const struct vf_msg_ask *m)
 
     if (m->detail > 1)
         return "detail";
-    if (m->flags & ~VF_ASK_ALL || ((m->flags & VF_ASK_REPLACE) && !(m->flags & VF_ASK_OFFER)))
+    if (m->flags & ~VF_ASK_ALL ||
+        ((m->flags & (VF_ASK_REPLACE | VF_ASK_ROOT)) && !(m->flags & VF_ASK_OFFER)))
         return "unknown flags";
     if (m->signature_len > VF_MAX_SIGNATURE)
         return "signature is too long";

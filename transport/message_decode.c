@@ -180,11 +180,18 @@ static bool get_welcome(struct in *in, struct vf_msg_welcome *m)
            get_u8(in, &m->links_max) && get_num(in, UINT64_MAX, &m->links_window);
 }
 
+/* With the flag for it only. */
+static bool get_root(struct in *in, bool flag, uint8_t ret[VF_SHA_LEN])
+{
+    return !flag || vf_reader_copy(&in->r, ret, VF_SHA_LEN) || fail(in, "cut short");
+}
+
 static bool get_offer(struct in *in, struct vf_msg_offer *m)
 {
     return get_num(in, VF_MAX_SIZE, &m->size) && get_num(in, VF_MAX_BLOCKS, &m->data_blocks) &&
            get_u32(in, &m->cluster_size) && get_u32(in, &m->flags) &&
-           get_text(in, VF_MAX_NAME, &m->name) && get_text(in, VF_MAX_TEXT, &m->format);
+           get_text(in, VF_MAX_NAME, &m->name) && get_text(in, VF_MAX_TEXT, &m->format) &&
+           get_root(in, m->flags & VF_OFFER_ROOT, m->root);
 }
 
 static bool get_accept(struct in *in, struct vf_msg_accept *m)
@@ -326,7 +333,8 @@ static bool get_ask(struct in *in, struct vf_msg_ask *m)
     return get_count(in, VF_MAX_SIGNATURE, 8, &m->signature_len) &&
            (m->signature = get_bytes(in, m->signature_len, 1)) != NULL &&
            get_num(in, VF_MAX_SIZE, &m->size) && get_num(in, VF_MAX_BLOCKS, &m->data_blocks) &&
-           get_text(in, VF_MAX_NAME, &m->name) && get_text(in, VF_MAX_TEXT, &m->format);
+           get_text(in, VF_MAX_NAME, &m->name) && get_text(in, VF_MAX_TEXT, &m->format) &&
+           get_root(in, m->flags & VF_ASK_ROOT, m->root);
 }
 
 static bool get_summary(struct in *in, struct vf_msg_summary *m)

@@ -163,7 +163,7 @@ static int tell_of(struct vf_survey *s, struct vf_error *err)
     const struct vf_count *c = s->count;
     struct vf_msg_offer offer = {.size = c->image->size,
                                  .data_blocks = s->info.blocks - s->info.zero_blocks,
-                                 .flags = c->replace ? VF_OFFER_REPLACE : 0};
+                                 .flags = VF_OFFER_ROOT | (c->replace ? VF_OFFER_REPLACE : 0)};
     struct telling t = {.reach = c->reach,
                         .group = c->group,
                         .store_fd = s->store_fd,
@@ -174,6 +174,7 @@ static int tell_of(struct vf_survey *s, struct vf_error *err)
                         .nodes = s->nodes};
     int rc = 0;
 
+    memcpy(offer.root, s->info.root, VF_SHA_LEN);
     if (c->name) {
         offer.name = vf_strdup(c->name, err);
         offer.format = vf_strdup(c->format, err);

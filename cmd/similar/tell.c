@@ -59,6 +59,10 @@ static int fill_offer(const struct vf_msg_offer *offer, struct vf_msg_ask *ask,
     ask->flags |= VF_ASK_OFFER;
     if (offer->flags & VF_OFFER_REPLACE)
         ask->flags |= VF_ASK_REPLACE;
+    if (offer->flags & VF_OFFER_ROOT) {
+        ask->flags |= VF_ASK_ROOT;
+        memcpy(ask->root, offer->root, VF_SHA_LEN);
+    }
     ask->size = offer->size;
     ask->data_blocks = offer->data_blocks;
     ask->name = vf_strdup(offer->name, err);
@@ -197,6 +201,10 @@ static void judge(struct vf_dest *dest, const struct vf_msg_ask *ask, struct vf_
                                  .name = ask->name,
                                  .format = ask->format};
 
+    if (ask->flags & VF_ASK_ROOT) {
+        offer.flags |= VF_OFFER_ROOT;
+        memcpy(offer.root, ask->root, VF_SHA_LEN);
+    }
     if (!(ask->flags & VF_ASK_OFFER) || vf_dest_would_take(dest, &offer, &why) == 0)
         return;
     m->taken = (uint8_t)why.code;

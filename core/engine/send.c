@@ -24,6 +24,7 @@ static int complete_map(struct sender *s, struct vf_map_info *info, struct vf_er
         return -1;
     pthread_mutex_lock(&s->lock);
     s->info.distinct_blocks = info->distinct_blocks;
+    s->mapped = true;
     pthread_mutex_unlock(&s->lock);
     return 0;
 }
@@ -103,8 +104,11 @@ int vf_send_offer(struct vf_image *image, struct vf_map *map, const struct vf_se
 
     if (rc == 0 && !map)
         rc = data_bound(image, &o.data_blocks, err);
-    if (rc == 0 && map && (rc = map->ops->info(map, &info, err)) == 0)
+    if (rc == 0 && map && (rc = map->ops->info(map, &info, err)) == 0) {
         o.data_blocks = info.blocks - info.zero_blocks;
+        o.flags |= VF_OFFER_ROOT;
+        memcpy(o.root, info.root, VF_SHA_LEN);
+    }
     if (rc < 0)
         vf_send_offer_free(&o);
     else
@@ -262,6 +266,12 @@ static void receive(struct sender *s)
         vf_sender_fail(s, &err);
 }
 
+/* Was it the connection that failed, or the far end's process, and not the image or the copy? */
+static bool lost(const struct sender *s)
+{
+    return s->failed && (s->err.code == VF_ERR_UNREACHABLE || s->err.code == VF_ERR_TIMEOUT);
+}
+
 static int run_threads(struct sender *s, struct vf_error *err)
 {
     void *(*const body[])(void *) = {walk, answers,
@@ -293,7 +303,7 @@ static int run_threads(struct sender *s, struct vf_error *err)
     s->ret->literal_stream_bytes = s->out.sent;
     if (!s->failed)
         return 0;
-    if (s->err.code != VF_ERR_UNREACHABLE && s->err.code != VF_ERR_TIMEOUT)
+    if (!lost(s))
         vf_stream_fail(s->st, &s->err); /* so that the receiver can say why it ended */
     return vf_error_pass(err, &s->err);
 }
@@ -360,6 +370,8 @@ int vf_send(struct vf_stream *st, const struct vf_msg_welcome *welcome, struct v
         ret->info = s->info;
     if (sink && rc == 0)
         rc = sink->ops->commit(sink, &ret->info, err);
+    else if (sink && s && s->mapped && lost(s))
+        (void)sink->ops->commit(sink, &s->info, NULL); /* the next try need not read for it */
     else if (sink)
         sink->ops->abort(sink);
     free(s);

@@ -76,6 +76,7 @@ struct sender {
     uint32_t announced, done; /* batches so far */
     size_t open_blocks, open_segs;
     bool source_ended; /* all batches have been announced; info is valid */
+    bool mapped;       /* the sink is complete, and info with it */
     struct vf_map_info info;
     uint32_t sent;                    /* batches whose literals were taken, in order */
     uint32_t repair[VF_BATCHES_OPEN]; /* batches to be repaired, a ring */

@@ -45,7 +45,7 @@ moved() {
 
 # Nothing but images is left behind at the destination.
 no_litter() {
-    [ -z "$(find "$vf_dst/images" -name '*.part')" ] || fail "a .part file is left"
+    [ -z "$(find "$vf_dst/images" -name '*.part' -o -name '.*.in')" ] || fail "a .part file is left, or a note"
     [ -z "$(find "$vf_dst/tmp" "$vf_src/tmp" -type f)" ] || fail "temporary files are left"
 }
 

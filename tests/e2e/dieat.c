@@ -11,8 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-typedef int renameat_fn(int, const char *, int, const char *);
+typedef int renameat2_fn(int, const char *, int, const char *, unsigned);
 
+int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags);
 int renameat(int from_dir, const char *from, int to_dir, const char *to);
 
 static int holds(int dir, const char *name, const char *text)
@@ -29,9 +30,9 @@ static int holds(int dir, const char *name, const char *text)
     return strstr(buf, text) != NULL;
 }
 
-int renameat(int from_dir, const char *from, int to_dir, const char *to)
+int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
 {
-    renameat_fn *real = (renameat_fn *)dlsym(RTLD_NEXT, "renameat");
+    renameat2_fn *real = (renameat2_fn *)dlsym(RTLD_NEXT, "renameat2");
     const char *where = getenv("VF_DIE_AT"), *once = getenv("VF_DIE_ONCE");
     char when[8] = "", name[64] = "", text[128] = "";
     int hit, rc;
@@ -40,8 +41,13 @@ int renameat(int from_dir, const char *from, int to_dir, const char *to)
           strcmp(to, name) == 0 && holds(from_dir, from, text) && (!once || unlink(once) == 0);
     if (hit && strcmp(when, "before") == 0)
         kill(getpid(), SIGKILL);
-    rc = real(from_dir, from, to_dir, to);
+    rc = real(from_dir, from, to_dir, to, flags);
     if (hit && strcmp(when, "after") == 0)
         kill(getpid(), SIGKILL);
     return rc;
+}
+
+int renameat(int from_dir, const char *from, int to_dir, const char *to)
+{
+    return renameat2(from_dir, from, to_dir, to, 0);
 }

@@ -132,8 +132,8 @@ static inline void golden_work(struct vf_msg *m, unsigned i, enum golden g)
 {
     switch (m->type) {
     case VF_MSG_OFFER:
-        m->offer = (struct vf_msg_offer){1048576 - 100,       900,          65536, VF_OFFER_REPLACE,
-                                         copy("guest.qcow2"), copy("qcow2")};
+        m->offer = (struct vf_msg_offer){
+            1048576 - 100, 900, 65536, VF_OFFER_REPLACE, copy("guest.qcow2"), copy("qcow2"), {0}};
         break;
     case VF_MSG_ACCEPT:
         m->accept.path = copy("/srv/vmferry/images/guest.qcow2");
@@ -169,7 +169,8 @@ static inline void golden_work(struct vf_msg *m, unsigned i, enum golden g)
                                      1048476,
                                      900,
                                      copy("guest.qcow2"),
-                                     copy("qcow2")};
+                                     copy("qcow2"),
+                                     {0}};
         break;
     case VF_MSG_SUMMARY:
         m->summary = (struct vf_msg_summary){.answer = VF_ANSWER_DELTA,

@@ -153,6 +153,8 @@ static inline void sample_offer(struct rng *r, struct vf_msg_offer *m)
     m->flags = (uint32_t)rng_below(r, VF_OFFER_ALL + 1);
     m->name = rng_text(r, 3, VF_MAX_NAME);
     m->format = rng_text(r, 0, 20);
+    for (size_t i = 0; i < VF_SHA_LEN && m->flags & VF_OFFER_ROOT; i++)
+        m->root[i] = (uint8_t)rng_next(r);
 }
 
 static inline void sample_result(struct rng *r, struct vf_msg_result *m)
@@ -218,10 +220,13 @@ static inline void sample_ask(struct rng *r, struct vf_msg_ask *m, size_t n)
         m->signature = rng_bytes(r, n, 1);
     }
     if (m->flags & VF_ASK_OFFER) {
-        m->flags = (uint8_t)(m->flags | (rng_below(r, 2) ? VF_ASK_REPLACE : 0));
+        m->flags = (uint8_t)(m->flags | (rng_below(r, 2) ? VF_ASK_REPLACE : 0) |
+                             (rng_below(r, 2) ? VF_ASK_ROOT : 0));
         m->size = rng_num(r, VF_MAX_SIZE);
         m->data_blocks = rng_num(r, vf_blocks_of(m->size));
     }
+    for (size_t i = 0; i < VF_SHA_LEN && m->flags & VF_ASK_ROOT; i++)
+        m->root[i] = (uint8_t)rng_next(r);
     m->name = m->flags & VF_ASK_OFFER ? rng_text(r, 3, VF_MAX_NAME) : rng_text(r, 0, 0);
     m->format = m->flags & VF_ASK_OFFER ? rng_text(r, 0, 20) : rng_text(r, 0, 0);
 }
@@ -393,6 +398,7 @@ static inline void check_same_offer(const struct vf_msg *a, const struct vf_msg 
     CHECK_EQ_U64(a->offer.flags, b->offer.flags);
     CHECK_STR(a->offer.name, b->offer.name);
     CHECK_STR(a->offer.format, b->offer.format);
+    CHECK_MEM(a->offer.root, b->offer.root, VF_SHA_LEN);
 }
 
 static inline void check_same_result(const struct vf_msg_result *a, const struct vf_msg_result *b)
@@ -462,6 +468,7 @@ static inline void check_same_summary(const struct vf_msg *a, const struct vf_ms
         CHECK_EQ_U64(a->ask.data_blocks, b->ask.data_blocks);
         CHECK_STR(a->ask.name, b->ask.name);
         CHECK_STR(a->ask.format, b->ask.format);
+        CHECK_MEM(a->ask.root, b->ask.root, VF_SHA_LEN);
         return;
     }
     CHECK_EQ_U64(a->summary.answer, b->summary.answer);

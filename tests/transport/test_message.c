@@ -58,7 +58,7 @@ TEST(ceilings)
     memset(name, 'n', sizeof name - 1);
     memset(text, 't', sizeof text - 1);
     name[sizeof name - 1] = text[sizeof text - 1] = 0;
-    m.offer = (struct vf_msg_offer){VF_MAX_SIZE, VF_MAX_BLOCKS, 1u << 26, 1, name, text};
+    m.offer = (struct vf_msg_offer){VF_MAX_SIZE, VF_MAX_BLOCKS, 1u << 26, 3, name, text, {255}};
     there_and_back(&m);
     m = (struct vf_msg){.type = VF_MSG_HELLO};
     m.hello = (struct vf_msg_hello){1, 1, 2, text, text};
@@ -95,8 +95,9 @@ TEST(ceilings)
     m = (struct vf_msg){.type = VF_MSG_REPAIR, .repair = {UINT32_MAX, VF_MAX_RUNS, run}};
     there_and_back(&m);
     m = (struct vf_msg){.type = VF_MSG_ASK};
-    m.ask = (struct vf_msg_ask){
-        1, 7, UINT64_MAX, VF_MAX_SIGNATURE, signature, VF_MAX_SIZE, VF_MAX_BLOCKS, name, text};
+    m.ask = (struct vf_msg_ask){1,         15,          UINT64_MAX,    VF_MAX_SIGNATURE,
+                                signature, VF_MAX_SIZE, VF_MAX_BLOCKS, name,
+                                text,      {255}};
     there_and_back(&m);
     m = (struct vf_msg){.type = VF_MSG_SUMMARY};
     m.summary = (struct vf_msg_summary){2, 18, text, UINT64_MAX, VF_MAX_SUMMARY, {0}};

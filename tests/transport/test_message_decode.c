@@ -53,6 +53,8 @@ TEST(limits_greeting)
     refused(VF_MSG_WELCOME, "01000a0100808080801000000000 00", "too large");
 }
 
+#define SHA "202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f"
+
 TEST(limits_offer)
 {
     taken(VF_MSG_OFFER, "01 01 00 00 0161 00");
@@ -62,7 +64,10 @@ TEST(limits_offer)
     refused(VF_MSG_OFFER, "01 01 8106 00 0161 00", "cluster");
     refused(VF_MSG_OFFER, "01 01 8080808001 00 0161 00", "cluster");
     refused(VF_MSG_OFFER, "01 01 8080808010 00 0161 00", "too large");
-    refused(VF_MSG_OFFER, "01 01 00 02 0161 00", "flags");
+    refused(VF_MSG_OFFER, "01 01 00 04 0161 00", "flags");
+    taken(VF_MSG_OFFER, "01 01 00 02 0161 00" SHA);
+    refused(VF_MSG_OFFER, "01 01 00 02 0161 00", "cut short");
+    refused(VF_MSG_OFFER, "01 01 00 01 0161 00" SHA, "behind");
     refused(VF_MSG_OFFER, "01 01 00 00 00 00", "empty");
     refused(VF_MSG_OFFER, "01 01 00 00 012e 00", "not that of a file");
     refused(VF_MSG_OFFER, "01 01 00 00 022e2e 00", "not that of a file");
@@ -150,7 +155,10 @@ TEST(limits_summaries)
     taken(VF_MSG_ASK, "01 01" GEN "02 abcd 00 00 00 00");
     taken(VF_MSG_ASK, "01 06" NONE "00 8020 08 0161 00");
     refused(VF_MSG_ASK, "02 00" NONE "00 00 00 00 00", "detail");
-    refused(VF_MSG_ASK, "00 08" NONE "00 00 00 00 00", "flags");
+    refused(VF_MSG_ASK, "00 10" NONE "00 00 00 00 00", "flags");
+    refused(VF_MSG_ASK, "00 08" NONE "00 00 00 00 00" SHA, "flags");
+    taken(VF_MSG_ASK, "01 0e" NONE "00 8020 08 0161 00" SHA);
+    refused(VF_MSG_ASK, "01 0e" NONE "00 8020 08 0161 00", "cut short");
     refused(VF_MSG_ASK, "00 04" NONE "00 00 00 00 00", "flags");
     refused(VF_MSG_ASK, "00 00" GEN "00 00 00 00 00", "nothing");
     refused(VF_MSG_ASK, "00 00" NONE "01 ab 00 00 00 00", "nothing");
