@@ -3,8 +3,8 @@
  * Everything in the image directory is reached through one held descriptor and single names; no
  * symbolic link is followed.  An image is assembled in NAME.part and gets its name only when it is
  * complete, verified and on disk.  Two transfers of one name exclude each other by a lock on one
- * byte, chosen by the name, of IMAGES/.vmferry.lock.  From before an image gets its name until it is
- * indexed, IMAGES/.NAME.in says which file and which content that is: the next try of the same
+ * byte, chosen by the name, of IMAGES/.vmferry.lock.  From before an image gets its name until it
+ * is indexed, IMAGES/.NAME.in says which file and which content that is: the next try of the same
  * transfer finds what a killed one has left there, and goes on with it as with a part.
  *
  * Thread rules: made and freed by the main thread; the engine calls its operations one at a time.

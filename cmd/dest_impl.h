@@ -54,8 +54,8 @@ int vf_dest_check_space(const struct dest *d, const struct vf_msg_offer *offer,
 /* ---- what is noted beside an image until it is indexed (cmd/dest_note.c) ---- */
 
 /* Before the part gets its name: IMAGES/.NAME.in says which file that is and what it holds.  Should
- * this process be killed before the image is indexed, the next try knows by it that the image in its
- * way is what an earlier one has left.  Without the note it would just not know. */
+ * this process be killed before the image is indexed, the next try knows by it that the image in
+ * its way is what an earlier one has left.  Without the note it would just not know. */
 void vf_dest_note(struct dest *d);
 void vf_dest_unnote(struct dest *d);
 
