@@ -1,6 +1,7 @@
-/* core/unixsock.c - Unix sockets with a name in the file system. */
+/* core/unixsock.c - see the header. */
 #include "core/unixsock.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,6 +14,12 @@
 #include "core/fdio.h"
 
 #define TYPES (SOCK_NONBLOCK | SOCK_CLOEXEC) /* what a type has besides */
+
+/* What stands beside the byte of a message. */
+union beside {
+    char room[CMSG_SPACE(VF_UNIXSOCK_FDS * sizeof(int))];
+    struct cmsghdr align;
+};
 
 /* A directory is named by its descriptor, in few bytes. */
 static int address(int dirfd, const char *path, struct sockaddr_un *ret, struct vf_error *err)
@@ -64,4 +71,55 @@ int vf_unixsock_listen(int dirfd, const char *path, int type, int backlog, struc
     (void)vf_error_sys(err, errno, "socket '%s'", path); /* the -1 says it */
     vf_close_fd(&fd);
     return -1;
+}
+
+int vf_unixsock_give(int sock, uint8_t byte, const int *fd, size_t n, struct vf_error *err)
+{
+    union beside control = {{0}};
+    struct iovec iov = {&byte, 1};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    assert(n <= VF_UNIXSOCK_FDS);
+    if (n > 0) {
+        struct cmsghdr *c = &control.align;
+
+        m.msg_control = control.room;
+        m.msg_controllen = CMSG_SPACE(n * sizeof(int));
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(n * sizeof(int));
+        memcpy(CMSG_DATA(c), fd, n * sizeof(int));
+    }
+    return sendmsg(sock, &m, MSG_NOSIGNAL) == 1 ? 0
+                                                : vf_error_sys(err, errno, "hand descriptors over");
+}
+
+int vf_unixsock_take(int sock, uint8_t *ret_byte, int *ret_fd, size_t most, size_t *ret_n,
+                     struct vf_error *err)
+{
+    union beside control = {{0}};
+    struct iovec iov = {ret_byte, 1};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control.room,
+                       .msg_controllen = sizeof control.room};
+    ssize_t got = recvmsg(sock, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    const struct cmsghdr *c = got < 0 ? NULL : CMSG_FIRSTHDR(&m);
+    int fd[VF_UNIXSOCK_FDS];
+    size_t n = 0;
+
+    *ret_n = 0;
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+        n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(fd, CMSG_DATA(c), n * sizeof(int));
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (got == 1 && *ret_n < most)
+            ret_fd[(*ret_n)++] = fd[i];
+        else
+            (void)close(fd[i]);
+    }
+    if (got == 1)
+        return 0;
+    return vf_error_sys(err, got < 0 ? errno : ECONNRESET, "take descriptors");
 }

@@ -23,6 +23,7 @@
 #define LINGER_MS   5000 /* for the other end to learn that QEMU has closed its connection */
 #define END_MS      5000 /* for a holder to end that was told to */
 #define END_LOOK_MS 10
+#define HAND_MS     2000 /* for a holder to hand out what it keeps */
 #define BACKLOG     4
 
 /* ---- the process ---- */
@@ -38,7 +39,8 @@ struct place {
 struct holder {
     struct place local;   /* listens, or is connected */
     struct place line;    /* listens for lines; without a descriptor they are connected to */
-    struct place control; /* whatever comes there ends this */
+    struct place control; /* told_to_end() */
+    int keep;             /* what is handed out to who asks, or -1 */
     bool local_listens;
     struct vf_carry *carry;
 };
@@ -69,14 +71,15 @@ static int accept_at(const struct place *p) { return accept4(p->fd, NULL, NULL, 
 /* Only its own descriptors stay: others would keep a lock, or an SSH session, alive. */
 static void leave(struct holder *h)
 {
-    struct place *mine[] = {&h->local, &h->line, &h->control};
+    int *mine[] = {&h->local.fd, &h->line.fd, &h->control.fd, &h->keep};
+    const size_t count = sizeof mine / sizeof *mine;
     int base = 0, n = 0;
 
-    for (size_t i = 0; i < 3; i++)
-        base = mine[i]->fd > base ? mine[i]->fd : base;
-    for (size_t i = 0; i < 3; i++)
-        if (mine[i]->fd >= 0)
-            mine[i]->fd = dup2(mine[i]->fd, base + ++n);
+    for (size_t i = 0; i < count; i++)
+        base = *mine[i] > base ? *mine[i] : base;
+    for (size_t i = 0; i < count; i++)
+        if (*mine[i] >= 0)
+            *mine[i] = dup2(*mine[i], base + ++n);
     (void)syscall(SYS_close_range, base + n + 1, ~0U, 0);
     for (int fd = 0; fd <= base; fd++)
         (void)close(fd);
@@ -97,12 +100,32 @@ static void prepare_process(void)
     (void)prctl(PR_SET_NAME, "vf-holder"); /* for people only */
 }
 
+/* Something has come at the control: is it the end?  With a descriptor it is a question for what is
+ * kept, and answered there. */
+static bool told_to_end(const struct holder *h)
+{
+    uint8_t byte;
+    int fd = -1;
+    size_t n = 0;
+
+    if (vf_unixsock_take(h->control.fd, &byte, &fd, 1, &n, NULL) < 0 || n == 0)
+        return true;
+    (void)vf_unixsock_give(fd, 0, &h->keep, h->keep >= 0, NULL); /* who asks may be gone */
+    (void)close(fd);
+    return false;
+}
+
 /* QEMU connects.  Without a descriptor: it did not, or this is to end. */
 static void await_local(struct holder *h)
 {
     struct pollfd p[2] = {{h->local.fd, POLLIN, 0}, {h->control.fd, POLLIN, 0}};
-    int fd = poll(p, 2, COME_MS) > 0 && !p[1].revents ? accept_at(&h->local) : -1;
+    int ready, fd = -1;
 
+    do
+        ready = poll(p, 2, COME_MS);
+    while (ready > 0 && p[1].revents && !told_to_end(h));
+    if (ready > 0 && !p[1].revents)
+        fd = accept_at(&h->local);
     vf_close_fd(&h->local.fd);
     remove_file(&h->local);
     h->local.fd = fd;
@@ -114,11 +137,14 @@ static void hold(struct holder *h)
     struct pollfd p[2] = {{h->control.fd, POLLIN, 0}, {h->line.fd, POLLIN, 0}};
     int64_t last = vf_clock_ms(), tried = last - LOOK_MS;
 
-    while (!p[0].revents && !vf_carry_done(c) &&
-           !(vf_carry_ended(c) && vf_clock_ms() - last > LINGER_MS)) {
+    while (!vf_carry_done(c) && !(vf_carry_ended(c) && vf_clock_ms() - last > LINGER_MS)) {
         bool moved;
         int fd = -1;
 
+        if (p[0].revents && told_to_end(h))
+            break;
+        if (vf_carry_ended(c)) /* others may want to speak with QEMU */
+            vf_close_fd(&h->keep);
         if (p[1].revents) {
             fd = accept_at(&h->line);
         } else if (h->line.fd < 0 && !vf_carry_has_line(c) && vf_clock_ms() - tried >= LOOK_MS) {
@@ -168,7 +194,8 @@ static int start(struct holder *h, struct vf_error *err)
 
 int vf_hold_start(const struct vf_hold_opts *o, struct vf_error *err)
 {
-    struct holder h = {.local = {.fd = -1, .path = o->local},
+    struct holder h = {.keep = o->keep > 0 ? o->keep : -1,
+                       .local = {.fd = -1, .path = o->local},
                        .line = {.fd = -1, .path = o->line},
                        .control = {.fd = -1, .path = o->control},
                        .local_listens = o->local_listen};
@@ -207,6 +234,27 @@ bool vf_hold_there(const char *control)
 
     vf_close_fd(&fd);
     return there;
+}
+
+int vf_hold_kept(const char *control)
+{
+    int fd = vf_unixsock_connect(AT_FDCWD, control, SOCK_DGRAM | SOCK_NONBLOCK, NULL);
+    int pair[2] = {-1, -1}, ret = -1;
+    struct pollfd p = {-1, POLLIN, 0};
+    uint8_t byte;
+    size_t n = 0;
+
+    if (fd >= 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0 &&
+        vf_unixsock_give(fd, 0, &pair[1], 1, NULL) == 0) {
+        vf_close_fd(&pair[1]); /* then its end says that there is nobody */
+        p.fd = pair[0];
+        if (poll(&p, 1, HAND_MS) <= 0 || vf_unixsock_take(pair[0], &byte, &ret, 1, &n, NULL) < 0)
+            n = 0;
+    }
+    vf_close_fd(&pair[0]);
+    vf_close_fd(&pair[1]);
+    vf_close_fd(&fd);
+    return n == 1 ? ret : -1;
 }
 
 int vf_hold_end(const char *control, struct vf_error *err)

@@ -134,6 +134,8 @@ struct vf_far {
                   const struct vf_far_look *look, struct vf_error *err);
     /* Non-zero with *err when a tunnel has broken since it was made. */
     int (*broken)(struct vf_far *, struct vf_error *err);
+    /* Ends all tunnels; the conversation goes on. */
+    void (*end_tunnels)(struct vf_far *);
     /* Sockets that tunnels need belong here: a directory of mode 0700 (0711 for libvirt), on this
      * side and on the far side; equal texts when same_run_dir was asked for at open. */
     const char *run_dir, *far_run_dir;

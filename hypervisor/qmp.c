@@ -29,6 +29,10 @@ struct vf_qmp {
     size_t seen;    /* bytes of in that were searched for a newline */
     json_t *events; /* array of whole event objects */
     uint64_t next_id;
+    uint64_t owed; /* number of a command that was given up, and not answered yet; 0: none */
+    int call_ms;
+    bool oob;  /* QEMU takes commands out of band */
+    bool torn; /* the first line may be the end of one that another process has begun to read */
 };
 
 /* ---- lines ---- */
@@ -199,8 +203,13 @@ static int next(struct vf_qmp *q, int64_t end_ms, enum vf_qmp_kind *ret_kind, js
         int rc;
 
         if (len) {
+            bool torn = q->torn;
+
             rc = vf_qmp_parse((const char *)q->in.data, len - 1, ret_kind, ret, err);
             take_line(q, len);
+            q->torn = false;
+            if (rc < 0 && torn)
+                continue;
             return rc < 0 ? -1 : 1;
         }
         if (stopped(q))
@@ -253,7 +262,7 @@ static int refused(const char *command, json_t *obj, struct vf_error *err)
 static int await(struct vf_qmp *q, const char *command, uint64_t id, json_t **ret,
                  struct vf_error *err)
 {
-    int64_t end = vf_clock_ms() + VF_QMP_CALL_MS;
+    int64_t end = vf_clock_ms() + q->call_ms;
 
     for (;;) {
         enum vf_qmp_kind kind;
@@ -269,6 +278,8 @@ static int await(struct vf_qmp *q, const char *command, uint64_t id, json_t **re
                 return -1;
             continue;
         }
+        if (q->owed && vf_qmp_number(obj, "id") == q->owed)
+            q->owed = 0;
         /* An error without an id is about a line that QEMU did not understand: ours. */
         if (kind == VF_QMP_GREETING ||
             (vf_qmp_number(obj, "id") != id && json_object_get(obj, "id"))) {
@@ -283,20 +294,50 @@ static int await(struct vf_qmp *q, const char *command, uint64_t id, json_t **re
     }
 }
 
-int vf_qmp_call(struct vf_qmp *q, const char *command, json_t *args, json_t **ret,
+static int call(struct vf_qmp *q, const char *how, const char *command, json_t *args, json_t **ret,
                 struct vf_error *err)
 {
+    bool in_turn = strcmp(how, "execute") == 0;
     uint64_t id = q->next_id++;
-    json_t *obj = json_pack("{s:s, s:I}", "execute", command, "id", (json_int_t)id);
+    json_t *obj = json_pack("{s:s, s:I}", how, command, "id", (json_int_t)id);
+    struct vf_error why = VF_ERROR_INIT;
     int rc = -1;
 
     if (!obj || (args && json_object_set(obj, "arguments", args) < 0))
-        (void)vf_error_nomem(err); /* the -1 says it */
-    else if (send_line(q, obj, err) == 0)
-        rc = await(q, command, id, ret, err);
+        (void)vf_error_nomem(&why); /* the -1 says it */
+    else if (send_line(q, obj, &why) == 0)
+        rc = await(q, command, id, ret, &why);
+    if (rc < 0 && in_turn && (why.code == VF_ERR_TIMEOUT || why.code == VF_ERR_CANCELLED))
+        q->owed = id;
     json_decref(obj);
     json_decref(args);
-    return rc;
+    return rc < 0 ? vf_error_pass(err, &why) : 0;
+}
+
+/* What was given up is answered, perhaps with an error. */
+static int settle(struct vf_qmp *q, const char *command, struct vf_error *err)
+{
+    struct vf_error why = VF_ERROR_INIT;
+
+    if (!q->owed || await(q, command, q->owed, NULL, &why) == 0 || !q->owed)
+        return 0;
+    return vf_error_pass(err, &why);
+}
+
+int vf_qmp_call(struct vf_qmp *q, const char *command, json_t *args, json_t **ret,
+                struct vf_error *err)
+{
+    if (settle(q, command, err) == 0)
+        return call(q, "execute", command, args, ret, err);
+    json_decref(args);
+    return -1;
+}
+
+int vf_qmp_call_oob(struct vf_qmp *q, const char *command, json_t *args, json_t **ret,
+                    struct vf_error *err)
+{
+    return q->oob ? call(q, "exec-oob", command, args, ret, err)
+                  : vf_qmp_call(q, command, args, ret, err);
 }
 
 int vf_qmp_callf(struct vf_qmp *q, json_t **ret, struct vf_error *err, const char *command,
@@ -378,45 +419,91 @@ void vf_qmp_forget(struct vf_qmp *q, const char *name)
 
 /* ---- beginning and end ---- */
 
+/* Does the greeting offer commands out of band? */
+static bool offers_oob(const json_t *greeting)
+{
+    const json_t *v;
+    size_t i;
+
+    json_array_foreach(json_object_get(json_object_get(greeting, "QMP"), "capabilities"), i, v)
+    {
+        if (json_is_string(v) && strcmp(json_string_value(v), "oob") == 0)
+            return true;
+    }
+    return false;
+}
+
 static int greet(struct vf_qmp *q, int64_t end, struct vf_error *err)
 {
     enum vf_qmp_kind kind;
     json_t *obj = NULL;
     int rc = next(q, end, &kind, &obj, err);
 
-    json_decref(rc > 0 ? obj : NULL);
     if (rc < 0)
         return -1;
     if (rc == 0)
         return vf_error_set(err, VF_ERR_BUSY, 0,
                             "QEMU does not greet: another client has its QMP socket");
+    q->oob = offers_oob(obj);
+    json_decref(obj);
     if (kind != VF_QMP_GREETING)
         return vf_error_set(err, VF_ERR_PROTOCOL, 0, "this socket does not speak QMP");
+    if (q->oob)
+        return vf_qmp_callf(q, NULL, err, "qmp_capabilities", "{s:[s]}", "enable", "oob");
     return vf_qmp_call(q, "qmp_capabilities", NULL, NULL, err);
+}
+
+/* fd: owned, may be -1. */
+static struct vf_qmp *make(int fd, const volatile int *stop, struct vf_error *err)
+{
+    struct vf_qmp *q = vf_calloc(1, sizeof *q, err);
+
+    if (!q) {
+        vf_close_fd(&fd);
+        return NULL;
+    }
+    q->fd = fd;
+    q->stop = stop;
+    q->mind_stop = true;
+    q->call_ms = VF_QMP_CALL_MS;
+    /* No number of an earlier process: an answer to that may still come. */
+    q->next_id = (uint64_t)vf_clock_ms() << 16;
+    q->events = json_array();
+    if (q->events)
+        return q;
+    (void)vf_error_nomem(err); /* the NULL says it */
+    vf_qmp_close(q);
+    return NULL;
 }
 
 struct vf_qmp *vf_qmp_open(const char *path, int timeout_ms, const volatile int *stop,
                            struct vf_error *err)
 {
-    struct vf_qmp *q = vf_calloc(1, sizeof *q, err);
+    struct vf_qmp *q = make(-1, stop, err);
     int64_t end = vf_clock_ms() + timeout_ms;
 
     if (!q)
         return NULL;
-    q->stop = stop;
-    q->mind_stop = true;
-    q->next_id = 1;
-    q->events = json_array();
-    q->fd = -1;
-    while (q->events && (q->fd = connect_to(path, err)) < 0 && vf_clock_ms() < end && !stopped(q))
+    while ((q->fd = connect_to(path, err)) < 0 && vf_clock_ms() < end && !stopped(q))
         vf_thread_nap(20);
-    if (!q->events)
-        (void)vf_error_nomem(err); /* the NULL says it */
     if (q->fd >= 0 && greet(q, end + 1000, err) == 0)
         return q;
     vf_qmp_close(q);
     return NULL;
 }
+
+struct vf_qmp *vf_qmp_adopt(int fd, const volatile int *stop, struct vf_error *err)
+{
+    struct vf_qmp *q = make(fd, stop, err);
+
+    if (q)
+        q->oob = q->torn = true;
+    return q;
+}
+
+int vf_qmp_fd(const struct vf_qmp *q) { return q->fd; }
+
+void vf_qmp_patience(struct vf_qmp *q, int ms) { q->call_ms = ms; }
 
 void vf_qmp_mind_stop(struct vf_qmp *q, bool mind) { q->mind_stop = mind; }
 

@@ -4,6 +4,10 @@
  * somebody waits for them.  QEMU is trusted no further than needed: lines and the number of kept
  * events have ceilings.
  *
+ * QEMU's main thread answers, and may be held up for as long as it likes: by a slow disk, or with
+ * postcopy by a page that has not come.  Commands out of band (vf_qmp_call_oob) are answered even
+ * then, but only on a connection that was greeted before: see vf_qmp_adopt.
+ *
  * Thread rules: a connection belongs to one thread. */
 #ifndef VF_HYPERVISOR_QMP_H
 #define VF_HYPERVISOR_QMP_H
@@ -37,14 +41,31 @@ struct vf_qmp *vf_qmp_open(const char *path, int timeout_ms, const volatile int 
                            struct vf_error *err);
 void vf_qmp_close(struct vf_qmp *q); /* NULL is fine */
 
+/* Goes on with a connection that an earlier process has opened and does not use any more; fd is
+ * owned from now on.  stop: as above.  NULL: VF_ERR_NOMEM. */
+struct vf_qmp *vf_qmp_adopt(int fd, const volatile int *stop, struct vf_error *err);
+
+/* The descriptor of the connection, borrowed: somebody may keep a copy open for vf_qmp_adopt. */
+int vf_qmp_fd(const struct vf_qmp *q);
+
+/* Calls wait so long for their answer (at the beginning VF_QMP_CALL_MS). */
+void vf_qmp_patience(struct vf_qmp *q, int ms);
+
 /* From here on *stop is looked at, or not: what undoes things must not be stopped itself. */
 void vf_qmp_mind_stop(struct vf_qmp *q, bool mind);
 
 /* Executes command with args (taken; NULL: none).  *ret (may be NULL): its result, new reference.
  * 0, or -1: VF_ERR_IO with QEMU's own words, VF_ERR_UNREACHABLE when it is gone, VF_ERR_TIMEOUT,
- * VF_ERR_CANCELLED (the answer, when it comes, is thrown away). */
+ * VF_ERR_CANCELLED (the answer, when it comes, is thrown away).  After VF_ERR_TIMEOUT the next call
+ * first waits for the answer to that command, and is not sent before: QEMU reads no more, not even
+ * what is out of band, when some commands wait for it. */
 int vf_qmp_call(struct vf_qmp *q, const char *command, json_t *args, json_t **ret,
                 struct vf_error *err);
+
+/* The same out of band ("exec-oob" of QEMU's QMP specification), for the few commands that allow
+ * it: whatever QEMU is busy with.  A QEMU without that answers it in its turn. */
+int vf_qmp_call_oob(struct vf_qmp *q, const char *command, json_t *args, json_t **ret,
+                    struct vf_error *err);
 
 /* A printf for jansson's pack: vf_qmp_callf(q, &ret, err, "job-cancel", "{s:s}", "id", id). */
 int vf_qmp_callf(struct vf_qmp *q, json_t **ret, struct vf_error *err, const char *command,

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/checked.h"
+#include "hypervisor/hold.h"
 #include "hypervisor/hypervisor.h"
 #include "hypervisor/qmp_exports.h"
 #include "hypervisor/qmp_machine.h"
@@ -33,6 +34,15 @@ static struct arrival *of(struct vf_arrival *a) { return (struct arrival *)a; }
 
 static void drop(struct vf_arrival *arrival);
 
+/* Its QEMU speaks with one client at a time: that may be a holder's. */
+static struct vf_qmp *connect_qmp(const struct arrival *a, int ms, const volatile int *stop,
+                                  struct vf_error *err)
+{
+    int fd = vf_hold_kept(a->way.hold);
+
+    return fd >= 0 ? vf_qmp_adopt(fd, stop, err) : vf_qmp_open(a->qmp, ms, stop, err);
+}
+
 /* ---- may it come? ---- */
 
 /* Bytes of memory that can be had without swapping; 0: not known. */
@@ -54,6 +64,7 @@ static int check(struct vf_arrival *arrival, struct vf_error *err)
 {
     struct arrival *a = of(arrival);
     uint64_t need = vf_qmp_number(a->info->definition, "memory"), have = memory_free();
+    struct vf_error why = VF_ERROR_INIT;
     struct vf_qmp *q;
 
     if (!a->info->settings->qmp_start)
@@ -69,8 +80,8 @@ static int check(struct vf_arrival *arrival, struct vf_error *err)
         return vf_error_set(err, VF_ERR_SPACE, 0,
                             "the guest has %llu MiB of memory, %llu MiB are free here",
                             (unsigned long long)need >> 20, (unsigned long long)have >> 20);
-    q = vf_qmp_open(a->qmp, 0, a->info->stop, NULL);
-    if (!q)
+    q = connect_qmp(a, 0, a->info->stop, &why);
+    if (!q && why.code != VF_ERR_BUSY)
         return 0;
     vf_qmp_close(q);
     return vf_error_set(err, VF_ERR_EXISTS, 0, "a guest '%s' runs here already", a->info->name);
@@ -288,7 +299,7 @@ static int incoming(struct arrival *a, struct vf_error *err)
     if (rc == 0)
         rc = vf_qmp_callf(a->q, NULL, err, "migrate-incoming", "{s:s}", "uri", uri);
     if (rc == 0 && a->info->postcopy)
-        rc = vf_qmp_arrival_way(&a->way, err);
+        rc = vf_qmp_arrival_way(a->q, &a->way, err);
     free(uri);
     return rc;
 }
@@ -297,21 +308,10 @@ static int incoming(struct arrival *a, struct vf_error *err)
 static int need_qmp(struct arrival *a, struct vf_error *err)
 {
     if (!a->q)
-        a->q = vf_qmp_open(a->qmp, 1000, NULL, err);
+        a->q = connect_qmp(a, 1000, NULL, err);
     if (!a->q)
         return -1;
     vf_qmp_mind_stop(a->q, false);
-    return 0;
-}
-
-static int is_whole(struct arrival *a, bool *ret, bool *ret_broken, struct vf_error *err)
-{
-    enum vf_qmp_memory m;
-
-    if (vf_qmp_memory(a->q, &m, NULL, err) < 0)
-        return -1;
-    *ret = m == VF_QMP_MEMORY_WHOLE;
-    *ret_broken = m == VF_QMP_MEMORY_BROKEN;
     return 0;
 }
 
@@ -330,7 +330,7 @@ static int ask(struct vf_arrival *arrival, const char *question, json_t *args, j
     if (strcmp(question, "incoming") == 0)
         rc = incoming(a, err);
     else if (strcmp(question, "whole") == 0)
-        rc = is_whole(a, &whole, &broken, err);
+        rc = vf_qmp_arrival_whole(a->q, &a->way, &whole, &broken, err);
     else if (strcmp(question, "recover") == 0)
         rc = vf_qmp_arrival_recover(a->q, &a->way, &whole, err);
     else
@@ -433,7 +433,7 @@ static const char *state(struct vf_arrival *arrival)
     const char *ret = "unknown";
 
     if (!a->q)
-        a->q = vf_qmp_open(a->qmp, 200, NULL, NULL);
+        a->q = connect_qmp(a, 200, NULL, NULL);
     if (!a->q || vf_qmp_call(a->q, "query-status", NULL, &status, NULL) < 0)
         return "none";
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
@@ -451,7 +451,7 @@ static void drop(struct vf_arrival *arrival)
     if (a->committed)
         return;
     if (!a->q)
-        a->q = vf_qmp_open(a->qmp, 200, NULL, &why);
+        a->q = connect_qmp(a, 200, NULL, &why);
     if (a->q) {
         vf_qmp_mind_stop(a->q, false);
         (void)vf_qmp_call(a->q, "quit", NULL, NULL, &why); /* it may be gone before it answers */

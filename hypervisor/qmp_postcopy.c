@@ -16,6 +16,7 @@
 
 #define LOOK_MS    100
 #define ASK_MS     3000  /* between two questions to the far half: is all there? */
+#define HEAR_MS    3000  /* for the far QEMU to answer, if it does not wait for a page */
 #define RECOVER_MS 20000 /* for QEMU to take a new connection */
 #define SHARE      0.8   /* of the line, for what is not asked for */
 #define RATE_MIN   1e6   /* bytes per second */
@@ -122,17 +123,28 @@ int vf_qmp_postcopy_way(struct vf_far *far, struct vf_error *err)
     return make_line(far, err) < 0 ? -1 : make_holder(far, err);
 }
 
+/* The far half could not do it.  Is its QEMU gone, or has given up?  Then it never will. */
+static int not_there(const struct vf_far *far, const struct vf_error *why, struct vf_error *err)
+{
+    if (far->refused && (why->code == VF_ERR_UNREACHABLE || why->code == VF_ERR_IO))
+        return vf_error_set(err, VF_ERR_NOTFOUND, 0,
+                            "its QEMU there has ended (%.80s): it has to be started anew",
+                            why->msg);
+    return vf_error_pass(err, why);
+}
+
 /* A holder is gone, and QEMU's connection with it: QEMU has a way of its own to go on.  1: there is
  * no need, all has come there; 0; -1. */
 static int take_new_connection(struct vf_qmp *q, struct vf_far *far, struct vf_error *err)
 {
     enum vf_qmp_memory m = VF_QMP_MEMORY_BROKEN;
+    struct vf_error why = VF_ERROR_INIT;
     json_t *answer = NULL;
     char *mem = NULL, *uri = NULL;
     int rc = end_holder(far, err);
 
-    if (rc == 0)
-        rc = far->ask(far, "recover", NULL, &answer, err);
+    if (rc == 0 && far->ask(far, "recover", NULL, &answer, &why) < 0)
+        rc = not_there(far, &why, err);
     if (rc == 0)
         rc = json_is_true(json_object_get(answer, "whole"));
     json_decref(answer);
@@ -208,7 +220,7 @@ static int lost(struct vf_error *err)
 }
 
 /* The holder there was killed, and the one here was not: the far QEMU has lost its connection, and
- * takes a new one only from a QEMU that has, too.  -1: the next try finds both without. */
+ * takes a new one only from a QEMU that has, too. */
 static int lose_connection(struct follow *f, struct vf_error *err)
 {
     enum vf_qmp_memory m = VF_QMP_MEMORY_FOLLOWS;
@@ -219,9 +231,10 @@ static int lose_connection(struct follow *f, struct vf_error *err)
         vf_thread_nap(LOOK_MS);
         rc = vf_qmp_memory(f->q, &m, &left, err);
     }
-    if (rc == 0 && m == VF_QMP_MEMORY_FOLLOWS && !left)
-        return lost(err);
-    return rc < 0 ? -1 : vf_error_set(err, VF_ERR_IO, 0, "the far QEMU has lost its connection");
+    if (rc < 0 || m != VF_QMP_MEMORY_FOLLOWS)
+        return rc;
+    return left ? vf_error_set(err, VF_ERR_TIMEOUT, 0, "QEMU does not let its connection go")
+                : lost(err);
 }
 
 /* Looks at the other side, too, after this one, whose state is here with so much left.  1: all is
@@ -249,13 +262,32 @@ static int compare(struct follow *f, enum vf_qmp_memory here, uint64_t left, str
     return 0;
 }
 
-/* QEMU's connection is gone: once in a call it gets a new one. */
+/* QEMU's connection is gone: once in a call it gets a new one.  The conversation stays, if it can:
+ * it may be what the far QEMU hears (hold.h). */
 static int mend(struct follow *f, struct vf_error *err)
 {
     if (f->mended)
         return vf_error_set(err, VF_ERR_IO, 0, "QEMU has lost its connection again");
     f->mended = true;
+    if (f->far->broken(f->far, err) != 0) {
+        f->far->end_tunnels(f->far);
+        if (make_line(f->far, err) < 0)
+            return -1;
+    }
     return take_new_connection(f->q, f->far, err);
+}
+
+/* No bytes get to the holder there: because of the line, or because it is gone?  0: the latter, and
+ * QEMU knows now, -1: the line, as why says. */
+static int no_line(struct follow *f, enum vf_qmp_memory here, const struct vf_error *why,
+                   struct vf_error *err)
+{
+    struct vf_error nobody = VF_ERROR_INIT;
+    struct there t;
+
+    if (here != VF_QMP_MEMORY_FOLLOWS || ask_there(f->far, &t, &nobody) < 0 || !t.broken)
+        return vf_error_pass(err, why);
+    return lose_connection(f, err);
 }
 
 /* 1: all is there, 0: not yet, -1. */
@@ -271,10 +303,10 @@ static int look(struct follow *f, struct vf_error *err)
         return 1;
     if (m == VF_QMP_MEMORY_NONE)
         return ended(f->far, err);
-    if (f->far->broken(f->far, err) != 0)
-        return -1;
     if (m == VF_QMP_MEMORY_BROKEN)
         return mend(f, err);
+    if (f->far->broken(f->far, &why) != 0)
+        return no_line(f, m, &why, err);
     if (left > f->most)
         f->most = left;
     if (f->events->progress)
@@ -287,17 +319,29 @@ static int look(struct follow *f, struct vf_error *err)
     return compare(f, m, left, err);
 }
 
-/* If that was missed.  A far QEMU that is gone, or has given up, never had a chance. */
+/* The word to run, if that was missed. */
 static int let_run(struct vf_far *far, struct vf_error *err)
 {
     struct vf_error why = VF_ERROR_INIT;
 
-    if (far->ask(far, "commit", NULL, NULL, &why) == 0)
-        return 0;
-    if (far->refused && (why.code == VF_ERR_UNREACHABLE || why.code == VF_ERR_IO))
-        return vf_error_set(err, VF_ERR_NOTFOUND, 0,
-                            "its QEMU there has ended (%.80s): it has to be started anew", why.msg);
-    return vf_error_pass(err, &why);
+    return far->ask(far, "commit", NULL, NULL, &why) == 0 ? 0 : not_there(far, &why, err);
+}
+
+/* A new conversation: how are things on both sides?  The line first, and a connection for QEMU: the
+ * far one may not answer while it waits for a page.  1: all is there, 0: not yet, -1. */
+static int look_again(struct follow *f, struct vf_error *err)
+{
+    enum vf_qmp_memory m = VF_QMP_MEMORY_NONE;
+    uint64_t left = 0;
+    int rc = make_line(f->far, err);
+
+    if (rc == 0 && f->q && vf_qmp_memory(f->q, &m, &left, NULL) == 0) { /* else look() says why */
+        if (m == VF_QMP_MEMORY_FOLLOWS)
+            rc = compare(f, m, left, err);
+        else if (m == VF_QMP_MEMORY_BROKEN)
+            rc = mend(f, err);
+    }
+    return rc < 0 || let_run(f->far, err) < 0 ? -1 : rc;
 }
 
 int vf_qmp_follow(struct vf_guest *guest, struct vf_far *far, bool again,
@@ -306,17 +350,11 @@ int vf_qmp_follow(struct vf_guest *guest, struct vf_far *far, bool again,
 {
     struct vf_qmp_guest *g = (struct vf_qmp_guest *)guest;
     struct follow f = {g->q, far, events, stop, 0, vf_clock_ms(), false, false};
-    enum vf_qmp_memory m = VF_QMP_MEMORY_NONE;
-    uint64_t left = 0;
-    int rc = 0;
+    int rc;
 
-    /* The line first: QEMU may not answer while it waits for a page. */
-    if (again && (make_line(far, err) < 0 || let_run(far, err) < 0))
-        return -1;
     if (g->q)
         vf_qmp_mind_stop(g->q, false);
-    if (again && g->q && vf_qmp_memory(g->q, &m, &left, NULL) == 0 && m == VF_QMP_MEMORY_FOLLOWS)
-        rc = compare(&f, m, left, err); /* else the first look says what is wrong */
+    rc = again ? look_again(&f, err) : 0;
     while (rc == 0) {
         rc = look(&f, err);
         if (rc == 0 && f.stop && *f.stop)
@@ -355,39 +393,84 @@ int vf_qmp_arrived(struct vf_qmp *q, int ms, struct vf_error *err)
     return vf_error_set(err, VF_ERR_TIMEOUT, 0, "the guest has not arrived yet");
 }
 
-int vf_qmp_arrival_way(const struct vf_qmp_way *w, struct vf_error *err)
+int vf_qmp_arrival_way(const struct vf_qmp *q, const struct vf_qmp_way *w, struct vf_error *err)
 {
-    struct vf_hold_opts o = {
-        .local = w->mem, .line = w->line, .line_listen = true, .control = w->hold};
+    struct vf_hold_opts o = {.local = w->mem,
+                             .line = w->line,
+                             .line_listen = true,
+                             .control = w->hold,
+                             .keep = vf_qmp_fd(q)};
 
     return vf_hold_start(&o, err);
+}
+
+int vf_qmp_arrival_whole(struct vf_qmp *q, const struct vf_qmp_way *w, bool *ret, bool *ret_broken,
+                         struct vf_error *err)
+{
+    struct vf_error why = VF_ERROR_INIT;
+    enum vf_qmp_memory m = VF_QMP_MEMORY_FOLLOWS;
+    /* Before QEMU is asked: a holder ends when all is there, too. */
+    bool holder = vf_hold_there(w->hold);
+
+    vf_qmp_patience(q, HEAR_MS);
+    if (vf_qmp_memory(q, &m, NULL, &why) < 0) {
+        if (why.code != VF_ERR_TIMEOUT || holder)
+            return vf_error_pass(err, &why);
+        m = VF_QMP_MEMORY_FOLLOWS; /* it waits for a page */
+    }
+    *ret = m == VF_QMP_MEMORY_WHOLE;
+    *ret_broken = m == VF_QMP_MEMORY_BROKEN || (m == VF_QMP_MEMORY_FOLLOWS && !holder);
+    return 0;
+}
+
+/* QEMU takes a new connection when a thread of its own has noticed that the old one is gone; which
+ * of the two comes first does not matter, as a refusal changes nothing.  Its main thread may wait
+ * for a page meanwhile, and then does not say how things are. */
+static int expect_connection(struct vf_qmp *q, const char *uri, bool *ret_whole,
+                             struct vf_error *err)
+{
+    int64_t end = vf_clock_ms() + RECOVER_MS;
+    enum vf_qmp_memory m = VF_QMP_MEMORY_FOLLOWS;
+    struct vf_error why = VF_ERROR_INIT;
+    bool hears = true;
+
+    for (;;) {
+        json_t *args = json_pack("{s:s}", "uri", uri);
+
+        if (!args)
+            return vf_error_nomem(err);
+        if (vf_qmp_call_oob(q, "migrate-recover", args, NULL, &why) == 0)
+            return 0;
+        if (why.code != VF_ERR_IO) /* it was not a refusal */
+            return vf_error_pass(err, &why);
+        if (hears && vf_qmp_memory(q, &m, NULL, &why) < 0) {
+            if (why.code != VF_ERR_TIMEOUT)
+                return vf_error_pass(err, &why);
+            hears = false;
+        }
+        *ret_whole = m == VF_QMP_MEMORY_WHOLE;
+        if (*ret_whole)
+            return 0;
+        if (m == VF_QMP_MEMORY_NONE || vf_clock_ms() > end)
+            return vf_error_set(err, VF_ERR_BUSY, 0,
+                                "QEMU takes no new connection for memory here");
+        vf_thread_nap(LOOK_MS);
+    }
 }
 
 int vf_qmp_arrival_recover(struct vf_qmp *q, const struct vf_qmp_way *w, bool *ret_whole,
                            struct vf_error *err)
 {
-    enum vf_qmp_memory m = VF_QMP_MEMORY_NONE;
-    int64_t end = vf_clock_ms() + RECOVER_MS;
-    char *uri = NULL;
+    char *uri = vf_strf(err, "unix:%s", w->mem);
     /* The holder here may have outlived the one at the source: nothing comes to it any more. */
-    int rc = vf_hold_end(w->hold, err);
+    int rc = uri ? vf_hold_end(w->hold, err) : -1;
 
+    *ret_whole = false;
+    vf_qmp_patience(q, HEAR_MS);
     if (rc == 0)
-        rc = vf_qmp_memory(q, &m, NULL, err);
-    while (rc == 0 && (m == VF_QMP_MEMORY_FOLLOWS || m == VF_QMP_MEMORY_MENDS) &&
-           vf_clock_ms() < end) {
-        vf_thread_nap(LOOK_MS); /* it has not noticed yet */
-        rc = vf_qmp_memory(q, &m, NULL, err);
-    }
-    *ret_whole = rc == 0 && m == VF_QMP_MEMORY_WHOLE;
-    if (rc < 0 || *ret_whole)
-        return rc;
-    if (m != VF_QMP_MEMORY_BROKEN)
-        return vf_error_set(err, VF_ERR_BUSY, 0, "QEMU takes no new connection for memory here");
-    uri = vf_strf(err, "unix:%s", w->mem);
-    rc = uri ? vf_qmp_callf(q, NULL, err, "migrate-recover", "{s:s}", "uri", uri) : -1;
-    if (rc == 0)
-        rc = vf_qmp_arrival_way(w, err);
+        rc = expect_connection(q, uri, ret_whole, err);
+    if (rc == 0 && !*ret_whole)
+        rc = vf_qmp_arrival_way(q, w, err);
     free(uri);
     return rc;
 }

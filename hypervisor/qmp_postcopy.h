@@ -60,8 +60,14 @@ struct vf_qmp_way {
     char *hold; /* how it is told to end */
 };
 
-/* The far half's holder, between QEMU and the line. */
-int vf_qmp_arrival_way(const struct vf_qmp_way *w, struct vf_error *err) VF_MUST_CHECK;
+/* The far half's holder, between QEMU and the line; it keeps q's connection. */
+int vf_qmp_arrival_way(const struct vf_qmp *q, const struct vf_qmp_way *w,
+                       struct vf_error *err) VF_MUST_CHECK;
+
+/* Is all of memory here?  *ret_broken: QEMU has lost its connection, or can have none; that is
+ * known even if it does not answer. */
+int vf_qmp_arrival_whole(struct vf_qmp *q, const struct vf_qmp_way *w, bool *ret, bool *ret_broken,
+                         struct vf_error *err) VF_MUST_CHECK;
 
 /* The source's QEMU has lost its connection: the one here loses its own, if it still has that, and
  * takes a new one.  *ret_whole: it needs none, because all has come. */

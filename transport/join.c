@@ -175,34 +175,18 @@ static int wait_readable(const struct vf_join *j, int fd, int ms)
     return p[1].revents ? -1 : n > 0;
 }
 
-/* Takes number and descriptors.  What came too many is closed. */
+/* Takes number and descriptors. */
 static int take(int sock, struct vf_joined *ret, struct vf_error *err)
 {
-    union {
-        char room[CMSG_SPACE(4 * sizeof(int))];
-        struct cmsghdr align;
-    } control;
     uint8_t number = 0;
-    struct iovec iov = {&number, 1};
-    struct msghdr m = {.msg_iov = &iov,
-                       .msg_iovlen = 1,
-                       .msg_control = control.room,
-                       .msg_controllen = sizeof control.room};
-    ssize_t got = recvmsg(sock, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    struct cmsghdr *c = got < 0 ? NULL : CMSG_FIRSTHDR(&m);
-    int fd[4] = {-1, -1, -1, -1};
+    int fd[2] = {-1, -1};
     size_t n = 0;
 
-    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-        n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        memcpy(fd, CMSG_DATA(c), n * sizeof(int));
-    }
-    if (got == 1 && n == 2) {
+    if (vf_unixsock_take(sock, &number, fd, 2, &n, NULL) == 0 && n == 2) {
         *ret = (struct vf_joined){number, fd[0], fd[1], sock};
         return 0;
     }
-    for (size_t i = 0; i < n; i++)
-        vf_close_fd(&fd[i]);
+    vf_close_fd(&fd[0]);
     return vf_error_set(err, VF_ERR_PROTOCOL, 0, "a visitor handed over nothing of use");
 }
 
@@ -248,25 +232,11 @@ int vf_join_connect(int store_fd, const char *token, struct vf_error *err)
 int vf_join_hand_over(int sock, uint8_t number, int rfd, int wfd, const volatile int *stop,
                       struct vf_error *err)
 {
-    union {
-        char room[CMSG_SPACE(2 * sizeof(int))];
-        struct cmsghdr align;
-    } control = {{0}};
-    struct iovec iov = {&number, 1};
-    struct msghdr m = {.msg_iov = &iov,
-                       .msg_iovlen = 1,
-                       .msg_control = control.room,
-                       .msg_controllen = sizeof control.room};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    const int fd[2] = {rfd, wfd};
     struct pollfd p = {sock, POLLIN, 0};
-    int fd[2] = {rfd, wfd};
 
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof fd);
-    memcpy(CMSG_DATA(c), fd, sizeof fd);
-    if (sendmsg(sock, &m, MSG_NOSIGNAL) != 1)
-        return vf_error_sys(err, errno, "hand the connection over");
+    if (vf_unixsock_give(sock, number, fd, 2, err) < 0)
+        return -1;
     /* Nothing is ever said on it: what makes it readable is its end. */
     while (!(stop && *stop) && poll(&p, 1, stop ? 500 : -1) <= 0)
         ;

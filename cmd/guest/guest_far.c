@@ -335,6 +335,11 @@ void vf_guest_far_end_tunnels(struct vf_guest_far *f)
     f->taken = 0;
 }
 
+static void op_end_tunnels(struct vf_far *half)
+{
+    vf_guest_far_end_tunnels((struct vf_guest_far *)half);
+}
+
 /* ---- questions ---- */
 
 static int op_ask(struct vf_far *half, const char *question, json_t *args, json_t **ret_answer,
@@ -372,6 +377,7 @@ struct vf_guest_far *vf_guest_far_open(const struct vf_guest_far_opts *opts, str
     f->half.ask = op_ask;
     f->half.tunnel = op_tunnel;
     f->half.broken = op_broken;
+    f->half.end_tunnels = op_end_tunnels;
     f->half.run_dir = opts->run_dir;
     if (connect_it(f, err) == 0)
         return f;

@@ -93,4 +93,40 @@ TEST(nobody_and_in_the_way)
 TEST(setup) { CHECK(mkdtemp(dir) != NULL); }
 TEST(clean) { CHECK(rmdir(dir) == 0); }
 
-TESTS(setup, by_path, in_a_deep_directory, nobody_and_in_the_way, clean)
+/* Descriptors go over with a byte, no more than are wanted stay. */
+TEST(descriptors)
+{
+    struct vf_error err = VF_ERROR_INIT;
+    int fd[2], p[2], got[4] = {-1, -1, -1, -1};
+    uint8_t byte = 0;
+    size_t n = 7;
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) == 0 && pipe(p) == 0);
+    CHECK_FAIL(vf_unixsock_take(fd[1], &byte, got, 4, &n, &err), &err, VF_ERR_IO);
+    CHECK(err.sys == EAGAIN && n == 0);
+
+    CHECK_OK(vf_unixsock_give(fd[0], 'a', p, 2, &err), &err);
+    CHECK_OK(vf_unixsock_take(fd[1], &byte, got, 4, &n, &err), &err);
+    CHECK(n == 2 && byte == 'a' && got[2] == -1);
+    CHECK(fcntl(got[0], F_GETFD) & fcntl(got[1], F_GETFD) & FD_CLOEXEC);
+    CHECK(write(got[1], "x", 1) == 1 && read(p[0], &byte, 1) == 1 && byte == 'x');
+    close(got[0]);
+    close(got[1]);
+
+    CHECK_OK(vf_unixsock_give(fd[0], 'b', p, 2, &err), &err);
+    CHECK_OK(vf_unixsock_take(fd[1], &byte, got, 1, &n, &err), &err);
+    CHECK(n == 1 && byte == 'b');
+    close(p[1]);
+    close(got[0]);
+    CHECK(read(p[0], &byte, 1) == 0); /* nobody has the other one */
+
+    CHECK_OK(vf_unixsock_give(fd[0], 'c', NULL, 0, &err), &err);
+    CHECK_OK(vf_unixsock_take(fd[1], &byte, got, 4, &n, &err), &err);
+    CHECK(n == 0 && byte == 'c');
+    close(fd[0]);
+    CHECK_FAIL(vf_unixsock_take(fd[1], &byte, got, 4, &n, &err), &err, VF_ERR_IO);
+    close(fd[1]);
+    close(p[0]);
+}
+
+TESTS(setup, by_path, in_a_deep_directory, nobody_and_in_the_way, clean, descriptors)

@@ -122,10 +122,9 @@ vm_guest() {
     guest_wrote "$vf_tmp/src.log" 20
 }
 
-# vm_gone DIR: its QEMU has ended.
-vm_gone() {
-    [ ! -s "$1/pid" ] || ! kill -0 "$(cat "$1/pid")" 2>/dev/null || fail "a second QEMU is left: $1"
-}
+# vm_gone DIR: its QEMU has ended, or does so soon.
+_vm_has_ended() { [ ! -s "$1/pid" ] || ! kill -0 "$(cat "$1/pid")" 2>/dev/null; }
+vm_gone() { vf_wait_for 10 _vm_has_ended "$1" || fail "a second QEMU is left: $1"; }
 
 _vm_quit() { ! kill -0 "$1" 2>/dev/null; }
 

@@ -1,4 +1,5 @@
 /* test_carry.c - bytes over a line that breaks; and the process that holds a connection. */
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -344,4 +345,49 @@ TEST(told_to_end)
     CHECK(unlink(local) == 0 && rmdir(dir) == 0);
 }
 
-TESTS(breaks, waits, nonsense, holders, told_to_end)
+/* It hands out what it keeps as often as it is asked, until what it holds the connection of has
+ * ended. */
+TEST(keeps)
+{
+    char dir[] = "/tmp/vf-hold-XXXXXX", local[64], line[64], end[64];
+    struct vf_error err = VF_ERROR_INIT;
+    int server, a, kept[2], got;
+
+    CHECK(mkdtemp(dir) != NULL);
+    (void)snprintf(local, sizeof local, "%s/local", dir);
+    (void)snprintf(line, sizeof line, "%s/line", dir);
+    (void)snprintf(end, sizeof end, "%s/end", dir);
+    pair(kept);
+    struct vf_hold_opts with = {
+        .local = local, .line = line, .line_listen = true, .control = end, .keep = kept[0]};
+    struct vf_hold_opts without = {
+        .local = local, .line = line, .line_listen = true, .control = end};
+
+    CHECK(vf_hold_kept(end) < 0); /* nobody is there */
+    server = socket_at(local, true);
+    CHECK_OK(vf_hold_start(&with, &err), &err);
+    a = accept(server, NULL, NULL);
+    close(kept[0]);
+    for (int i = 0; i < 3; i++) {
+        got = vf_hold_kept(end);
+        CHECK(got >= 0 && (fcntl(got, F_GETFD) & FD_CLOEXEC));
+        CHECK(send(got, "from here", 9, 0) == 9);
+        comes(kept[1], "from here");
+        close(got);
+        CHECK(vf_hold_there(end)); /* a question is not the end */
+    }
+    close(a);
+    comes(kept[1], ""); /* nobody has it any more */
+    CHECK(vf_hold_kept(end) < 0);
+    close(kept[1]);
+
+    CHECK_OK(vf_hold_start(&without, &err), &err);
+    a = accept(server, NULL, NULL);
+    CHECK(vf_hold_kept(end) < 0 && vf_hold_there(end));
+    CHECK_OK(vf_hold_end(end, &err), &err);
+    close(a);
+    close(server);
+    CHECK(unlink(local) == 0 && rmdir(dir) == 0);
+}
+
+TESTS(breaks, waits, nonsense, holders, told_to_end, keeps)

@@ -1,10 +1,13 @@
 /* The QMP client against a real QEMU without a machine, and its lines by themselves. */
 #include "hypervisor/qmp.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/checked.h"
@@ -130,6 +133,78 @@ TEST(who_is_there)
     down(&e);
 }
 
+/* Its main thread waits until somebody reads from there. */
+static void hold_up(struct vf_qmp *q, const char *fifo)
+{
+    struct vf_error err;
+
+    CHECK(mkfifo(fifo, 0600) == 0);
+    CHECK_FAIL(vf_qmp_callf(q, NULL, &err, "chardev-add", "{s:s, s:{s:s, s:{s:s}}}", "id", "c",
+                            "backend", "type", "file", "data", "out", fifo),
+               &err, VF_ERR_TIMEOUT);
+}
+
+/* A QEMU that is held up hears what is out of band, also from who goes on with the connection. */
+TEST(out_of_band)
+{
+    char *fifo;
+    struct env e;
+    struct vf_error err;
+    struct vf_qmp *q;
+    int fd, reader;
+
+    up(&e);
+    q = vf_qmp_open(e.path, 10000, NULL, &err);
+    CHECK(q != NULL);
+    fifo = vf_strf(&err, "%s/fifo", e.dir);
+    vf_qmp_patience(q, 300);
+    hold_up(q, fifo);
+    CHECK_FAIL(vf_qmp_call(q, "query-status", NULL, NULL, &err), &err, VF_ERR_TIMEOUT);
+    for (int i = 0; i < 3; i++) { /* it is refused, but answered */
+        CHECK_FAIL(
+            vf_qmp_call_oob(q, "migrate-recover", json_pack("{s:s}", "uri", "unix:x"), NULL, &err),
+            &err, VF_ERR_IO);
+        CHECK_HAS(err.msg, "migrate-recover");
+    }
+    fd = dup(vf_qmp_fd(q));
+    vf_qmp_close(q);
+    q = vf_qmp_adopt(fd, NULL, &err);
+    CHECK(q != NULL);
+    vf_qmp_patience(q, 300);
+    for (int i = 0; i < 20; i++) /* what waits does not become more */
+        CHECK_FAIL(vf_qmp_call(q, "query-status", NULL, NULL, &err), &err, VF_ERR_TIMEOUT);
+    CHECK_FAIL(
+        vf_qmp_call_oob(q, "migrate-recover", json_pack("{s:s}", "uri", "unix:x"), NULL, &err),
+        &err, VF_ERR_IO);
+    reader = open(fifo, O_RDONLY | O_CLOEXEC);
+    CHECK(reader >= 0);
+    vf_qmp_patience(q, VF_QMP_CALL_MS);
+    CHECK_OK(vf_qmp_call(q, "query-status", NULL, NULL, &err), &err);
+    close(reader);
+    CHECK(unlink(fifo) == 0);
+    free(fifo);
+    vf_qmp_close(q);
+    down(&e);
+}
+
+/* What an earlier process had begun to read is no error; later nonsense is. */
+TEST(torn)
+{
+    static const char text[] = "rn\": {}, \"id\": 7}\r\n{\"event\": \"STOP\"}\r\nnonsense\r\n";
+    struct vf_error err;
+    struct vf_qmp *q;
+    int fd[2];
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
+    q = vf_qmp_adopt(fd[0], NULL, &err);
+    CHECK(q != NULL);
+    CHECK(send(fd[1], text, strlen(text), 0) == (ssize_t)strlen(text));
+    CHECK(vf_qmp_event(q, "STOP", NULL, NULL, 5000, NULL, &err) == 1);
+    CHECK_FAIL(vf_qmp_event(q, "STOP", NULL, NULL, 5000, NULL, &err), &err, VF_ERR_PROTOCOL);
+    vf_qmp_close(q);
+    close(fd[1]);
+}
+
 static void refused(const char *line)
 {
     enum vf_qmp_kind kind;
@@ -168,4 +243,4 @@ TEST(lines)
     refused(deep);
 }
 
-TESTS(commands, events, who_is_there, lines)
+TESTS(commands, events, who_is_there, out_of_band, torn, lines)
