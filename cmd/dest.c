@@ -251,8 +251,6 @@ static void clean_up(struct dest *d, const struct vf_error *outcome)
         vf_dest_unnote(d);
     if (d->published)
         ignored |= vf_index_remove(d->index, d->part_path, NULL);
-    if (d->replaced_path)
-        ignored |= vf_index_remove(d->index, d->replaced_path, NULL);
     (void)ignored;
     vf_close_fd(&d->lock_fd);
 }
@@ -260,22 +258,12 @@ static void clean_up(struct dest *d, const struct vf_error *outcome)
 static int dest_count(struct vf_dest *dest, struct vf_shared *ret, struct vf_error *err)
 {
     struct dest *d = (struct dest *)dest;
-    struct vf_map *map = vf_index_map(d->index, d->path, err);
-    struct vf_index_prints *prints = map ? vf_index_prints_new(map, err) : NULL;
-    struct vf_shared *each = NULL;
-    int rc = -1;
 
-    if (prints)
-        each = vf_calloc(d->residents->ops->count(d->residents), sizeof *each, err);
-    if (each)
-        rc = d->residents->ops->shared(d->residents, vf_index_prints_next, prints, each, ret, err);
-    free(each);
-    vf_index_prints_free(prints);
-    if (map)
-        map->ops->close(map);
-    if (rc == 0) /* now: who hears of it need not wait for more */
-        clean_up(d, NULL);
-    return rc;
+    if (d->count_rc < 0)
+        return vf_error_pass(err, &d->count_err);
+    *ret = d->shared;
+    clean_up(d, NULL); /* now: who hears of it need not wait for more */
+    return 0;
 }
 
 static const char *dest_tmpdir(struct vf_dest *dest)
@@ -335,6 +323,5 @@ void vf_dest_free(struct vf_dest *dest, const struct vf_error *outcome)
     free(d->part_path);
     free(d->format);
     free(d->group);
-    free(d->replaced_path);
     free(d);
 }

@@ -23,7 +23,10 @@ struct dest {
     struct vf_residents *residents;
     struct vf_view_opts views; /* for donors that a guest has open */
     double views_again;        /* not before */
-    char *replaced_path;       /* what the index calls the image that was replaced; until the end */
+    /* from publish on: what the new image shares with the residents, or why that is not known */
+    struct vf_shared shared;
+    struct vf_error count_err;
+    int count_rc;
 };
 
 /* The record of a file in the image directory as it is now. */

@@ -62,28 +62,6 @@ static int sync_part(struct dest *d, struct vf_error *err)
     return rc;
 }
 
-/* The replaced image's map must outlive the new one's commit: the report counts against it. */
-static int set_aside(struct dest *d, struct vf_error *err)
-{
-    struct vf_image_record rec = {0};
-    char *old;
-    int rc = vf_index_get(d->index, d->path, &rec, err);
-
-    if (rc != VF_FOUND)
-        return rc < 0 ? -1 : 0;
-    d->replaced_path = vf_strf(err, "%s/replaced-%ld", d->store->tmp_dir, (long)getpid());
-    if (!d->replaced_path) {
-        vf_image_record_clear(&rec);
-        return -1;
-    }
-    old = rec.path;
-    rec.path = d->replaced_path;
-    rc = vf_index_update(d->index, old, &rec, err);
-    rec.path = old;
-    vf_image_record_clear(&rec);
-    return rc;
-}
-
 /* The rest of the new map, written beside what is done to the file. */
 struct completion {
     struct vf_map_sink *sink;
@@ -97,6 +75,28 @@ static void *complete(void *arg)
     struct completion *c = arg;
 
     c->rc = c->sink->ops->complete(c->sink, c->info, &c->err);
+    return NULL;
+}
+
+/* The count of the new image against the residents, made from its fingerprints as they are written:
+ * before the map is visible, so that an image that it replaces counts as well. */
+struct counting {
+    struct dest *d;
+    struct vf_index_tap *tap;
+};
+
+static void *count(void *arg)
+{
+    struct counting *c = arg;
+    struct dest *d = c->d;
+    struct vf_residents *res = d->residents;
+    struct vf_shared *each = vf_calloc(res->ops->count(res), sizeof *each, &d->count_err);
+
+    d->count_rc =
+        each ? res->ops->shared(res, vf_index_tap_next, c->tap, each, &d->shared, &d->count_err)
+             : -1;
+    vf_index_tap_leave(c->tap);
+    free(each);
     return NULL;
 }
 
@@ -122,8 +122,6 @@ static int place(struct dest *d, struct vf_map_sink *sink, struct vf_map_info *i
         rc = rename_part(d, err);
     }
     changed_ms = vf_clock_ms();
-    if (rc == 0 && d->replaces)
-        rc = set_aside(d, err);
     if (beside)
         (void)pthread_join(thread, NULL); /* cannot fail: it runs, and is nobody else's */
     else
@@ -135,6 +133,22 @@ static int place(struct dest *d, struct vf_map_sink *sink, struct vf_map_info *i
     return rc;
 }
 
+/* The same, and counts meanwhile. */
+static int place_and_count(struct dest *d, struct vf_map_sink *sink, struct vf_map_info *info,
+                           struct vf_error *err)
+{
+    struct counting c = {.d = d, .tap = vf_index_tap(sink, err)};
+    pthread_t thread;
+    int rc = -1;
+
+    if (c.tap && vf_thread_start(&thread, count, &c, err) == 0) {
+        rc = place(d, sink, info, err);
+        (void)pthread_join(thread, NULL); /* cannot fail: it runs, and is nobody else's */
+    }
+    vf_index_tap_free(c.tap);
+    return rc;
+}
+
 int vf_dest_publish(struct vf_dest *dest, struct vf_map_sink *sink, struct vf_map_info *info,
                     struct vf_error *err)
 {
@@ -142,7 +156,7 @@ int vf_dest_publish(struct vf_dest *dest, struct vf_map_sink *sink, struct vf_ma
     struct vf_image_record rec;
 
     memcpy(d->root, info->root, VF_SHA_LEN); /* now it is known, if it was not */
-    if (place(d, sink, info, err) < 0 ||
+    if (place_and_count(d, sink, info, err) < 0 ||
         vf_dest_record(d, d->path, VF_IMAGE_COMPLETE, &rec, err) < 0 ||
         vf_index_set_record(sink, &rec, err) < 0)
         goto fail;

@@ -133,6 +133,18 @@ struct vf_map_sink *vf_index_begin(struct vf_index *ix, const struct vf_image_re
 int vf_index_set_record(struct vf_map_sink *sink, const struct vf_image_record *rec,
                         struct vf_error *err) VF_MUST_CHECK;
 
+/* The distinct fingerprints of a new map as they are found, for a thread that compares them beside
+ * the one that completes it.  Asked for before complete (or commit), which from then on waits until
+ * they are taken or nobody wants them.  Belongs to the caller, who frees it when that call has
+ * returned, or will not be made, and the other thread is through; NULL: no memory.
+ * vf_index_tap_next is a vf_print_next whose ctx is the struct vf_index_tap; VF_ERR_CANCELLED
+ * when the map could not be completed. */
+struct vf_index_tap;
+struct vf_index_tap *vf_index_tap(struct vf_map_sink *sink, struct vf_error *err);
+long vf_index_tap_next(void *tap, struct vf_print *ret, size_t max, struct vf_error *err);
+void vf_index_tap_leave(struct vf_index_tap *w); /* no more are wanted */
+void vf_index_tap_free(struct vf_index_tap *w);  /* NULL is fine */
+
 /* The image's map as it is now: a later commit or removal turns its calls into VF_ERR_NOTFOUND.
  * Returns owned (close by its ops), or NULL: VF_ERR_NOTFOUND when the image is not known. */
 struct vf_map *vf_index_map(struct vf_index *ix, const char *path, struct vf_error *err);

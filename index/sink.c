@@ -11,6 +11,7 @@
 #include "index/lists.h"
 #include "index/pagequeue.h"
 #include "index/sketch.h"
+#include "index/tap.h"
 
 struct sink {
     struct vf_map_sink base;
@@ -26,8 +27,9 @@ struct sink {
     uint64_t distinct;              /* fingerprints */
     struct vf_sketch_builder *sketch;
     struct vf_pagequeue *queue;
-    bool completed;          /* all pages are written */
-    struct vf_map_info info; /* then: of the whole map */
+    struct vf_index_tap *tap; /* borrowed; NULL: nobody looks at the fingerprints */
+    bool completed;           /* all pages are written */
+    struct vf_map_info info;  /* then: of the whole map */
 };
 
 static struct sink *sink_of(struct vf_map_sink *base) { return (struct sink *)base; }
@@ -125,6 +127,8 @@ static int add_prints(struct sink *s, struct vf_prints_builder *b, struct vf_lis
     if (vf_sketch_builder_add_many(s->sketch, p.fp, p.count, p.n, err) < 0)
         return -1;
     s->distinct += p.n;
+    if (s->tap)
+        vf_tap_put(s->tap, &p);
     while (p.n) {
         const long took = vf_prints_builder_add(b, p.fp, p.count, p.n, err);
 
@@ -148,6 +152,8 @@ static int write_prints(struct sink *s, struct vf_error *err)
             rc = -1;
             break;
         }
+    if (rc == 0 && s->tap)
+        vf_tap_end(s->tap, true);
     if (rc == 0 && b.n)
         rc = emit_prints(s, &b, err);
     vf_prints_builder_free(&b);
@@ -275,10 +281,8 @@ static int check_info(const struct sink *s, const struct vf_map_info *info, stru
                              s->rec.path);
 }
 
-static int sink_complete(struct vf_map_sink *base, struct vf_map_info *info, struct vf_error *err)
+static int complete(struct sink *s, struct vf_map_info *info, struct vf_error *err)
 {
-    struct sink *s = sink_of(base);
-
     if (s->digests.n && emit_digests(s, err) < 0)
         return -1;
     for (unsigned k = 1; k < VF_LEVELS; k++)
@@ -293,6 +297,16 @@ static int sink_complete(struct vf_map_sink *base, struct vf_map_info *info, str
     s->info = *info;
     s->completed = true;
     return 0;
+}
+
+static int sink_complete(struct vf_map_sink *base, struct vf_map_info *info, struct vf_error *err)
+{
+    struct sink *s = sink_of(base);
+    int rc = complete(s, info, err);
+
+    if (s->tap)
+        vf_tap_end(s->tap, rc == 0);
+    return rc;
 }
 
 static int sink_commit(struct vf_map_sink *base, struct vf_map_info *info, struct vf_error *err)
@@ -347,6 +361,14 @@ int vf_index_set_record(struct vf_map_sink *sink, const struct vf_image_record *
                         struct vf_error *err)
 {
     return set_record(sink_of(sink), rec, err);
+}
+
+struct vf_index_tap *vf_index_tap(struct vf_map_sink *sink, struct vf_error *err)
+{
+    struct sink *s = sink_of(sink);
+
+    s->tap = vf_tap_new(err);
+    return s->tap;
 }
 
 struct vf_map_sink *vf_index_begin(struct vf_index *ix, const struct vf_image_record *rec,

@@ -106,9 +106,9 @@ struct vf_dest_ops {
      * sink (taken) with info. */
     int (*publish)(struct vf_dest *, struct vf_map_sink *sink, struct vf_map_info *info,
                    struct vf_error *err);
-    /* After publish: exact counts of the new image against the residents: shared non-zero blocks
-     * (all, distinct).  The source is told when this returns, and may begin the next thing: nothing
-     * may be left that could be in its way. */
+    /* After publish: exact counts of the new image against the residents as they were before:
+     * shared non-zero blocks (all, distinct).  The source is told when this returns, and may begin
+     * the next thing: nothing may be left that could be in its way. */
     int (*count)(struct vf_dest *, struct vf_shared *ret, struct vf_error *err);
     /* Directory for temporary files of the engine (unlinked at once). */
     const char *(*tmpdir)(struct vf_dest *);

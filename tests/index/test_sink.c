@@ -1,5 +1,6 @@
 /* A map goes in through the sink and comes out as it was. */
 #include <endian.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include "tests/index/synth.h"
@@ -276,6 +277,113 @@ TEST(late_record)
 
 /* An index that version 1 wrote: it must stay readable as long as the version is 1.  Made by this
  * very test: VF_TEST_GOLDEN=1 writes it anew, which is right only together with a new version. */
+/* What a thread beside the one that completes takes out, `max` at a time, `most` at most. */
+struct taker {
+    struct vf_index_tap *tap;
+    size_t max, most;
+    struct vf_print *print;
+    size_t n, cap;
+    long rc;
+    struct vf_error err;
+};
+
+static void *take(void *arg)
+{
+    struct taker *t = arg;
+
+    do {
+        if (t->n + t->max > t->cap) {
+            t->cap = 2 * t->cap + t->max;
+            t->print = realloc(t->print, t->cap * sizeof *t->print);
+            CHECK(t->print);
+        }
+        t->rc = vf_index_tap_next(t->tap, t->print + t->n, t->max, &t->err);
+        t->n += t->rc > 0 ? (size_t)t->rc : 0;
+    } while (t->rc > 0 && t->n < t->most);
+    vf_index_tap_leave(t->tap);
+    return NULL;
+}
+
+/* Completes a map with a taker beside it; what was taken is in *t. */
+static int complete_beside(struct vf_index *ix, struct synth *s, struct taker *t,
+                           struct vf_error *err)
+{
+    struct vf_image_record rec = synth_record("/tap", "");
+    struct vf_map_sink *sink = vf_index_begin(ix, &rec, err);
+    pthread_t thread;
+    int rc;
+
+    CHECK_OK(sink, err);
+    t->tap = vf_index_tap(sink, err);
+    CHECK_OK(t->tap, err);
+    CHECK_OK(synth_feed(s, sink, err), err);
+    CHECK(pthread_create(&thread, NULL, take, t) == 0);
+    rc = sink->ops->complete(sink, &s->info, err);
+    CHECK(pthread_join(thread, NULL) == 0);
+    vf_index_tap_free(t->tap);
+    if (rc == 0)
+        return sink->ops->commit(sink, &s->info, err);
+    sink->ops->abort(sink);
+    return rc;
+}
+
+TEST(tap)
+{
+    static const size_t most[] = {SIZE_MAX, 0, 20000};
+    struct vf_error err;
+    struct vf_index *ix = vf_index_open(synth_dir("tap"), VF_INDEX_CREATE, &err);
+    struct synth s = synth_random(7, 100000, 1u << 30, 0);
+
+    CHECK_OK(ix, &err);
+    for (size_t i = 0; i < sizeof most / sizeof most[0]; i++) {
+        struct taker t = {.max = i % 2 ? 1 : 7000, .most = most[i]};
+        struct vf_index_prints *p;
+        struct vf_print want;
+        struct vf_map *map;
+        size_t n = 0;
+
+        CHECK_OK(complete_beside(ix, &s, &t, &err), &err);
+        CHECK(t.rc >= 0);
+        CHECK((t.rc == 0) == (most[i] == SIZE_MAX));
+        CHECK_OK((map = vf_index_map(ix, "/tap", &err)), &err);
+        CHECK_OK((p = vf_index_prints_new(map, &err)), &err);
+        for (; n < t.n && vf_index_prints_next(p, &want, 1, &err) == 1; n++)
+            CHECK(t.print[n].fp == want.fp && t.print[n].count == want.count);
+        CHECK_EQ_U64(n, t.n);
+        if (most[i] == SIZE_MAX) {
+            CHECK(vf_index_prints_next(p, &want, 1, &err) == 0);
+            CHECK(n > 2 * 16384); /* more than there is room for at once */
+        }
+        vf_index_prints_free(p);
+        map->ops->close(map);
+        free(t.print);
+    }
+    synth_free(&s);
+    vf_index_close(ix);
+}
+
+/* Who takes does not wait for what will not come. */
+TEST(tap_of_what_fails)
+{
+    struct vf_error err;
+    struct vf_index *ix = vf_index_open(synth_dir("tap-fails"), VF_INDEX_CREATE, &err);
+    struct vf_image_record rec = synth_record("/tap", "");
+    struct vf_map_info info = {.size = 12345}; /* not that of what was given: nothing */
+    struct taker t = {.max = 10, .most = SIZE_MAX};
+    struct vf_map_sink *sink;
+
+    CHECK_OK(ix, &err);
+    CHECK_OK((sink = vf_index_begin(ix, &rec, &err)), &err);
+    CHECK_OK((t.tap = vf_index_tap(sink, &err)), &err);
+    CHECK(sink->ops->complete(sink, &info, &err) < 0);
+    sink->ops->abort(sink);
+    take(&t);
+    CHECK(t.n == 0);
+    vf_index_tap_free(t.tap);
+    free(t.print);
+    vf_index_close(ix);
+}
+
 TEST(golden)
 {
     const char *tests = getenv("VF_TESTS"), *dir = synth_dir("golden");
@@ -319,5 +427,6 @@ TEST(golden)
     synth_free(&s);
 }
 
-TESTS(random_images, empty, all_zero, one_block, every_other_block, far_apart, sparse, repeats,
-      bounds, refuses_nonsense, abort_leaves_nothing, late_record, golden)
+TESTS(tap, tap_of_what_fails, random_images, empty, all_zero, one_block, every_other_block,
+      far_apart, sparse, repeats, bounds, refuses_nonsense, abort_leaves_nothing, late_record,
+      golden)
