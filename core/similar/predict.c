@@ -9,6 +9,7 @@
 #include "core/similar/sketch_impl.h"
 
 #define DIGESTS 16384u /* read at once */
+#define NODES   256u   /* likewise */
 /* Pieces that a node's ratio should rest on: with fewer, all pieces count as so many as are short.
  */
 #define ENOUGH 32.0
@@ -70,18 +71,44 @@ static void look(struct reading *r, uint64_t fp, uint64_t block)
     r->place[r->found++] = (struct place){block, i};
 }
 
-/* Where the samples occur first. */
-static int find_places(struct reading *r, uint64_t blocks, struct vf_error *err)
+static int look_at(struct reading *r, struct vf_run run, struct vf_error *err)
 {
-    for (uint64_t at = 0; at < blocks && r->found < r->n; at += DIGESTS) {
-        const size_t n = blocks - at < DIGESTS ? (size_t)(blocks - at) : DIGESTS;
-
-        if (stopped(r, err) < 0 || r->map->ops->digests(r->map, at, n, r->md5, err) < 0)
-            return -1;
-        for (size_t i = 0; i < n; i++)
-            look(r, sample_of(r->md5[i]), at + i);
-    }
+    if (run.n == 0)
+        return 0;
+    if (stopped(r, err) < 0 ||
+        r->map->ops->digests(r->map, run.first, (size_t)run.n, r->md5, err) < 0)
+        return -1;
+    for (uint64_t i = 0; i < run.n; i++)
+        look(r, sample_of(r->md5[i]), run.first + i);
     return 0;
+}
+
+/* Where the samples occur first.  Holes have none, and may be nearly all of the image: only what
+ * the segments cover is looked at, as many of them at once as one reading of digests takes. */
+static int find_places(struct reading *r, const struct vf_map_info *info, struct vf_error *err)
+{
+    struct vf_node some[NODES];
+    struct vf_run run = {0, 0};
+
+    for (uint64_t at = 0, n; info->top && at < info->nodes[1] && r->found < r->n; at += n) {
+        n = info->nodes[1] - at < NODES ? info->nodes[1] - at : NODES;
+        if (r->map->ops->nodes(r->map, 1, at, (size_t)n, some, err) < 0)
+            return -1;
+        for (uint64_t i = 0; i < n; i++) {
+            const struct vf_node *seg = &some[i];
+
+            if (seg->span > DIGESTS || seg->first < run.first + run.n ||
+                seg->first > info->blocks || seg->span > info->blocks - seg->first)
+                return vf_error_set(err, VF_ERR_FORMAT, 0, "the stored map has a segment outside");
+            if (seg->first + seg->span - run.first > DIGESTS) {
+                if (look_at(r, run, err) < 0)
+                    return -1;
+                run = (struct vf_run){seg->first, 0};
+            }
+            run.n = seg->first + seg->span - run.first;
+        }
+    }
+    return r->found < r->n ? look_at(r, run, err) : 0;
 }
 
 /* Keeps those of n blocks that are not zero, at the front; returns their bytes. */
@@ -190,7 +217,7 @@ int vf_pieces_read(struct vf_image *image, struct vf_map *map, const struct vf_s
         goto out;
     for (size_t i = 0; i < r.n; i++)
         p.piece[i].fp = sketch->fp[i];
-    if (find_places(&r, info.blocks, err) == 0)
+    if (find_places(&r, &info, err) == 0)
         rc = read_all(&r, &p, err);
     p.density = density_of(&p, info.blocks - info.zero_blocks);
 out:

@@ -27,4 +27,4 @@ json_is "$VF_OUT" .digest "$digest"
 [ "$(du -k "$(received big.qcow2)" | cut -f1)" -lt 4000 ] || fail "the qcow2 file is large"
 vf_expect_exit 0 at_dst index check
 vf_expect_exit 0 "$VMFERRY" similar big.raw --node "$vf_dst"
-[ $(($(date +%s) - start)) -lt 60 ] || fail "holes take time"
+[ $(($(date +%s) - start)) -lt 20 ] || fail "holes take time"

@@ -13,11 +13,15 @@
 #define BLOCKS 90000u /* a quarter random, a quarter zero, half text */
 #define FEW    2000u
 
-/* A map of an image in memory, without a tree. */
+#define SEG 100u /* blocks in a segment at most */
+
+/* A map of an image in memory, with segments and nothing above them. */
 struct mem_map {
     struct vf_map base;
-    uint64_t blocks, zero;
+    uint64_t blocks, zero, nsegs;
     uint8_t (*md5)[VF_MD5_LEN];
+    struct vf_node *seg;
+    uint64_t asked; /* digests */
 };
 
 static int map_info(struct vf_map *base, struct vf_map_info *ret, struct vf_error *err)
@@ -25,20 +29,39 @@ static int map_info(struct vf_map *base, struct vf_map_info *ret, struct vf_erro
     const struct mem_map *m = (const struct mem_map *)base;
 
     (void)err;
-    *ret = (struct vf_map_info){
-        .size = m->blocks * VF_BLOCK, .blocks = m->blocks, .zero_blocks = m->zero};
+    *ret = (struct vf_map_info){.size = m->blocks * VF_BLOCK,
+                                .blocks = m->blocks,
+                                .zero_blocks = m->zero,
+                                .top = m->nsegs > 0,
+                                .nodes = {m->blocks - m->zero, m->nsegs}};
+    return 0;
+}
+
+static int map_nodes(struct vf_map *base, unsigned level, uint64_t from, size_t n,
+                     struct vf_node *ret, struct vf_error *err)
+{
+    const struct mem_map *m = (const struct mem_map *)base;
+
+    (void)err;
+    CHECK(level == 1 && from + n <= m->nsegs);
+    memcpy(ret, m->seg + from, n * sizeof *ret);
     return 0;
 }
 
 static int map_digests(struct vf_map *base, uint64_t first, size_t n, uint8_t (*ret)[VF_MD5_LEN],
                        struct vf_error *err)
 {
+    struct mem_map *m = (struct mem_map *)base;
+
     (void)err;
-    memcpy(ret, ((struct mem_map *)base)->md5 + first, n * VF_MD5_LEN);
+    CHECK(n > 0 && first + n <= m->blocks);
+    memcpy(ret, m->md5 + first, n * VF_MD5_LEN);
+    m->asked += n;
     return 0;
 }
 
-static const struct vf_map_ops map_ops = {.info = map_info, .digests = map_digests};
+static const struct vf_map_ops map_ops = {
+    .info = map_info, .nodes = map_nodes, .digests = map_digests};
 
 struct world {
     struct vf_image *image;
@@ -67,6 +90,16 @@ static struct vf_sketch sketch_blocks(struct world *w, unsigned from, unsigned t
     return s;
 }
 
+static void add_to_segments(struct mem_map *m, uint64_t block)
+{
+    struct vf_node *last = m->nsegs ? &m->seg[m->nsegs - 1] : NULL;
+
+    if (last && last->first + last->span == block && last->span < SEG)
+        last->span++;
+    else
+        m->seg[m->nsegs++] = (struct vf_node){.first = block, .span = 1};
+}
+
 static struct world *world_of(unsigned blocks, void (*fill)(uint8_t *data, size_t len))
 {
     struct world *w = calloc(1, sizeof *w);
@@ -79,11 +112,15 @@ static struct world *world_of(unsigned blocks, void (*fill)(uint8_t *data, size_
     w->map.blocks = blocks;
     w->map.md5 = calloc(blocks, VF_MD5_LEN);
     w->print = calloc(blocks, sizeof *w->print);
-    CHECK(w->map.md5 != NULL && w->print != NULL);
+    w->map.seg = calloc(blocks, sizeof *w->map.seg);
+    CHECK(w->map.md5 != NULL && w->print != NULL && w->map.seg != NULL);
     for (unsigned i = 0; i < blocks; i++) {
         CHECK(EVP_Digest(data + (size_t)i * VF_BLOCK, VF_BLOCK, w->map.md5[i], NULL, EVP_md5(),
                          NULL));
-        w->map.zero += memcmp(w->map.md5[i], vf_zero_md5, VF_MD5_LEN) == 0;
+        if (memcmp(w->map.md5[i], vf_zero_md5, VF_MD5_LEN) == 0)
+            w->map.zero++;
+        else
+            add_to_segments(&w->map, i);
     }
     w->sketch = sketch_blocks(w, 0, blocks);
     return w;
@@ -106,6 +143,7 @@ static void world_free(struct world *w)
 {
     vf_image_close(w->image);
     free(w->map.md5);
+    free(w->map.seg);
     free(w->print);
     vf_sketch_free(&w->sketch);
     free(w);
@@ -258,4 +296,29 @@ TEST(much_near)
     compare(world_of(FEW, fill_code));
 }
 
-TESTS(by_what_is_missing, edges, nothing_far, much_far, much_near)
+static void fill_ends(uint8_t *data, size_t len)
+{
+    vf_test_random(6, data, 4096 * VF_BLOCK);
+    vf_test_random(7, data + len - 4096 * VF_BLOCK, 4096 * VF_BLOCK);
+    vf_test_random(8, data + len / 2, 1000);
+}
+
+/* A hole costs nothing, however large it is; the samples behind it are found all the same. */
+TEST(holes)
+{
+    struct world *w = world_of(400000, fill_ends);
+    struct vf_error err;
+    struct vf_pieces p;
+
+    CHECK_OK(vf_pieces_read(w->image, &w->map.base, &w->sketch, NULL, &p, &err), &err);
+    CHECK(p.n > 0 && w->map.asked <= 2 * 4096 + 2);
+    for (size_t i = 0; i < p.n; i++)
+        CHECK(p.piece[i].raw > 0);
+    vf_pieces_free(&p);
+    w->map.seg[w->map.nsegs - 1].span = 101; /* behind the end */
+    CHECK_FAIL(vf_pieces_read(w->image, &w->map.base, &w->sketch, NULL, &p, &err), &err,
+               VF_ERR_FORMAT);
+    world_free(w);
+}
+
+TESTS(by_what_is_missing, edges, holes, nothing_far, much_far, much_near)
