@@ -104,6 +104,11 @@ static int add_one(struct vf_cli *cli, struct vf_index *index, const char *name,
         goto out;
     vf_say(cli, "%s: %s, %" PRIu64 " blocks, %" PRIu64 " of them zero", o.path,
            fresh ? "was fresh" : "indexed", rec.info.blocks, rec.info.zero_blocks);
+    if (o.desc.files > 1)
+        vf_say(cli,
+               "%s: depends on other files: no blocks are taken from it, and its map is made anew "
+               "when it is needed",
+               o.path);
     obj = vf_describe_json(index, &rec);
     if (!obj || json_object_set_new(obj, "unchanged", json_boolean(fresh)) ||
         json_object_set_new(obj, "seconds", json_real(vf_clock_now() - start)) ||

@@ -92,6 +92,18 @@ static int check_unused(const struct dest *d, struct vf_error *err)
     return rc;
 }
 
+/* Is what is there what is to come?  A migration whose last answer got lost is then done. */
+static bool has_it(const struct dest *d)
+{
+    struct vf_image_record rec = {0};
+    bool ret = d->root_known && vf_index_get(d->index, d->path, &rec, NULL) == VF_FOUND &&
+               strcmp(rec.group, d->group) == 0 && vf_index_fresh(d->index, &rec) &&
+               memcmp(rec.info.root, d->root, VF_SHA_LEN) == 0;
+
+    vf_image_record_clear(&rec);
+    return ret;
+}
+
 int vf_dest_check_target(const struct dest *d, bool replace, bool *ret_exists, struct vf_error *err)
 {
     struct stat sb;
@@ -104,7 +116,8 @@ int vf_dest_check_target(const struct dest *d, bool replace, bool *ret_exists, s
         return 0;
     }
     if (!replace)
-        return vf_error_set(err, VF_ERR_EXISTS, 0, "'%s' exists already", d->path);
+        return vf_error_set(err, VF_ERR_EXISTS, 0, "'%s' exists already%s", d->path,
+                            has_it(d) ? ", with this very content" : "");
     if (!d->store->set.allow_replace)
         return vf_error_set(err, VF_ERR_DENIED, 0,
                             "'%s' exists, and this store's settings forbid replacing", d->path);

@@ -197,9 +197,10 @@ static int may_open(int path_fd, const struct stat *st, const char *ref,
         return 0;
     if (allowed(st, have_dir ? &dir : NULL, o))
         return 0;
-    return vf_error_set(err, VF_ERR_DENIED, 0,
-                        "'%s' lies outside the directory of '%s' and is not allowed by name", ref,
-                        home->name);
+    return vf_error_set(
+        err, VF_ERR_DENIED, 0,
+        "'%s' lies outside the directory of '%s' and is not allowed by name (--allow-backing)", ref,
+        home->name);
 }
 
 int vf_place_find(struct vf_place *ret, const struct vf_place *from, const char *ref,

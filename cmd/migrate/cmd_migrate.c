@@ -156,6 +156,17 @@ static int migrate_vm(struct vf_migrate *m, struct vf_error *err)
     return vf_vm_migrate(&req, err);
 }
 
+/* The far end speaks of the image that is there; what can be done about it is an option here. */
+static int with_way_out(const struct vf_migrate *m, struct vf_error *err)
+{
+    struct vf_error why = *err;
+
+    if (why.code != VF_ERR_EXISTS || m->opts->replace || m->opts->vm.vm)
+        return -1;
+    return vf_error_set(err, why.code, why.sys,
+                        "%s (--as gives another name, --replace replaces it)", why.msg);
+}
+
 /* ---- the verb ---- */
 
 static int run_migrate(struct vf_cli *cli, const void *opts, char *const args[],
@@ -177,6 +188,8 @@ static int run_migrate(struct vf_cli *cli, const void *opts, char *const args[],
             vf_marker_set(&marker, m.store->fd);
         rc = m.opts->dry_run ? vf_migrate_dry_run(&m, err) : vf_migrate_send(&m, err);
     }
+    if (rc < 0)
+        rc = with_way_out(&m, err);
     vf_marker_clear(&marker);
     vf_send_result_free(&m.result);
     vf_target_free(&m.named);

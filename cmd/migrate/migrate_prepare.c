@@ -53,6 +53,19 @@ static bool is_suffix_of(const char *suffix, const char *format)
            (strcmp(format, "raw") == 0 && strcmp(suffix, "img") == 0);
 }
 
+/* A name that says another format than the file will have is taken, as it was given on purpose; but
+ * who reads it later, here or elsewhere, may be led astray. */
+static void check_suffix(const struct vf_migrate *m)
+{
+    const char *dot = strrchr(m->name, '.');
+    static const char *const formats[] = {"raw", "qcow2"};
+
+    for (size_t i = 0; dot && i < sizeof formats / sizeof *formats; i++)
+        if (strcmp(dot + 1, formats[i]) == 0 && strcmp(m->format, formats[i]) != 0)
+            vf_say(m->cli, "'%s' will be a %s image: --to-format %s makes it what its name says",
+                   m->name, m->format, formats[i]);
+}
+
 /* The name at the destination: --as, else the image's own, whose suffix follows the format. */
 static int choose_name(struct vf_migrate *m, const char *operand, struct vf_error *err)
 {
@@ -74,6 +87,7 @@ static int choose_name(struct vf_migrate *m, const char *operand, struct vf_erro
         return -1;
     if (vf_dest_name_check(m->name, err) < 0)
         return vf_error_set(err, VF_ERR_USAGE, 0, "%s; give --as NAME", err->msg);
+    check_suffix(m);
     return 0;
 }
 
