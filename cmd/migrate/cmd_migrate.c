@@ -156,12 +156,18 @@ static int migrate_vm(struct vf_migrate *m, struct vf_error *err)
     return vf_vm_migrate(&req, err);
 }
 
-/* The far end speaks of the image that is there; what can be done about it is an option here. */
+/* What can be done about an error: the far end speaks of the image that is there, and of what is an
+ * option here; and who interrupts hears the same, wherever that was noticed. */
 static int with_way_out(const struct vf_migrate *m, struct vf_error *err)
 {
     struct vf_error why = *err;
 
-    if (why.code != VF_ERR_EXISTS || m->opts->replace || m->opts->vm.vm)
+    if (m->opts->vm.vm)
+        return -1;
+    if (why.code == VF_ERR_CANCELLED && *m->cli->stop && !m->opts->dry_run)
+        return vf_error_set(err, why.code, 0,
+                            "interrupted (the same command goes on with what has arrived)");
+    if (why.code != VF_ERR_EXISTS || m->opts->replace)
         return -1;
     return vf_error_set(err, why.code, why.sys,
                         "%s (--as gives another name, --replace replaces it)", why.msg);

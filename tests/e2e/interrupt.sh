@@ -22,6 +22,7 @@ for sig in INT TERM; do
     [ $got -eq 130 ] || fail "SIG$sig gives status $got"
     [ $took -lt 20000 ] || fail "it took $took ms to stop"
     json_is "$VF_OUT" .error.code cancelled
+    json_is "$VF_OUT" .error.message "interrupted (the same command goes on with what has arrived)"
     vf_wait_for 10 far_end_gone || fail "the far end does not end"
     moved $sig.raw $sig.raw --compress none
     json_true "$VF_OUT" '.wire_bytes_sent < 8000000'
