@@ -18,6 +18,11 @@ at_dst() { "$VMFERRY" --store "$vf_dst" "$@"; }
 # received NAME: the path of an image that was received.
 received() { echo "$vf_dst/images/$1"; }
 
+# on_disk FILE: KiB of it that are there; 0 without a file.
+on_disk() { echo $(($(stat -c %b "$1" 2>/dev/null || echo 0) / 2)); }
+# has_come FILE KIB: so much is. A .part has its full size from the beginning.
+has_come() { [ "$(on_disk "$1")" -ge "$2" ]; }
+
 # is_sound REPORT: the promises that hold for the report of every migration.
 is_sound() {
     json_is "$1" .verified true

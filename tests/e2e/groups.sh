@@ -29,8 +29,11 @@ vf_expect_exit 0 "$VMFERRY" index add --group blue a.raw
 
 # What an interrupted transfer of one group left is nothing for another.
 vf_image b.raw 4M seed=2
-timeout -s KILL 1 "$VMFERRY" migrate b.raw --to "$vf_dst" --group red --limit-rate 1M --compress none \
-    >/dev/null 2>&1 || :
+"$VMFERRY" migrate b.raw --to "$vf_dst" --group red --limit-rate 1M --compress none >/dev/null 2>&1 &
+client=$!
+vf_wait_for 20 has_come "$(received b.raw.part)" 256 || fail "it does not begin"
+kill -KILL $client
+wait $client || :
 vf_wait_for 10 far_end_gone || fail "the far end does not end"
 [ -s "$(received b.raw.part)" ] || fail "nothing was left"
 moved b.raw b.raw --group blue

@@ -4,8 +4,6 @@
 
 cd "$vf_tmp" || exit
 
-# A megabyte of the file is there.
-arrived() { [ "$(du -k "$(received "$1")" 2>/dev/null | cut -f 1)" -ge 1024 ]; }
 vf_image a.raw 1M seed=1
 
 for sig in INT TERM; do
@@ -13,7 +11,7 @@ for sig in INT TERM; do
     "$VMFERRY" migrate $sig.raw --to "$vf_dst" --limit-rate 2M --compress none --json \
         >"$VF_OUT" 2>"$VF_ERR" &
     client=$!
-    vf_wait_for 30 arrived $sig.raw.part || fail "it does not begin"
+    vf_wait_for 30 has_come "$(received $sig.raw.part)" 1024 || fail "it does not begin"
     start=$(date +%s%N)
     kill -$sig $client
     got=0

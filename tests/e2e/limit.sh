@@ -18,7 +18,7 @@ begin() {
     "$VMFERRY" -v migrate noise.raw --as "$name" "$@" >"$name.out" 2>"$name.err" &
     client=$!
 }
-arrived() { du -k "$(received "$1.part")" 2>/dev/null | cut -f1; }
+arrived() { on_disk "$(received "$1.part")"; }
 has_some() { [ "$(arrived "$1")" -gt "$2" ]; }
 ended() { # NAME
     got=0

@@ -10,8 +10,7 @@ vf_hole a.raw 3M 2M
 vf_image q.raw 12M seed=9
 qemu-img convert -f raw -O qcow2 q.raw a.qcow2
 
-# written NAME: how many KiB of the .part are on disk.
-written() { echo $(($(stat -c %b "$(received "$1.part")" 2>/dev/null || echo 0) / 2)); }
+written() { on_disk "$(received "$1.part")"; }
 
 # try IMAGE NAME KIB WHO: starts a slow migration and kills that end when so much more has arrived.
 try() {

@@ -17,7 +17,7 @@ mute=$!
 "$VMFERRY" migrate a.raw --to "$vf_dst" --as far.raw --limit-rate 1M --compress none --json \
     >far.out 2>far.err &
 far=$!
-vf_wait_for 10 test -s "$(received far.raw.part)" || fail "it does not begin"
+vf_wait_for 20 has_come "$(received far.raw.part)" 4 || fail "it does not begin"
 serve=$(pgrep -P $far) # still only the far end
 kill -STOP "$serve"
 vf_on_exit "kill -KILL $serve 2>/dev/null"
@@ -26,8 +26,7 @@ vf_on_exit "kill -KILL $serve 2>/dev/null"
 "$VMFERRY" migrate a.raw --to "$vf_tmp/dst2" --as near.raw --limit-rate 1M --compress none \
     >near.out 2>near.err &
 near=$!
-vf_wait_for 10 test -s "$vf_tmp/dst2/images/near.raw.part" || fail "it does not begin"
-sleep 1.5
+vf_wait_for 20 has_come "$vf_tmp/dst2/images/near.raw.part" 1024 || fail "it does not begin"
 kill -STOP $near
 vf_on_exit "kill -KILL $near 2>/dev/null"
 

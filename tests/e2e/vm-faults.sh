@@ -125,6 +125,8 @@ for phase in disks memory; do
     cp "$vf_tmp/old.raw" "$vf_dst/images/a.raw"
     [ $phase = memory ] || vf_rate=1M # else the disk is there before it is interrupted
     in_phase $phase --replace
+    [ $phase = memory ] || vf_wait_for 20 has_come "$vf_dst/images/a.raw.part" 256 ||
+        fail "the disk does not come"
     kill -INT "$vf_mover"
     ends_with 130
     unset vf_rate
