@@ -106,8 +106,8 @@ struct vf_frozen {
 };
 void vf_frozen_free(struct vf_frozen *f, size_t n); /* frees the array too */
 
-/* Looks at what passes through a tunnel.  Both are called by threads of the tunnel's, not at the
- * same time for one direction. */
+/* Looks at what passes through a tunnel.  They are called by threads of the tunnel's, not at the
+ * same time for one direction; each may be NULL. */
 struct vf_far_look {
     void *ctx;
     /* Before these bytes are sent to the far end; on failure they are not, and this connection is
@@ -115,6 +115,9 @@ struct vf_far_look {
     int (*out)(void *ctx, const uint8_t *bytes, size_t len, struct vf_error *err);
     /* When these bytes of the far end's have been given to who is connected here. */
     void (*in)(void *ctx, const uint8_t *bytes, size_t len);
+    /* Do these bytes only say that the end comes now?  Where there is this, they are not sent, and
+     * the end of this side is told to the far end when that has ended its own. */
+    bool (*goodbye)(const uint8_t *bytes, size_t len);
 };
 
 /* The way to the far half and to its sockets; made by cmd/. */

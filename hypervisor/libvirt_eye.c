@@ -36,7 +36,7 @@ static void on_in(void *ctx, const uint8_t *bytes, size_t len)
 void vf_lv_eye_init(struct vf_lv_eye *e)
 {
     memset(e, 0, sizeof *e);
-    e->look = (struct vf_far_look){e, on_out, on_in};
+    e->look = (struct vf_far_look){.ctx = e, .out = on_out, .in = on_in};
     (void)pthread_mutex_init(&e->lock, NULL); /* default ones cannot fail on Linux */
     (void)pthread_cond_init(&e->news, NULL);
 }

@@ -30,6 +30,7 @@
 #include "core/clock.h"
 #include "core/fdio.h"
 #include "core/thread.h"
+#include "hypervisor/iothread.h"
 #include "hypervisor/libvirt_impl.h"
 #include "hypervisor/once.h"
 
@@ -110,11 +111,9 @@ static void remove_dir(struct hand_off *h)
 }
 
 /* QEMU connects there, perhaps as another user than ours. */
-static int tunnel(struct hand_off *h, const char *name, bool for_qemu, char **ret_path,
-                  struct vf_error *err)
+static int tunnel(struct hand_off *h, const char *name, bool for_qemu,
+                  const struct vf_far_look *look, char **ret_path, struct vf_error *err)
 {
-    const struct vf_far_look *look = for_qemu ? NULL : &h->g->eye.look;
-
     *ret_path = vf_strf(err, "%s/%s", for_qemu ? h->far->far_run_dir : h->far->run_dir, name);
     if (!*ret_path || h->far->tunnel(h->far, name, *ret_path, look, err) < 0)
         return -1;
@@ -128,8 +127,9 @@ static int open_tunnels(struct hand_off *h, struct vf_error *err)
     if (make_dir(h, err) < 0)
         return -1;
     (void)chmod(h->far->far_run_dir, 0711); /* as above; it holds no secrets but by name */
-    if (tunnel(h, "libvirt", false, &h->lib, err) < 0 || tunnel(h, "mem", true, &h->mem, err) < 0 ||
-        tunnel(h, "disk", true, &h->disk, err) < 0)
+    if (tunnel(h, "libvirt", false, &h->g->eye.look, &h->lib, err) < 0 ||
+        tunnel(h, "mem", true, NULL, &h->mem, err) < 0 ||
+        tunnel(h, "disk", true, &vf_iothread_look, &h->disk, err) < 0)
         return -1;
     h->mem_uri = vf_strf(err, "unix://%s", h->mem);
     h->disk_uri = vf_strf(err, "unix://%s", h->disk);

@@ -315,6 +315,28 @@ static int need_qmp(struct arrival *a, struct vf_error *err)
     return 0;
 }
 
+static int runs(struct arrival *a, bool *ret, struct vf_error *err)
+{
+    json_t *status = NULL;
+
+    if (vf_qmp_call(a->q, "query-status", NULL, &status, err) < 0)
+        return -1;
+    *ret = strcmp(vf_qmp_text(status, "status"), "running") == 0;
+    json_decref(status);
+    return 0;
+}
+
+/* Nobody writes the disks through this QEMU any more.  It is told before anything is decided: for
+ * it the source's client is still there, and it may not survive to see that go (iothread.h). */
+static void end_exports(struct arrival *a)
+{
+    bool already;
+
+    /* The server of a guest that runs is not ours. */
+    if (runs(a, &already, NULL) == 0 && !already)
+        (void)vf_qmp_call(a->q, "nbd-server-stop", NULL, NULL, NULL); /* it may be told again */
+}
+
 /* incoming: take memory.  With postcopy also whole: is all of that here, or has QEMU lost its
  * connection ("broken")?  recover: the source's QEMU has, and needs a new one. */
 static int ask(struct vf_arrival *arrival, const char *question, json_t *args, json_t **ret_answer,
@@ -390,20 +412,15 @@ static int await_arrival(struct arrival *a, struct vf_error *err)
 
 static int let_run(struct arrival *a, struct vf_error *err)
 {
-    json_t *status = NULL;
-    bool runs;
+    bool already;
 
-    if (vf_qmp_call(a->q, "query-status", NULL, &status, err) < 0)
+    if (runs(a, &already, err) < 0)
         return -1;
-    runs = strcmp(vf_qmp_text(status, "status"), "running") == 0;
-    json_decref(status);
-    if (runs)
+    if (already)
         return 0;
-    /* Nobody writes through it any more; after a first try it is not there. */
+    /* With postcopy QEMU is not asked for more than it needs before. */
     (void)vf_qmp_call(a->q, "nbd-server-stop", NULL, NULL, NULL);
-    if (!a->info->paused)
-        return vf_qmp_call(a->q, "cont", NULL, NULL, err);
-    return 0;
+    return a->info->paused ? 0 : vf_qmp_call(a->q, "cont", NULL, NULL, err);
 }
 
 static int commit(struct vf_arrival *arrival, struct vf_error *err)
@@ -412,6 +429,8 @@ static int commit(struct vf_arrival *arrival, struct vf_error *err)
 
     if (need_qmp(a, err) < 0 || await_arrival(a, err) < 0)
         return -1;
+    if (!a->info->postcopy)
+        end_exports(a);
     if (a->started && a->info->starter->keep(a->info->starter, err) < 0)
         return -1;
     if (a->info->committing && a->info->committing(a->info->ctx, err) < 0)

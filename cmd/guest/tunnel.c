@@ -21,31 +21,40 @@ struct pump {
     const struct vf_far_look *look;
     struct vf_error err; /* of the thread */
     int rc;
+    bool held; /* the end of the socket is told later */
 };
+
+/* Some bytes of the socket's, or its end, to the far end. */
+static int pass_on(struct pump *p, uint8_t *bytes, size_t n)
+{
+    const struct vf_far_look *look = p->look;
+    struct vf_msg m = {.type = VF_MSG_BYTES};
+
+    if (n && look && look->out && look->out(look->ctx, bytes, n, &p->err) < 0)
+        return -1;
+    if (look && look->goodbye && (!n || look->goodbye(bytes, n))) {
+        p->held = true;
+        return 0;
+    }
+    m.bytes.len = n;
+    m.bytes.bytes = bytes;
+    return p->st->ops->send(p->st, &m, &p->err);
+}
 
 /* From the socket to the far end. */
 static void *outward(void *arg)
 {
     struct pump *p = arg;
     uint8_t *buf = vf_calloc(1, PIECE, &p->err);
-    struct vf_msg m = {.type = VF_MSG_BYTES};
     ssize_t n;
 
-    p->rc = -1;
-    while (buf) {
+    p->rc = buf ? 0 : -1;
+    for (n = 1; n > 0 && p->rc == 0;) {
         n = recv(p->fd, buf, PIECE, 0);
         if (n < 0 && errno == EINTR)
-            continue;
-        m.bytes.len = n > 0 ? (size_t)n : 0;
-        m.bytes.bytes = buf;
-        if (n > 0 && p->look && p->look->out(p->look->ctx, buf, (size_t)n, &p->err) < 0)
-            break;
-        if (p->st->ops->send(p->st, &m, &p->err) < 0)
-            break;
-        if (n <= 0) {
-            p->rc = 0;
-            break;
-        }
+            n = 1;
+        else
+            p->rc = pass_on(p, buf, n > 0 ? (size_t)n : 0);
     }
     free(buf);
     if (p->rc < 0)
@@ -68,12 +77,19 @@ static int inward(struct pump *p, struct vf_error *err)
             return 0;
         }
         rc = vf_write_full(p->fd, m.bytes.bytes, m.bytes.len, err);
-        if (rc == 0 && p->look)
+        if (rc == 0 && p->look && p->look->in)
             p->look->in(p->look->ctx, m.bytes.bytes, m.bytes.len);
         vf_msg_free(&m);
         if (rc < 0)
             return -1;
     }
+}
+
+static int tell_end(struct vf_stream *st, struct vf_error *err)
+{
+    const struct vf_msg m = {.type = VF_MSG_BYTES};
+
+    return st->ops->send(st, &m, err);
 }
 
 int vf_tunnel_pump(struct vf_stream *st, int fd, const struct vf_far_look *look,
@@ -95,7 +111,7 @@ int vf_tunnel_pump(struct vf_stream *st, int fd, const struct vf_far_look *look,
     (void)pthread_join(thread, NULL); /* cannot fail: it runs, and is nobody else's */
     (void)shutdown(fd, SHUT_RDWR);
     if (rc == 0 && p.rc == 0)
-        return 0;
+        return p.held ? tell_end(st, err) : 0;
     mine = (rc < 0 && own.code != VF_ERR_CANCELLED) || p.err.code == VF_ERR_NONE;
     return vf_error_pass(err, mine ? &own : &p.err);
 }

@@ -10,8 +10,8 @@
 struct vf_far_look;
 
 /* Carries bytes until both directions have ended, or one has failed.  The end of one direction is
- * passed on.  fd (a stream socket) is borrowed; it is shut down at the end.  look (hypervisor.h)
- * may be NULL.  0, or -1. */
+ * passed on, unless look holds it.  fd (a stream socket) is borrowed; it is shut down at the end.
+ * look (hypervisor.h) may be NULL.  0, or -1. */
 int vf_tunnel_pump(struct vf_stream *st, int fd, const struct vf_far_look *look,
                    struct vf_error *err) VF_MUST_CHECK;
 
