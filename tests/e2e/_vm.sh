@@ -124,7 +124,14 @@ vm_guest() {
 
 # vm_gone DIR: its QEMU has ended, or does so soon.
 _vm_has_ended() { [ ! -s "$1/pid" ] || ! kill -0 "$(cat "$1/pid")" 2>/dev/null; }
-vm_gone() { vf_wait_for 10 _vm_has_ended "$1" || fail "a second QEMU is left: $1"; }
+vm_gone() {
+    vf_wait_for 60 _vm_has_ended "$1" && return
+    vf_pid=$(cat "$1/pid")
+    for vf_t in "/proc/$vf_pid/task"/*; do # what it does instead
+        echo "$(cat "$vf_t/comm") $(cat "$vf_t/wchan") $(cut -c1-60 "$vf_t/syscall")"
+    done >&2
+    fail "a second QEMU is left: $1"
+}
 
 _vm_quit() { ! kill -0 "$1" 2>/dev/null; }
 
