@@ -40,6 +40,7 @@ struct visit {
 struct tunnel {
     struct vf_guest_far *far;
     char *name, *path; /* of the far socket; of ours */
+    char *token;       /* as it was when this was made: the next conversation is told it anew */
     const struct vf_far_look *look;
     int listener;
     struct vf_peer spare; /* the connection that stands ready for the first visitor */
@@ -130,8 +131,8 @@ static int name_socket(struct visit *v, struct vf_error *err)
 {
     const struct vf_guest_far *f = v->t->far;
     bool refused;
-    json_t *with = json_pack("{s:s, s:s, s:s}", "name", f->opts.name, "token",
-                             f->token ? f->token : "", "socket", v->t->name);
+    json_t *with = json_pack("{s:s, s:s, s:s}", "name", f->opts.name, "token", v->t->token,
+                             "socket", v->t->name);
     int rc = with ? vf_talk_ask(v->peer.stream, "tunnel", with, NULL, &refused, err)
                   : vf_error_nomem(err);
 
@@ -248,6 +249,7 @@ static void end_tunnel(struct tunnel *t)
     t->far->past.received += t->past.received;
     t->far->past.sent_data += t->past.sent_data;
     pthread_mutex_destroy(&t->lock);
+    free(t->token);
     free(t->path);
     free(t->name);
     free(t);
@@ -297,7 +299,8 @@ static int op_tunnel(struct vf_far *half, const char *name, const char *local_pa
     (void)pthread_mutex_init(&t->lock, NULL); /* a default one cannot fail on Linux */
     t->name = vf_strdup(name, err);
     t->path = vf_strdup(local_path, err);
-    if (!t->name || !t->path || first_connection(t, &t->spare, err) < 0)
+    t->token = vf_strdup(f->token ? f->token : "", err);
+    if (!t->name || !t->path || !t->token || first_connection(t, &t->spare, err) < 0)
         goto failed;
     t->has_spare = true;
     t->listener = vf_unixsock_listen(AT_FDCWD, local_path, SOCK_STREAM, BACKLOG, err);
