@@ -4,11 +4,10 @@
 #include <string.h>
 
 #include "core/checked.h"
-#include "core/fdio.h"
+#include "core/runfile.h"
 #include "core/sort_words.h"
 
 #define LEAST_MEMORY 65536u
-#define RUNS_MAX     4096u
 #define BATCH        8192u /* numbers merged at a time: they stay in the second-level cache */
 #define FEW_RUNS     8u    /* up to so many are merged two by two; of more a batch is sorted anew */
 
@@ -16,18 +15,16 @@
 struct run {
     const uint64_t *v; /* numbers that are there and not taken yet */
     size_t n;
-    uint64_t at, end; /* bytes of the file not read yet */
+    struct vf_run rest; /* on disk and not read yet */
     uint64_t *buf;
 };
 
 struct vf_numbers {
-    char *tmpdir;
     uint64_t *data, *scratch; /* half of the memory each */
     size_t cap, n;            /* numbers */
-    int fd;                   /* the runs */
-    uint64_t file_len;
-    struct run *runs;
-    size_t nruns, run_cap;
+    struct vf_runfile file;
+    struct run *runs; /* those of the file, then the one in memory */
+    size_t nruns;
     size_t room;        /* numbers that a run on disk has memory for */
     size_t batch;       /* numbers given at a time at most */
     uint64_t *merge[2]; /* room for a batch each */
@@ -43,11 +40,10 @@ struct vf_numbers *vf_numbers_new(uint64_t memory_limit, const char *tmpdir, str
     if (memory_limit < LEAST_MEMORY)
         memory_limit = LEAST_MEMORY;
     s->cap = (size_t)(memory_limit / 2 / sizeof *s->data);
-    s->fd = -1;
-    s->tmpdir = vf_strdup(tmpdir, err);
     s->data = vf_calloc(s->cap, sizeof *s->data, err); /* untouched memory costs nothing */
     s->scratch = vf_calloc(s->cap, sizeof *s->scratch, err);
-    if (!s->tmpdir || !s->data || !s->scratch) {
+    s->runs = vf_calloc(VF_RUNS_MAX + 1, sizeof *s->runs, err);
+    if (vf_runfile_init(&s->file, tmpdir, err) < 0 || !s->data || !s->scratch || !s->runs) {
         vf_numbers_free(s);
         return NULL;
     }
@@ -58,8 +54,7 @@ void vf_numbers_free(struct vf_numbers *s)
 {
     if (!s)
         return;
-    vf_close_fd(&s->fd);
-    free(s->tmpdir);
+    vf_runfile_close(&s->file);
     free(s->data);
     free(s->scratch);
     free(s->runs);
@@ -69,42 +64,17 @@ void vf_numbers_free(struct vf_numbers *s)
 
 /* ---- filling ---- */
 
-static int add_run(struct vf_numbers *s, const struct run *run, struct vf_error *err)
-{
-    if (s->nruns == s->run_cap) {
-        size_t cap = s->run_cap ? s->run_cap * 2 : 16;
-        struct run *more = realloc(s->runs, cap * sizeof *more);
-
-        if (!more)
-            return vf_error_nomem(err);
-        s->runs = more;
-        s->run_cap = cap;
-    }
-    s->runs[s->nruns++] = *run;
-    return 0;
-}
-
-static int too_many(struct vf_error *err)
-{
-    return vf_error_set(err, VF_ERR_SPACE, 0, "too many numbers to sort in this much memory");
-}
-
 /* Sorts what is in memory and appends it to the file as one run. */
 static int spill(struct vf_numbers *s, struct vf_error *err)
 {
-    size_t len = s->n * sizeof *s->data;
-    struct run run = {.at = s->file_len, .end = s->file_len + len};
+    struct run run = {0};
 
-    if (s->nruns == RUNS_MAX)
-        return too_many(err);
-    if (s->fd < 0 && (s->fd = vf_tmpfile(s->tmpdir, err)) < 0)
-        return -1;
     vf_sort_words(s->data, s->scratch, s->n);
-    if (vf_pwrite_full(s->fd, s->data, len, s->file_len, err) < 0)
-        return vf_error_prefix(err, "sorting in '%s'", s->tmpdir);
-    s->file_len += len;
+    if (vf_runfile_append(&s->file, s->data, s->n * sizeof *s->data, &run.rest, err) < 0)
+        return -1;
+    s->runs[s->nruns++] = run;
     s->n = 0;
-    return add_run(s, &run, err);
+    return 0;
 }
 
 int vf_numbers_add(struct vf_numbers *s, const uint64_t *v, size_t n, struct vf_error *err)
@@ -137,7 +107,7 @@ static int share_out(struct vf_numbers *s, size_t on_disk, struct vf_error *err)
         s->batch = s->cap / 4;
     s->room = on_disk ? (s->cap - 2 * s->batch) / on_disk : 0;
     if (s->batch < s->nruns || (on_disk && s->room == 0))
-        return too_many(err);
+        return vf_error_set(err, VF_ERR_SPACE, 0, "too many numbers to sort in this much memory");
     for (int i = 0; i < 2; i++, at += s->batch)
         s->merge[i] = at;
     for (size_t i = 0; i < on_disk; i++, at += s->room)
@@ -150,8 +120,8 @@ int vf_numbers_finish(struct vf_numbers *s, struct vf_error *err)
     const size_t on_disk = s->nruns;
 
     vf_sort_words(s->data, s->scratch, s->n);
-    if (add_run(s, &(struct run){.v = s->data, .n = s->n}, err) < 0 ||
-        share_out(s, on_disk, err) < 0)
+    s->runs[s->nruns++] = (struct run){.v = s->data, .n = s->n};
+    if (share_out(s, on_disk, err) < 0)
         return -1;
     s->piece = vf_calloc(s->nruns + 1, sizeof *s->piece, err);
     return s->piece ? 0 : -1;
@@ -160,16 +130,14 @@ int vf_numbers_finish(struct vf_numbers *s, struct vf_error *err)
 /* Makes sure that something of a run is in memory if there is more. */
 static int fill(struct vf_numbers *s, struct run *r, struct vf_error *err)
 {
-    const uint64_t left = (r->end - r->at) / sizeof *r->v;
-    const size_t n = left < s->room ? (size_t)left : s->room;
+    size_t len;
 
-    if (r->n || n == 0)
+    if (r->n || r->rest.at == r->rest.end)
         return 0;
-    if (vf_pread_full(s->fd, r->buf, n * sizeof *r->v, r->at, err) < 0)
+    if (vf_runfile_read(&s->file, &r->rest, r->buf, s->room * sizeof *r->v, &len, err) < 0)
         return -1;
     r->v = r->buf;
-    r->n = n;
-    r->at += n * sizeof *r->v;
+    r->n = len / sizeof *r->v;
     return 0;
 }
 
@@ -202,7 +170,7 @@ static bool find_bound(const struct vf_numbers *s, size_t share, uint64_t *ret)
 
         if (r->n > share)
             v = r->v[share];
-        else if (r->n && r->at < r->end)
+        else if (r->n && r->rest.at < r->rest.end)
             v = r->v[r->n - 1]; /* what is not read yet may be the same again */
         else
             continue;

@@ -2,18 +2,16 @@
 
 #include <stdbool.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/checked.h"
-#include "core/fdio.h"
+#include "core/runfile.h"
 
 #define LEAST_MEMORY 65536u
 #define SMALL        32u /* records up to which an insertion sort is faster */
-#define RUNS_MAX     4096u
 
 /* A sorted run on disk, read through a piece of the buffer. */
 struct run {
-    uint64_t at, end; /* bytes of the file not read yet */
+    struct vf_run rest; /* not read yet */
     uint8_t *buf;
     size_t pos, len; /* bytes of buf */
     uint64_t front;  /* the first eight bytes of the front record's key, as a number */
@@ -22,13 +20,11 @@ struct run {
 
 struct vf_sorter {
     size_t record, key;
-    char *tmpdir;
     uint8_t *data, *scratch; /* half of the memory each */
     size_t cap, n;           /* records */
-    int fd;                  /* the runs */
-    uint64_t file_len;
+    struct vf_runfile file;
     struct run *runs;
-    size_t nruns, run_cap, run_room;
+    size_t nruns, run_room;
     size_t *losers; /* a tournament of the runs: [i] lost the match i, [0] won the last one */
     bool given;     /* in memory: the one batch was handed out */
 };
@@ -45,11 +41,10 @@ struct vf_sorter *vf_sorter_new(size_t record_len, size_t key_len, uint64_t memo
     s->record = record_len;
     s->key = key_len;
     s->cap = (size_t)(memory_limit / 2 / record_len);
-    s->fd = -1;
-    s->tmpdir = vf_strdup(tmpdir, err);
     s->data = vf_calloc(s->cap, record_len, err); /* untouched memory costs nothing */
     s->scratch = vf_calloc(s->cap, record_len, err);
-    if (!s->tmpdir || !s->data || !s->scratch) {
+    s->runs = vf_calloc(VF_RUNS_MAX, sizeof *s->runs, err);
+    if (vf_runfile_init(&s->file, tmpdir, err) < 0 || !s->data || !s->scratch || !s->runs) {
         vf_sorter_free(s);
         return NULL;
     }
@@ -60,8 +55,7 @@ void vf_sorter_free(struct vf_sorter *s)
 {
     if (!s)
         return;
-    vf_close_fd(&s->fd);
-    free(s->tmpdir);
+    vf_runfile_close(&s->file);
     free(s->data);
     free(s->scratch);
     free(s->runs);
@@ -144,22 +138,10 @@ static void scatter(const struct vf_sorter *s, const uint8_t *a, uint8_t *b, siz
     size_t next[256];
 
     memcpy(next, start, sizeof next);
-    switch (s->record) { /* the sizes that matter, so that the copy is a few moves */
-    case 8:
-        move(a, b, n, 8, at, next);
-        break;
-    case 12:
+    if (s->record == 12) /* the size that matters, so that the copy is a few moves */
         move(a, b, n, 12, at, next);
-        break;
-    case 13:
-        move(a, b, n, 13, at, next);
-        break;
-    case 16:
-        move(a, b, n, 16, at, next);
-        break;
-    default:
+    else
         move(a, b, n, s->record, at, next);
-    }
 }
 
 /* Sorts a by the key bytes from `at` on, with b as scratch; the result is in a.  Most significant
@@ -194,26 +176,12 @@ static void sort_all(struct vf_sorter *s) { radix_sort(s, s->data, s->scratch, s
 /* Sorts what is in memory and appends it to the file as one run. */
 static int spill(struct vf_sorter *s, struct vf_error *err)
 {
-    size_t len = s->n * s->record;
+    struct run run = {0};
 
-    if (s->nruns == RUNS_MAX)
-        return vf_error_set(err, VF_ERR_SPACE, 0, "too many records to sort in this much memory");
-    if (s->fd < 0 && (s->fd = vf_tmpfile(s->tmpdir, err)) < 0)
-        return -1;
-    if (s->nruns == s->run_cap) {
-        size_t cap = s->run_cap ? s->run_cap * 2 : 16;
-        struct run *more = realloc(s->runs, cap * sizeof *more);
-
-        if (!more)
-            return vf_error_nomem(err);
-        s->runs = more;
-        s->run_cap = cap;
-    }
     sort_all(s);
-    if (vf_pwrite_full(s->fd, s->data, len, s->file_len, err) < 0)
-        return vf_error_prefix(err, "sorting in '%s'", s->tmpdir);
-    s->runs[s->nruns++] = (struct run){.at = s->file_len, .end = s->file_len + len};
-    s->file_len += len;
+    if (vf_runfile_append(&s->file, s->data, s->n * s->record, &run.rest, err) < 0)
+        return -1;
+    s->runs[s->nruns++] = run;
     s->n = 0;
     return 0;
 }
@@ -238,18 +206,14 @@ int vf_sorter_add(struct vf_sorter *s, const void *records, size_t n, struct vf_
 /* Makes sure that a run's front record is in its buffer, or that it counts as empty. */
 static int fill(struct vf_sorter *s, struct run *r, struct vf_error *err)
 {
-    uint64_t left = r->end - r->at;
-
     if (r->pos == r->len) {
-        r->len = left < s->run_room ? (size_t)left : s->run_room;
+        if (vf_runfile_read(&s->file, &r->rest, r->buf, s->run_room, &r->len, err) < 0)
+            return -1;
         r->pos = 0;
-        r->empty = left == 0;
+        r->empty = r->len == 0;
         r->front = UINT64_MAX; /* behind all others, most often */
         if (r->empty)
             return 0;
-        if (vf_pread_full(s->fd, r->buf, r->len, r->at, err) < 0)
-            return -1;
-        r->at += r->len;
     }
     r->front = prefix(s, r->buf + r->pos, 0);
     return 0;
