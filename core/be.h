@@ -1,28 +1,42 @@
-/* formats/be.h - integers of image headers: big-endian in QEMU's and Microsoft's older formats,
- * little-endian in the others.  Pure; any thread. */
-#ifndef VF_FORMATS_BE_H
-#define VF_FORMATS_BE_H
+/* core/be.h - integers in a fixed byte order, wherever they lie: big-endian in keys, digests and
+ * the older image formats, little-endian in the others.  Pure; any thread. */
+#ifndef VF_CORE_BE_H
+#define VF_CORE_BE_H
 
+#include <endian.h>
 #include <stdint.h>
+#include <string.h>
 
 static inline uint32_t vf_be32(const uint8_t *p)
 {
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+    uint32_t v;
+
+    memcpy(&v, p, sizeof v);
+    return be32toh(v);
 }
 
 static inline uint64_t vf_be64(const uint8_t *p)
 {
-    return (uint64_t)vf_be32(p) << 32 | vf_be32(p + 4);
+    uint64_t v;
+
+    memcpy(&v, p, sizeof v);
+    return be64toh(v);
 }
 
 static inline uint32_t vf_le32(const uint8_t *p)
 {
-    return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
+    uint32_t v;
+
+    memcpy(&v, p, sizeof v);
+    return le32toh(v);
 }
 
 static inline uint64_t vf_le64(const uint8_t *p)
 {
-    return (uint64_t)vf_le32(p + 4) << 32 | vf_le32(p);
+    uint64_t v;
+
+    memcpy(&v, p, sizeof v);
+    return le64toh(v);
 }
 
 #endif

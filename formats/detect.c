@@ -4,7 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "formats/be.h"
+#include "core/be.h"
 
 static const struct vf_fmt formats[VF_FMT_COUNT_] = {
     {VF_FMT_RAW, "raw", {".raw", ".img", NULL}, false, true},

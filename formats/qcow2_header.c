@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/be.h"
 #include "core/block.h"
 #include "core/checked.h"
 #include "core/fdio.h"
-#include "formats/be.h"
 #include "formats/qcow2_layout.h"
 
 #define MAGIC          UINT32_C(0x514649fb)

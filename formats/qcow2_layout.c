@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/be.h"
 #include "core/checked.h"
 #include "core/fdio.h"
-#include "formats/be.h"
 
 #define OFFSET_MASK     UINT64_C(0x00fffffffffffe00) /* bits 9..55 of an L1 or L2 entry */
 #define FLAG_COMPRESSED (UINT64_C(1) << 62)

@@ -4,8 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "core/be.h"
 #include "core/fdio.h"
-#include "formats/be.h"
 #include "formats/raw.h"
 
 #define QCOW_LEN 48u

@@ -10,9 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/be.h"
 #include "core/checked.h"
 #include "core/fdio.h"
-#include "formats/be.h"
 #include "formats/refs.h"
 
 #define TEXT_MAX   65536u /* descriptors have a few hundred bytes */

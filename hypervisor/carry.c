@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/be.h"
 #include "core/checked.h"
 #include "core/fdio.h"
 
@@ -232,10 +233,8 @@ static bool has_come(struct carry_out *o, uint64_t n)
 static bool understand(struct vf_carry *c)
 {
     struct carry_in *in = &c->in;
-    uint64_t n = 0;
+    const uint64_t n = vf_be64(in->head + 1);
 
-    for (unsigned i = 0; i < 8; i++)
-        n = n << 8 | in->head[1 + i];
     in->head_at = 0;
     if ((in->head[0] == 'H') == c->hello) /* first, and never again */
         return false;

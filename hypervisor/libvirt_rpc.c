@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "core/be.h"
+
 #define REMOTE_PROGRAM UINT32_C(0x20008086)
 #define FINISH3_PARAMS UINT32_C(306)
 #define CALL           UINT32_C(0)
@@ -12,12 +14,7 @@
 
 enum field { LENGTH, PROGRAM, VERSION, PROCEDURE, TYPE, SERIAL, STATUS };
 
-static uint32_t word(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
-static uint32_t field(const struct vf_lv_rpc *r, enum field f) { return word(r->head + 4 * f); }
+static uint32_t field(const struct vf_lv_rpc *r, enum field f) { return vf_be32(r->head + 4 * f); }
 
 static size_t take_head(struct vf_lv_rpc *r, const uint8_t *bytes, size_t len)
 {
@@ -51,7 +48,7 @@ static enum vf_lv_rpc_seen look(const struct vf_lv_rpc *r)
     if (field(r, PROGRAM) != REMOTE_PROGRAM || field(r, PROCEDURE) != FINISH3_PARAMS ||
         field(r, STATUS) != STATUS_OK)
         return VF_LV_RPC_NOTHING;
-    if (field(r, TYPE) == CALL && word(r->tail) == 0)
+    if (field(r, TYPE) == CALL && vf_be32(r->tail) == 0)
         return VF_LV_RPC_FINISH;
     return field(r, TYPE) == REPLY ? VF_LV_RPC_YES : VF_LV_RPC_NOTHING;
 }

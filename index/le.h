@@ -54,15 +54,6 @@ static inline uint64_t vf_be_get(const uint8_t *p, unsigned n)
     return v;
 }
 
-/* The same, of eight bytes: one load. */
-static inline uint64_t vf_be64(const uint8_t *p)
-{
-    uint64_t v;
-
-    memcpy(&v, p, sizeof v);
-    return be64toh(v);
-}
-
 /* Bytes that a number below or equal to max needs, at least 1. */
 static inline unsigned vf_width_of(uint64_t max)
 {

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/be.h"
 #include "core/checked.h"
 #include "core/numbers.h"
 #include "core/sort.h"

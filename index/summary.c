@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "core/be.h"
 #include "core/checked.h"
 #include "core/hash/digest.h"
 #include "index/residents.h"
@@ -165,7 +166,6 @@ static int digest_list(const struct list *l, enum vf_summary_size size, uint64_t
 {
     struct vf_sha *sha = vf_sha_new(err);
     uint8_t d[VF_SHA_LEN];
-    uint64_t v = 0;
     int rc = sha ? vf_sha_begin(sha, err) : -1;
 
     if (rc == 0)
@@ -182,9 +182,7 @@ static int digest_list(const struct list *l, enum vf_summary_size size, uint64_t
     vf_sha_free(sha);
     if (rc < 0)
         return -1;
-    for (unsigned i = 0; i < 8; i++)
-        v = v << 8 | d[i];
-    *ret = v;
+    *ret = vf_be64(d);
     return 0;
 }
 

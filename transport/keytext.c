@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/be.h"
 #include "core/checked.h"
 #include "core/fdio.h"
 
@@ -64,7 +65,7 @@ static bool take_string(const uint8_t **p, const uint8_t *end, const uint8_t **r
 
     if (end - *p < 4)
         return false;
-    len = (size_t)(*p)[0] << 24 | (size_t)(*p)[1] << 16 | (size_t)(*p)[2] << 8 | (*p)[3];
+    len = vf_be32(*p);
     if ((size_t)(end - *p) - 4 < len)
         return false;
     *ret = *p + 4;

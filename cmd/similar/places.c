@@ -17,15 +17,6 @@ struct taking {
     uint8_t (*md5)[VF_MD5_LEN];
 };
 
-static uint64_t print_of(const uint8_t md5[VF_MD5_LEN])
-{
-    uint64_t fp = 0;
-
-    for (unsigned i = 0; i < 8; i++)
-        fp = fp << 8 | md5[i];
-    return fp >> VF_SKETCH_SHIFT;
-}
-
 static bool is_sample(uint64_t fp, unsigned scale)
 {
     return scale < BITS && fp < UINT64_C(1) << (BITS - scale);
@@ -71,7 +62,7 @@ static int take_segment(struct taking *t, const struct vf_node *seg, struct vf_e
     if (t->map->ops->digests(t->map, seg->first, n, t->md5, err) < 0)
         return -1;
     for (size_t i = 0; i < n; i++) {
-        uint64_t fp = print_of(t->md5[i]);
+        uint64_t fp = vf_sample_of(t->md5[i]);
 
         if (is_sample(fp, t->p->scale) && add(t, seg->first + i, fp, err) < 0)
             return -1;

@@ -3,17 +3,9 @@
  * images. */
 #include <string.h>
 
+#include "core/be.h"
 #include "core/checked.h"
 #include "core/engine/receive_impl.h"
-
-static uint64_t big_endian(const uint8_t *p)
-{
-    uint64_t v = 0;
-
-    for (int i = 0; i < 8; i++)
-        v = v << 8 | p[i];
-    return v;
-}
 
 int vf_receiver_count_known(struct receiver *r, const struct recv_batch *b, struct vf_error *err)
 {
@@ -31,7 +23,7 @@ int vf_receiver_count_known(struct receiver *r, const struct recv_batch *b, stru
         if (r->res->ops->digests(r->res, s[i].cand[0].image, s[i].cand[0].from, n, md5, err) < 0)
             return -1;
         for (size_t k = 0; k < n; k++)
-            fp[k] = big_endian(md5[k]);
+            fp[k] = vf_be64(md5[k]);
         if (vf_numbers_add(r->prints, fp, n, err) < 0)
             return -1;
     }
@@ -51,7 +43,7 @@ int vf_receiver_count_probes(struct receiver *r, const struct vf_msg_probes *m,
     for (size_t i = 0, n; i < m->n; i += n) {
         n = m->n - i < VF_SEG_MAX ? m->n - i : VF_SEG_MAX;
         for (size_t k = 0; k < n; k++)
-            fp[k] = big_endian(m->digest + (i + k) * m->width);
+            fp[k] = vf_be64(m->digest + (i + k) * m->width);
         if (vf_numbers_add(r->prints, fp, n, err) < 0)
             return -1;
     }

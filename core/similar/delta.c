@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/be.h"
 #include "core/checked.h"
 #include "core/hash/digest.h"
 
@@ -113,18 +114,13 @@ int vf_delta_signature(const void *old, size_t len, struct vf_buf *ret, struct v
     return rc;
 }
 
-static uint32_t number(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
 int vf_delta_signature_check(const void *sig, size_t len, struct vf_error *err)
 {
     const uint8_t *p = sig;
 
     if (len < SIG_HEAD || len > VF_DELTA_SIGNATURE_MAX || (len - SIG_HEAD) % SIG_ENTRY != 0 ||
-        (len - SIG_HEAD) / SIG_ENTRY > BLOCKS_MAX || number(p) != RS_RK_BLAKE2_SIG_MAGIC ||
-        number(p + 4) < BLOCK_MIN || number(p + 4) > BLOCK_MAX || number(p + 8) != STRONG_LEN)
+        (len - SIG_HEAD) / SIG_ENTRY > BLOCKS_MAX || vf_be32(p) != RS_RK_BLAKE2_SIG_MAGIC ||
+        vf_be32(p + 4) < BLOCK_MIN || vf_be32(p + 4) > BLOCK_MAX || vf_be32(p + 8) != STRONG_LEN)
         return failed(RS_CORRUPT, err);
     return 0;
 }

@@ -42,15 +42,6 @@ static int stopped(const struct reading *r, struct vf_error *err)
     return r->stop && *r->stop ? vf_error_set(err, VF_ERR_CANCELLED, 0, "interrupted") : 0;
 }
 
-static uint64_t sample_of(const uint8_t *md5)
-{
-    uint64_t v = 0;
-
-    for (unsigned i = 0; i < 8; i++)
-        v = v << 8 | md5[i];
-    return v >> VF_SKETCH_SHIFT;
-}
-
 static void look(struct reading *r, uint64_t fp, uint64_t block)
 {
     size_t i = 0, hi = r->n;
@@ -79,7 +70,7 @@ static int look_at(struct reading *r, struct vf_run run, struct vf_error *err)
         r->map->ops->digests(r->map, run.first, (size_t)run.n, r->md5, err) < 0)
         return -1;
     for (uint64_t i = 0; i < run.n; i++)
-        look(r, sample_of(r->md5[i]), run.first + i);
+        look(r, vf_sample_of(r->md5[i]), run.first + i);
     return 0;
 }
 

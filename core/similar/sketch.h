@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/be.h"
 #include "core/buf.h"
 #include "core/map.h"
 
@@ -65,6 +66,12 @@ void vf_sketch_free(struct vf_sketch *s); /* releases and re-initialises; zeroed
 /* Non-zero contents, and the non-zero blocks that they make: exact. */
 uint64_t vf_sketch_distinct(const struct vf_sketch *s);
 uint64_t vf_sketch_blocks(const struct vf_sketch *s);
+
+/* The sample that a block with this digest would be. */
+static inline uint64_t vf_sample_of(const uint8_t md5[VF_MD5_LEN])
+{
+    return vf_be64(md5) >> VF_SKETCH_SHIFT;
+}
 
 /* ---- making ---- */
 
