@@ -10,13 +10,12 @@
 #include <unistd.h>
 
 #include "cmd/dest_impl.h"
-#include "cmd/group.h"
+#include "cmd/report.h"
 #include "core/checked.h"
 #include "core/fdio.h"
 #include "formats/format.h"
 
 #define NOTE_MAX 512u /* bytes */
-#define HEX_LEN  (2 * VF_SHA_LEN)
 
 /* Hidden, so no image is called so; fits wherever NAME.part does. */
 static char *note_name(const char *name, struct vf_error *err)
@@ -24,21 +23,15 @@ static char *note_name(const char *name, struct vf_error *err)
     return vf_strf(err, ".%s.in", name);
 }
 
-static void hex_of(const uint8_t root[VF_SHA_LEN], char ret[HEX_LEN + 1])
-{
-    for (size_t i = 0; i < VF_SHA_LEN; i++)
-        (void)snprintf(ret + 2 * i, 3, "%02x", root[i]); /* fits */
-}
-
 /* One line: the file, when it was last written, its root, its format and its group. */
 static char *text_of(const struct stat *sb, const uint8_t root[VF_SHA_LEN], const char *format,
                      const char *group, struct vf_error *err)
 {
-    char hex[HEX_LEN + 1];
+    char digest[VF_DIGEST_TEXT];
 
-    hex_of(root, hex);
+    vf_digest_text(root, digest);
     return vf_strf(err, "%ju %jd %jd.%09ld %s %s \"%s\"\n", (uintmax_t)sb->st_ino,
-                   (intmax_t)sb->st_size, (intmax_t)sb->st_mtim.tv_sec, sb->st_mtim.tv_nsec, hex,
+                   (intmax_t)sb->st_size, (intmax_t)sb->st_mtim.tv_sec, sb->st_mtim.tv_nsec, digest,
                    format, group);
 }
 
