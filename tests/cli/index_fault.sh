@@ -2,10 +2,7 @@
 # Whatever of the index cannot be read: the reason is said, and nothing else.
 . "${VF_TESTS:-$(dirname "$0")/..}/lib/functions.sh"
 
-"${CC:-cc}" -shared -fPIC -D_GNU_SOURCE -o "$vf_tmp/mdbfault.so" "$VF_TESTS/cli/mdbfault.c" -ldl ||
-    skip "no compiler"
-# A sanitized program wants its library to be the first.
-export ASAN_OPTIONS="${ASAN_OPTIONS:-}:verify_asan_link_order=0"
+vf_preload cli/mdbfault.c
 cd "$vf_tmp" || exit
 export VMFERRY_STORE="$vf_tmp/store"
 vf_image a.raw 1M seed=1

@@ -4,10 +4,7 @@
 # time nor never again.
 . "${VF_TESTS:-$(dirname "$0")/..}/e2e/_indexd.sh"
 requires qemu-io
-requires "${CC:-cc}" --version
-export ASAN_OPTIONS="${ASAN_OPTIONS:-}:verify_asan_link_order=0"
-
-"${CC:-cc}" -shared -fPIC -D_GNU_SOURCE -o "$vf_tmp/clockjump.so" "$VF_TESTS/e2e/clockjump.c"
+vf_preload e2e/clockjump.c
 VF_CLOCK_FILE=$vf_tmp/offset
 export VF_CLOCK_FILE
 year=31556952

@@ -3,10 +3,7 @@
 # migration ends well and sends next to nothing. What somebody else made of the image is not touched.
 . "${VF_TESTS:-$(dirname "$0")/..}/e2e/_lib.sh"
 
-"${CC:-cc}" -shared -fPIC -D_GNU_SOURCE -o "$vf_tmp/dieat.so" "$VF_TESTS/e2e/dieat.c" -ldl ||
-    skip "no compiler"
-# A sanitized program wants its library to be the first.
-export ASAN_OPTIONS="${ASAN_OPTIONS:-}:verify_asan_link_order=0"
+vf_preload e2e/dieat.c
 cd "$vf_tmp" || exit
 vf_image a.raw 8M seed=1
 vf_hole a.raw 2M 1M

@@ -19,7 +19,7 @@ begin() {
     client=$!
 }
 arrived() { on_disk "$(received "$1.part")"; }
-has_some() { [ "$(arrived "$1")" -gt "$2" ]; }
+has_come() { [ "$(arrived "$1")" -gt "$2" ]; }
 ended() { # NAME
     got=0
     wait $client || got=$?
@@ -33,7 +33,7 @@ ended() { # NAME
 begin freed --to "$vf_to" "$@" --streams 3 --limit-rate 400k
 vf_wait_for 20 grep -q "connection 3 is up" freed.err || fail "no connections: $(cat freed.err)"
 sleep 3
-if has_some freed 6000; then fail "400 kB/s are not kept: $(arrived freed) KiB"; fi
+if has_come freed 6000; then fail "400 kB/s are not kept: $(arrived freed) KiB"; fi
 echo 100M >rate
 ended freed
 [ $seconds -lt 40 ] || fail "the new limit is not seen: $seconds s"
@@ -54,7 +54,7 @@ echo many >rate
 vf_wait_for 5 grep -q "stays as it is" slow.err || fail "nonsense is not named: $(cat slow.err)"
 : >rate
 sleep 2
-if has_some slow 4000; then fail "an empty file frees it"; fi
+if has_come slow 4000; then fail "an empty file frees it"; fi
 echo none >rate
 ended slow
 grep -q "no limit of the rate any more" slow.err || fail "it does not say so: $(cat slow.err)"

@@ -5,10 +5,7 @@
 . "${VF_TESTS:-$(dirname "$0")/..}/e2e/_lib.sh"
 . "$VF_TESTS/e2e/_vm.sh"
 
-"${CC:-cc}" -shared -fPIC -D_GNU_SOURCE -o "$vf_tmp/dieat.so" "$VF_TESTS/e2e/dieat.c" -ldl ||
-    skip "no compiler"
-# A sanitized program wants its library to be the first.
-export ASAN_OPTIONS="${ASAN_OPTIONS:-}:verify_asan_link_order=0"
+vf_preload e2e/dieat.c
 vm_sites
 # Blocks that do not compress, so that the bulk takes its time at a low rate.
 VF_GUEST_DISK=96M

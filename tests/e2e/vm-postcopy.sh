@@ -7,9 +7,7 @@
 . "${VF_TESTS:-$(dirname "$0")/..}/e2e/_lib.sh"
 . "$VF_TESTS/e2e/_vm.sh"
 
-"${CC:-cc}" -shared -fPIC -D_GNU_SOURCE -o "$vf_tmp/dieat.so" "$VF_TESTS/e2e/dieat.c" -ldl ||
-    skip "no compiler"
-export ASAN_OPTIONS="${ASAN_OPTIONS:-}:verify_asan_link_order=0"
+vf_preload e2e/dieat.c
 
 # holders [migrate|serve]: the processes that hold connections of this test's guest; those that
 # were started at the source, or at the destination.

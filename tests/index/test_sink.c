@@ -275,8 +275,6 @@ TEST(late_record)
     synth_free(&s);
 }
 
-/* An index that version 1 wrote: it must stay readable as long as the version is 1.  Made by this
- * very test: VF_TEST_GOLDEN=1 writes it anew, which is right only together with a new version. */
 /* What a thread beside the one that completes takes out, `max` at a time, `most` at most. */
 struct taker {
     struct vf_index_tap *tap;
@@ -384,6 +382,8 @@ TEST(tap_of_what_fails)
     vf_index_close(ix);
 }
 
+/* An index that version 1 wrote: it must stay readable as long as the version is 1.  Made by this
+ * very test: VF_TEST_GOLDEN=1 writes it anew, which is right only together with a new version. */
 TEST(golden)
 {
     const char *tests = getenv("VF_TESTS"), *dir = synth_dir("golden");

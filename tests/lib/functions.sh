@@ -72,6 +72,14 @@ requires() {
 }
 requires_root() { [ "$(id -u)" -eq 0 ] || skip "needs root"; }
 
+# vf_preload DIRECTORY/NAME.c: make $vf_tmp/NAME.so of it, for LD_PRELOAD.
+vf_preload() {
+    "${CC:-cc}" -shared -fPIC -D_GNU_SOURCE -o "$vf_tmp/$(basename "$1" .c).so" "$VF_TESTS/$1" -ldl ||
+        skip "no compiler"
+    # A sanitized program wants its own library to be the first.
+    export ASAN_OPTIONS="${ASAN_OPTIONS:-}:verify_asan_link_order=0"
+}
+
 # vf_tmpdir: print a new directory, which is removed on exit.
 vf_tmpdir() { mktemp -d "$vf_tmp/d.XXXXXX"; }
 
