@@ -17,13 +17,18 @@ json_is "$VF_OUT" '[.dry_run, .running_at] | join(" ")' "true source"
 [ -z "$(ls "$vf_dst/images")" ] || fail "a dry run has made something"
 no_overlays
 
-# It is reset on the way.
+# It is reset on the way, and the disks do not arrive before it is up again: it has to write meanwhile.
 in_disks() { grep -q '"phase": "disks"' "$vf_src/run/vm-g1/move.json" 2>/dev/null; }
-(vf_wait_for 30 in_disks && sleep 1 && guest_qmp - "$vf_tmp/a/qmp2" system_reset >/dev/null) &
-vf_expect_exit 0 "$VMFERRY" migrate --vm g1 --qmp "$vf_tmp/a/qmp" --to "$vf_dst" --limit-rate 12M -v \
-    --json --progress json
+was_reset() { [ "$(cat "$vf_tmp/src.log" "$vf_tmp/dst.log" 2>/dev/null | grep -c 'GUEST UP')" -ge 2 ]; }
+echo 600k >"$vf_tmp/rate"
+{
+    vf_wait_for 60 in_disks && guest_qmp - "$vf_tmp/a/qmp2" system_reset >/dev/null && vf_wait_for 100 was_reset || :
+    echo 12M >"$vf_tmp/rate"
+} &
+vf_expect_exit 0 "$VMFERRY" migrate --vm g1 --qmp "$vf_tmp/a/qmp" --to "$vf_dst" \
+    --limit-rate-file "$vf_tmp/rate" -v --json --progress json
 wait $!
-[ "$(cat "$vf_tmp/src.log" "$vf_tmp/dst.log" | grep -c 'GUEST UP')" -ge 2 ] || fail "it was not reset"
+was_reset || fail "it was not reset"
 json_true "$VF_OUT" '.rounds >= 1 and .phases.rounds.count == .rounds'
 json_true "$VF_OUT" '.phases.rounds.wire_bytes_sent > 0'
 # Memory is shown as the disks are: bytes, rate and time left.
