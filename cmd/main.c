@@ -188,7 +188,8 @@ static const struct vf_cmd *find_command(const char *first, const char *second)
  * a word begins that is spelt nearly so, or NULL. */
 static const char *nearest(const char *first, const char *second)
 {
-    const char *names[sizeof commands / sizeof *commands], *from[sizeof names / sizeof *names];
+    const char *names[sizeof commands / sizeof *commands] = {0};
+    const char *from[sizeof names / sizeof *names];
     char words[sizeof names / sizeof *names][16];
     size_t n = 0, skip = second ? strlen(first) + 1 : 0, i;
     const char *near;
