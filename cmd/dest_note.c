@@ -101,6 +101,8 @@ int vf_dest_take_back(struct dest *d, struct vf_error *err)
 
     if (fd < 0 && errno == ENOENT)
         return 0;
+    if (fd < 0 && errno != ELOOP)
+        return vf_error_sys(err, errno, "open '%s'", d->path);
     /* No part without its group, which cannot be gone on with. */
     if (fd < 0 || !vf_dest_unfinished(d) ||
         fsetxattr(fd, VF_DEST_GROUP_XATTR, d->group, strlen(d->group), 0) < 0 ||

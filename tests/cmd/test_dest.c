@@ -1,7 +1,9 @@
 /* The destination of a transfer: names, the lock, what a .part becomes. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -311,5 +313,41 @@ TEST(images_in_use)
     end(&p);
 }
 
+/* As many descriptors more as `more` says; -1: as many as there were. */
+static void allow_descriptors(int more)
+{
+    static struct rlimit before;
+    struct rlimit now;
+    int next = more < 0 ? 0 : dup(STDIN_FILENO);
+
+    CHECK(more < 0 || (next >= 0 && close(next) == 0));
+    if (before.rlim_cur == 0)
+        CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    now = before;
+    if (more >= 0)
+        now.rlim_cur = (rlim_t)(next + more);
+    CHECK(setrlimit(RLIMIT_NOFILE, &now) == 0);
+}
+
+/* Without descriptors it says so, and not that a name is taken which is not. */
+TEST(few_descriptors)
+{
+    struct place p;
+    int rc = -1;
+
+    start(&p, "few");
+    for (int more = 0; rc < 0 && more < 64; more++) {
+        again(&p);
+        allow_descriptors(more);
+        rc = offer(&p, "a", "raw", 65536, false);
+        allow_descriptors(-1);
+        CHECK(rc == 0 || err.sys == EMFILE);
+        drop(&p, VF_ERR_UNREACHABLE);
+        CHECK(!there(&p, "a"));
+    }
+    CHECK_OK(rc, &err);
+    end(&p);
+}
+
 TESTS(names, what_becomes_of_a_part, one_transfer_of_a_name, existing_images, refuses,
-      out_of_the_way, images_in_use)
+      out_of_the_way, images_in_use, few_descriptors)
