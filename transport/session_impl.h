@@ -77,6 +77,10 @@ int vf_session_send_piece(struct vf_session *s, struct vf_out *p,
 int vf_session_recv_one(struct vf_session *s, int64_t limit_ms, struct vf_msg *ret, size_t *ret_len,
                         struct vf_error *err) VF_MUST_CHECK;
 
+/* *err says what is wrong with what came: adds that the far end broke the protocol, unless it was
+ * our own memory that ran out.  Returns -1. */
+int vf_session_blame(struct vf_error *err);
+
 /* Has a message of that type a place in the order of all messages? */
 bool vf_session_counts(enum vf_msg_type type);
 

@@ -107,8 +107,7 @@ static void *read_line(void *arg)
     if (err.code == VF_ERR_PROTOCOL || err.code == VF_ERR_NOMEM) {
         pthread_mutex_lock(&s->order_lock);
         s->ins->why = err;
-        if (err.code == VF_ERR_PROTOCOL)
-            (void)vf_error_prefix(&s->ins->why, "the far end broke the protocol"); /* kept */
+        (void)vf_session_blame(&s->ins->why); /* kept */
         pthread_mutex_unlock(&s->order_lock);
         nudge(s->ins);
     }
@@ -232,7 +231,7 @@ static int sort_in(struct vf_session *s, struct vf_msg *m, size_t len, struct vf
     pthread_mutex_unlock(&s->order_lock);
     if (rc < 0) {
         vf_msg_free(m);
-        return vf_error_prefix(err, "the far end broke the protocol");
+        return vf_session_blame(err);
     }
     return rc;
 }
@@ -248,7 +247,7 @@ static int next_there(struct vf_session *s, struct vf_msg *ret, struct vf_error 
     pthread_mutex_lock(&s->order_lock);
     rc = vf_gather_next(&in->gather, ret, err);
     if (rc < 0)
-        (void)vf_error_prefix(err, "the far end broke the protocol"); /* rc says it */
+        (void)vf_session_blame(err); /* rc says it */
     if (rc == 0 && in->why.code != VF_ERR_NONE)
         rc = vf_error_pass(err, &in->why);
     pthread_mutex_unlock(&s->order_lock);

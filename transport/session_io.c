@@ -254,6 +254,13 @@ static int greet(struct vf_session *s, int64_t limit_ms, struct vf_error *err)
     return vf_magic_error(s->in + s->start, s->end - s->start, err);
 }
 
+int vf_session_blame(struct vf_error *err)
+{
+    bool ours = err && err->code == VF_ERR_NOMEM;
+
+    return ours ? -1 : vf_error_prefix(err, "the far end broke the protocol");
+}
+
 /* The next whole frame; its payload stays in the buffer until the next call. */
 static int next_frame(struct vf_session *s, int64_t limit_ms, uint8_t *ret_type,
                       const uint8_t **ret_payload, uint32_t *ret_len, struct vf_error *err)
@@ -272,13 +279,13 @@ static int next_frame(struct vf_session *s, int64_t limit_ms, uint8_t *ret_type,
         need = VF_FRAME_HEAD;
     }
     if (got < 0)
-        return vf_error_prefix(err, "the far end broke the protocol");
+        return vf_session_blame(err);
     /* Before a single byte of a message that must not come is waited for. */
     pthread_mutex_lock(&s->order_lock);
     rc = vf_order_type(&s->order, peer_of(s), type, err);
     pthread_mutex_unlock(&s->order_lock);
     if (rc < 0)
-        return vf_error_prefix(err, "the far end broke the protocol");
+        return vf_session_blame(err);
     rc = fill(s, VF_FRAME_HEAD + (size_t)len, limit_ms, err);
     if (rc <= 0)
         return rc < 0 ? -1 : closed(" in the middle of a message", err);
@@ -350,14 +357,14 @@ int vf_session_recv_one(struct vf_session *s, int64_t limit_ms, struct vf_msg *r
     if (next_frame(s, limit_ms, &type, &payload, &len, err) < 0)
         return -1;
     if (vf_msg_decode(type, payload, len, ret, err) < 0)
-        return vf_error_prefix(err, "the far end broke the protocol");
+        return vf_session_blame(err);
     pthread_mutex_lock(&s->order_lock);
     rc = step(s, ret, err);
     pthread_mutex_unlock(&s->order_lock);
     *ret_len = len;
     if (rc < 0) {
         vf_msg_free(ret);
-        return vf_error_prefix(err, "the far end broke the protocol");
+        return vf_session_blame(err);
     }
     if (ret->type == VF_MSG_PING)
         wake_pulse(s, ret->ping.cookie);

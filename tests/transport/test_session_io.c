@@ -10,6 +10,7 @@
 
 #include "tests/lib/check.h"
 #include "tests/transport/ends.h"
+#include "transport/session_impl.h"
 
 /* ---- silence and stalls ---- */
 
@@ -413,6 +414,22 @@ TEST(broken_link)
     }
 }
 
+/* ---- blame ---- */
+
+/* A message that there was no memory for is not the far end's fault. */
+TEST(blame)
+{
+    struct vf_error err = VF_ERROR_INIT;
+
+    CHECK(vf_session_blame(NULL) == -1);
+    (void)vf_error_set(&err, VF_ERR_PROTOCOL, 0, "too long");
+    CHECK(vf_session_blame(&err) == -1);
+    CHECK_STR(err.msg, "the far end broke the protocol: too long");
+    (void)vf_error_set(&err, VF_ERR_NOMEM, 0, "out of memory");
+    CHECK(vf_session_blame(&err) == -1);
+    CHECK_STR(err.msg, "out of memory");
+}
+
 TESTS(silent_peer, stalled_reader, stopped_process, ping_keeps_alive, busy_receiver, patience_ends,
       cancel_wakes, fail_after_cancel, fail_while_stuck, fail_is_the_end, reason_of_a_broken_link,
-      broken_link)
+      broken_link, blame)
