@@ -138,6 +138,8 @@ static int make_dir(const char *path, unsigned mode, struct vf_error *err)
         if (S_ISDIR(st.st_mode))
             return 0;
         sys = ENOTDIR;
+    } else if (sys == EEXIST) {
+        sys = errno; /* a link that leads nowhere, or to where we may not look */
     }
     return vf_error_sys(err, sys, "make directory '%s'", path);
 }

@@ -147,6 +147,8 @@ TEST(mkdir_accepts_a_link_to_a_directory)
     CHECK_OK(vf_mkdir_p(vf_test_path("link"), 0700, &err), &err);
     CHECK_OK(vf_mkdir_p(vf_test_path("link/x"), 0700, &err), &err);
     CHECK(access(vf_test_path("real/x"), F_OK) == 0);
+    CHECK(symlink("nowhere", vf_test_path("dangling")) == 0); /* not 'exists already' */
+    CHECK_FAIL(vf_mkdir_p(vf_test_path("dangling"), 0700, &err), &err, VF_ERR_NOTFOUND);
 }
 
 TEST(replaces_a_file_whole)
