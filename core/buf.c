@@ -182,25 +182,19 @@ bool vf_reader_varint(struct vf_reader *r, uint64_t *ret)
     return false;
 }
 
-bool vf_reader_str(struct vf_reader *r, size_t max, char **ret)
+bool vf_reader_str(struct vf_reader *r, size_t max, const char **ret, size_t *ret_len)
 {
     struct vf_reader at = *r;
     const uint8_t *p;
     uint64_t len;
-    char *s;
 
     if (!vf_reader_varint(&at, &len) || len > max || len > vf_reader_left(&at) ||
         !vf_reader_bytes(&at, (size_t)len, &p))
         return false;
     if (len && memchr(p, 0, (size_t)len))
         return false;
-    s = malloc((size_t)len + 1);
-    if (!s)
-        return false;
-    if (len)
-        memcpy(s, p, (size_t)len);
-    s[len] = 0;
-    *ret = s;
+    *ret = (const char *)p;
+    *ret_len = (size_t)len;
     *r = at;
     return true;
 }

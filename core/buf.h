@@ -63,7 +63,7 @@ bool vf_reader_u64(struct vf_reader *r, uint64_t *ret);
 bool vf_reader_varint(struct vf_reader *r, uint64_t *ret);
 bool vf_reader_copy(struct vf_reader *r, void *ret, size_t n);
 bool vf_reader_bytes(struct vf_reader *r, size_t n, const uint8_t **ret); /* *ret borrows */
-/* varint length (at most max) and bytes without NUL; *ret is owned by the caller (free). */
-bool vf_reader_str(struct vf_reader *r, size_t max, char **ret);
+/* varint length (at most max) and bytes without NUL; *ret borrows, and no NUL follows. */
+bool vf_reader_str(struct vf_reader *r, size_t max, const char **ret, size_t *ret_len);
 
 #endif

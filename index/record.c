@@ -287,20 +287,34 @@ static bool decode_stat(struct vf_reader *r, struct vf_image_stat *ret)
     return true;
 }
 
-static bool decode_image(struct vf_reader *r, struct vf_image_record *ret)
+/* A string that the reader has checked, as one of our own. */
+static char *own(const char *s, size_t len, struct vf_error *err)
 {
+    return vf_strf(err, "%.*s", (int)len, s);
+}
+
+/* 1, 0: malformed, or -1: no memory. */
+static int decode_image(struct vf_reader *r, struct vf_image_record *ret, struct vf_error *err)
+{
+    const char *path, *format, *group;
+    size_t path_len, format_len, group_len;
     uint64_t when;
     uint8_t state;
 
-    if (!vf_reader_u64(r, &ret->generation) || !vf_reader_str(r, VF_INDEX_PATH_MAX, &ret->path) ||
-        !vf_reader_str(r, VF_INDEX_FORMAT_MAX, &ret->format) ||
-        !vf_reader_str(r, VF_INDEX_GROUP_MAX, &ret->group) || !vf_reader_u8(r, &state) ||
+    if (!vf_reader_u64(r, &ret->generation) ||
+        !vf_reader_str(r, VF_INDEX_PATH_MAX, &path, &path_len) ||
+        !vf_reader_str(r, VF_INDEX_FORMAT_MAX, &format, &format_len) ||
+        !vf_reader_str(r, VF_INDEX_GROUP_MAX, &group, &group_len) || !vf_reader_u8(r, &state) ||
         state > VF_IMAGE_MOVING || !vf_reader_u32(r, &ret->cluster_size) ||
-        !decode_stat(r, &ret->st) || !vf_reader_u64(r, &when))
-        return false;
+        !decode_stat(r, &ret->st) || !vf_reader_u64(r, &when) || !decode_info(r, &ret->info) ||
+        vf_reader_left(r) != 0)
+        return 0;
     ret->state = (enum vf_image_state)state;
     ret->indexed_at = (int64_t)when;
-    return decode_info(r, &ret->info) && vf_reader_left(r) == 0;
+    ret->path = own(path, path_len, err);
+    ret->format = ret->path ? own(format, format_len, err) : NULL;
+    ret->group = ret->format ? own(group, group_len, err) : NULL;
+    return ret->group ? 1 : -1;
 }
 
 int vf_image_record_decode(const void *data, size_t len, struct vf_image_record *ret,
@@ -308,13 +322,19 @@ int vf_image_record_decode(const void *data, size_t len, struct vf_image_record 
 {
     struct vf_image_record rec = {0};
     struct vf_reader r;
+    int rc;
 
     if (frame_open(data, len, "an image record", &r, err) < 0)
         return -1;
-    if (!decode_image(&r, &rec) || vf_record_check_path(rec.path, NULL) < 0 ||
-        vf_map_info_check(&rec.info, NULL) < 0) {
+    rc = decode_image(&r, &rec, err);
+    if (rc > 0 &&
+        (vf_record_check_path(rec.path, NULL) < 0 || vf_map_info_check(&rec.info, NULL) < 0))
+        rc = 0;
+    if (rc == 0)
+        (void)vf_error_set(err, VF_ERR_FORMAT, 0, "an image record is malformed"); /* rc says it */
+    if (rc <= 0) {
         vf_image_record_clear(&rec);
-        return vf_error_set(err, VF_ERR_FORMAT, 0, "an image record is malformed");
+        return -1;
     }
     *ret = rec;
     return 0;
