@@ -183,8 +183,10 @@ static int judge(struct vf_keeper *k, struct vf_file *f, uint64_t links, enum ho
     case VF_FILE_WAITING:
     case VF_FILE_FAILED:
     case VF_FILE_SKIPPED:
-        /* Nothing new: it keeps its turn, or waits for a change. */
-        if (same && how != HOW_CLOSED && (f->state != VF_FILE_SKIPPED || f->why))
+        /* Nothing new: it keeps its turn, if an error has not cost it that, or waits for a change.
+         */
+        if (same && how != HOW_CLOSED &&
+            (f->state == VF_FILE_SKIPPED ? f->why != NULL : f->queue == VF_QUEUE_READ))
             return 0;
         break;
     default:

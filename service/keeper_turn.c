@@ -210,6 +210,8 @@ void vf_keeper_done(struct vf_keeper *k, const char *path, const struct vf_job_r
         k->hold_why[0] = '\0';
         rc = vf_keeper_look_at(k, f, HOW_EVENT, &err);
     }
-    if (rc < 0)
+    if (rc < 0) {
         hold(k, &err);
+        vf_keeper_scan_soon(k, k->opts.retry_ms); /* which gives it its turn again */
+    }
 }

@@ -24,6 +24,7 @@ struct world {
     struct entry e[16];
     enum vf_writer writer;
     unsigned renames, forgets, logs;
+    bool full; /* nothing can be written */
     int64_t now;
     struct vf_keeper *k;
     struct vf_keeper_opts opts;
@@ -80,6 +81,8 @@ static int op_rename(void *ctx, const char *from, const char *to, struct vf_erro
 
     if (!x)
         return vf_error_set(e, VF_ERR_NOTFOUND, 0, "no record");
+    if (w->full)
+        return vf_error_set(e, VF_ERR_SPACE, 0, "no room");
     if (y)
         y->used = false;
     snprintf(x->path, sizeof x->path, "%s", to);
@@ -389,6 +392,54 @@ TEST(waits_while_the_index_is_full)
     end(&w);
 }
 
+/* Neither a scan nor a turn that fails makes a file wait for ever. */
+TEST(loses_no_turn)
+{
+    struct vf_job job;
+    struct world w;
+
+    begin(&w, "turns");
+    settle(&w, "a.raw", "one");
+    w.full = true;
+    CHECK(rename(in(&w, "a.raw"), in(&w, "b.raw")) == 0);
+    CHECK_FAIL(vf_keeper_events(w.k, w.now, &err), &err, VF_ERR_SPACE);
+    w.now += 1000000;
+    CHECK_FAIL(vf_keeper_work(w.k, w.now, &err), &err, VF_ERR_SPACE);
+    w.now += 1000;
+    none(&w); /* its map cannot be made that of the new name */
+    w.full = false;
+    find(&w, in(&w, "a.raw"))->used = false; /* somebody else forgets it */
+    work(&w, 5000);
+    work(&w, 1000);
+    job = take(&w, "b.raw");
+    finish(&w, &job, VF_ERR_NONE, NULL);
+    CHECK_EQ_I64(state(&w, "b.raw"), VF_FILE_FRESH);
+    end(&w);
+}
+
+/* What cannot be noted at the end of a turn is noted soon. */
+TEST(looks_again_soon)
+{
+    struct vf_job job;
+    struct world w;
+
+    begin(&w, "soon");
+    settle(&w, "a.raw", "one");
+    make(&w, "b.raw", "two");
+    work(&w, 0);
+    work(&w, 1000);
+    job = take(&w, "b.raw");
+    CHECK(rename(in(&w, "a.raw"), in(&w, "b.raw")) == 0);
+    work(&w, 0);
+    w.full = true;
+    finish(&w, &job, VF_ERR_NOTFOUND, "it has gone");
+    w.full = false;
+    work(&w, 5000);
+    CHECK_EQ_I64(state(&w, "b.raw"), VF_FILE_FRESH);
+    CHECK_EQ_U64(w.renames, 1);
+    end(&w);
+}
+
 TEST(leaves_images_in_use_alone)
 {
     struct world w;
@@ -448,5 +499,5 @@ TEST(does_not_follow_links)
 }
 
 TESTS(reads_what_has_rested, keeps_maps_of_renamed_files, notices_renames_without_events,
-      forgets_what_has_gone, backs_off, waits_while_the_index_is_full, leaves_images_in_use_alone,
-      does_not_follow_links)
+      forgets_what_has_gone, backs_off, waits_while_the_index_is_full, loses_no_turn,
+      looks_again_soon, leaves_images_in_use_alone, does_not_follow_links)
