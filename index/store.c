@@ -19,6 +19,7 @@
 #define MAP_MIN     ((uint64_t)64 << 20)  /* below this, give up when address space is short */
 #define MAP_MAX     ((uint64_t)128 << 40) /* and what a process can address at all */
 #define GUARD_TRIES 10
+#define LOCK_ROOM   ((off_t)128 << 10) /* more than LMDB's table of READERS_MAX readers needs */
 
 /* ---- errors ---- */
 
@@ -124,6 +125,28 @@ static int keep_private(struct vf_store *st, struct vf_error *err)
     return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? vf_error_sys(err, errno, "open the index") : 0;
 }
 
+/* LMDB maps its lock file and writes to it there.  Where the disk is full a hole in it would be the
+ * end of the process (SIGBUS), so it gets its room before.  What cannot be opened here, or keeps no
+ * room, is for LMDB to deal with. */
+static int reserve_lock(struct vf_store *st, struct vf_error *err)
+{
+    char *path = vf_strf(err, "%s/lock.mdb", st->dir);
+    struct stat sb;
+    int fd, rc = 0;
+
+    if (!path)
+        return -1;
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0600);
+    free(path);
+    /* All that is written before the first reader lies in the first page. */
+    if (fd >= 0 && fstat(fd, &sb) == 0 && sb.st_blocks == 0 &&
+        fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, LOCK_ROOM) < 0 &&
+        (errno == ENOSPC || errno == EDQUOT))
+        rc = vf_error_sys(err, errno, "open the index in '%s'", st->dir);
+    vf_close_fd(&fd);
+    return rc;
+}
+
 static int open_env(struct vf_store *st, uint64_t size, struct vf_error *err)
 {
     const unsigned flags = MDB_NOTLS | (st->readonly ? MDB_RDONLY : 0);
@@ -205,8 +228,8 @@ int vf_store_open(struct vf_store *st, const char *dir, unsigned flags, uint64_t
         st->dir = NULL;
         return -1;
     }
-    if (check_head(st, create, err) < 0 || open_env(st, map_size, err) < 0 ||
-        check_trees(st, err) < 0 || open_table(st, err) < 0) {
+    if (check_head(st, create, err) < 0 || reserve_lock(st, err) < 0 ||
+        open_env(st, map_size, err) < 0 || check_trees(st, err) < 0 || open_table(st, err) < 0) {
         vf_store_close(st);
         return -1;
     }

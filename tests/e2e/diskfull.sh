@@ -46,3 +46,25 @@ vf_expect_exit 0 "$VMFERRY" --store small migrate many.raw --to "$vf_tmp/roomy" 
 is_sound "$VF_OUT"
 grep -q "map is not kept" "$VF_ERR" || fail "not a word about the map"
 cmp many.raw roomy/images/many.raw
+
+# There is no room at all, not even for a new store, or for a bit of one.
+mkdir full
+mount -t tmpfs -o size=1M,mode=700 none full
+vf_on_exit "umount -l '$vf_tmp/full'"
+head -c 2M /dev/zero >full/filler 2>/dev/null || :
+for room in 0 4 8 16 32 64; do
+    truncate -s $((1048576 - room * 1024)) full/filler
+    for command in "index add s.raw" "index ls" "migrate s.raw --to $vf_tmp/roomy --as $room.raw"; do
+        # shellcheck disable=SC2086 # words
+        "$VMFERRY" --store "full/$room" $command --json >"$VF_OUT" 2>"$VF_ERR" && continue
+        got=$?
+        [ $got -eq 5 ] || fail "status $got with $room KiB: $command"
+        json_is "$VF_OUT" .error.code space
+    done
+    rm -rf "full/$room"
+    got=0
+    "$VMFERRY" migrate s.raw --to "$vf_tmp/full/$room" --json >"$VF_OUT" 2>"$VF_ERR" || got=$?
+    [ $got -eq 5 ] || fail "status $got with $room KiB there"
+    json_is "$VF_OUT" .error.code space
+    rm -rf "full/$room"
+done
