@@ -233,8 +233,9 @@ const struct vf_cmd vf_cmd_index_ls = {
     .name = "index ls",
     .args = "",
     .summary = "list the images of the index",
-    .about = "Lists what this node has indexed.  A state other than fresh means that the file is\n"
-             "not what was indexed any more: blocks are not taken from it until `index add`.",
+    .about =
+        "Lists what this node has indexed.  An image that is listed as changed is not what was\n"
+        "indexed any more: blocks are not taken from it until `index add`.",
     .examples = "  vmferry index ls\n"
                 "  vmferry index ls --json | jq -r '.images[] | select(.fresh | not) | .image'\n",
     .opts_size = sizeof(struct none),

@@ -9,7 +9,9 @@ const char *vf_describe_state(struct vf_index *index, const struct vf_image_reco
         return "partial";
     if (rec->state == VF_IMAGE_MOVING)
         return "moving";
-    return vf_index_fresh(index, rec) ? "fresh" : "changed";
+    if (vf_index_fresh(index, rec))
+        return "fresh";
+    return rec->state == VF_IMAGE_COMPLETE && vf_index_usable(index, rec) ? "device" : "changed";
 }
 
 json_t *vf_describe_json(struct vf_index *index, const struct vf_image_record *rec)

@@ -11,7 +11,7 @@
 /* The fields that the contract promises for `index ls --json`; owned, NULL when memory is out. */
 json_t *vf_describe_json(struct vf_index *index, const struct vf_image_record *rec);
 
-/* "fresh", "changed", "partial", "moving"; static. */
+/* "fresh", "changed", "partial", "moving", "device"; static. */
 const char *vf_describe_state(struct vf_index *index, const struct vf_image_record *rec);
 
 #endif

@@ -61,6 +61,7 @@ struct vf_image_stat {
     uint64_t dev, ino, size;    /* size in bytes of the file, not of the content */
     int64_t mtime_ns, ctime_ns; /* since 1970 */
     bool regular;               /* an ordinary file: only of these can freshness be proved */
+    bool device;                /* a block device; not stored */
 };
 
 struct vf_image_record {
@@ -112,6 +113,10 @@ int vf_index_stat(struct vf_index *ix, const char *path, struct vf_image_stat *r
  * record cannot be seen: let a file rest that long before it is looked at.  A moving image is never
  * fresh. */
 bool vf_index_fresh(struct vf_index *ix, const struct vf_image_record *rec);
+
+/* Would a set of residents (below) take blocks from it now?  Fresh ones, moving ones whose file is
+ * still the same one, and raw block devices. */
+bool vf_index_usable(struct vf_index *ix, const struct vf_image_record *rec);
 
 /* Can the content of an image of another format than raw be read that a guest was writing when it
  * was indexed?  file: its path. */
@@ -198,8 +203,9 @@ typedef struct vf_image *vf_image_opener(void *ctx, const struct vf_image_record
  * find and they do not count in ret_all of shared; but a moving image whose file is still the same
  * one is used like a fresh one (what is taken from it is verified), while describe says that it is
  * not fresh: a raw one if it has the same size, another one if vf_index_set_live's function says
- * that it can be read.  An image that is removed or replaced later gives no places and counts
- * nothing any more, its other calls VF_ERR_NOTFOUND.  Returns owned (close by its ops), or NULL. */
+ * that it can be read.  So is a raw block device, which never tells whether it changed.  An image
+ * that is removed or replaced later gives no places and counts nothing any more, its other calls
+ * VF_ERR_NOTFOUND.  Returns owned (close by its ops), or NULL. */
 struct vf_residents *vf_index_residents(struct vf_index *ix, const char *group,
                                         const char *exclude_path, vf_image_opener *open,
                                         void *open_ctx, struct vf_error *err);

@@ -32,6 +32,7 @@ static int stat_file(struct vf_index *ix, const char *name, struct vf_image_stat
         .mtime_ns = nanoseconds(st.st_mtim),
         .ctime_ns = nanoseconds(st.st_ctim),
         .regular = S_ISREG(st.st_mode),
+        .device = S_ISBLK(st.st_mode),
     };
     return 0;
 }
@@ -67,8 +68,15 @@ bool vf_index_fresh(struct vf_index *ix, const struct vf_image_record *rec)
            same_file(&rec->st, &now);
 }
 
-/* May blocks be taken from it?  What a guest writes is not what was indexed, but most of it is
- * still there, and all that is taken gets verified. */
+/* A device with the plain content of a disk, then as now.  Others that are no ordinary files, in
+ * other formats, depend on several files. */
+static bool is_volume(const struct vf_image_record *rec, const struct vf_image_stat *now)
+{
+    return !rec->st.regular && now->device && strcmp(rec->format, "raw") == 0;
+}
+
+/* May blocks be taken from it?  What a guest writes is not what was indexed, and a device does not
+ * tell, but most of it is still there, and all that is taken gets verified. */
 static bool usable(struct vf_index *ix, const struct vf_image_record *rec,
                    const struct vf_image_stat *now)
 {
@@ -76,7 +84,7 @@ static bool usable(struct vf_index *ix, const struct vf_image_record *rec,
     bool yes;
 
     if (rec->state != VF_IMAGE_MOVING)
-        return same_file(&rec->st, now);
+        return same_file(&rec->st, now) || is_volume(rec, now);
     if (!now->regular || now->ino != rec->st.ino)
         return false;
     if (strcmp(rec->format, "raw") == 0)
@@ -94,7 +102,7 @@ void vf_index_set_live(struct vf_index *ix, vf_index_live_fn *fn, void *ctx)
     ix->live_ctx = ctx;
 }
 
-bool vf_resident_usable(struct vf_index *ix, const struct vf_image_record *rec)
+bool vf_index_usable(struct vf_index *ix, const struct vf_image_record *rec)
 {
     struct vf_image_stat now;
 
@@ -287,7 +295,7 @@ static int gather_one(void *ctx, const struct vf_image_record *rec, struct vf_er
         return -1;
     r->gen = (struct vf_gen){rec->generation, rec->info};
     r->fresh = vf_index_fresh(set->ix, rec);
-    r->usable = vf_resident_usable(set->ix, rec);
+    r->usable = vf_index_usable(set->ix, rec);
     set->n++;
     return 0;
 }

@@ -10,7 +10,7 @@ struct vf_resident {
     struct vf_image_record rec;
     struct vf_gen gen;
     bool fresh;  /* when the set was made */
-    bool usable; /* the same, and those that a guest writes */
+    bool usable; /* the same, and what vf_index_usable says */
 };
 
 struct vf_resident_set {
@@ -26,9 +26,6 @@ static inline struct vf_resident_set *vf_resident_set(struct vf_residents *base)
 {
     return (struct vf_resident_set *)base;
 }
-
-/* Would a set of residents use it now? (index.h, vf_index_residents) */
-bool vf_resident_usable(struct vf_index *ix, const struct vf_image_record *rec);
 
 /* find and shared of struct vf_residents_ops. */
 int vf_residents_find(struct vf_residents *base, unsigned level, const uint8_t (*ids)[VF_ID_LEN],

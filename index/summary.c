@@ -109,7 +109,7 @@ static int add_known(void *ctx, const struct vf_image_record *rec, struct vf_err
                         .group = vf_strdup(rec->group, err),
                         .gen = {rec->generation, rec->info},
                         .fresh = vf_index_fresh(l->ix, rec),
-                        .used = vf_resident_usable(l->ix, rec)};
+                        .used = vf_index_usable(l->ix, rec)};
     l->n++;
     return k->path && k->group ? 0 : -1;
 }

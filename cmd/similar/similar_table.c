@@ -43,7 +43,7 @@ static int add_images(struct vf_table *t, const json_t *images, uint64_t blocks,
             return -1;
         for (unsigned k = 0; k < 5; k++)
             if (vf_table_add(t, err, "%s",
-                             k == 4 && !json_is_true(json_object_get(im, "fresh")) ? "changed"
+                             k == 4 && !json_is_true(json_object_get(im, "fresh")) ? "not fresh"
                                                                                    : "") < 0)
                 return -1;
     }

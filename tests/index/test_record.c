@@ -14,7 +14,7 @@ static struct vf_image_record sample(void)
         .group = group,
         .cluster_size = 65536,
         .state = VF_IMAGE_PARTIAL,
-        .st = {1, UINT64_MAX, 3, -5, INT64_MAX, true},
+        .st = {1, UINT64_MAX, 3, -5, INT64_MAX, true, false},
         .indexed_at = -1,
         .generation = 42,
         .info = {.size = 1000001,

@@ -548,29 +548,29 @@ TEST(moving)
     world_make(&w, "moving");
     snprintf(file, sizeof file, "%s/%s", vf_test_path("moving"), w.path[0]);
     CHECK(vf_index_get(w.ix, w.path[0], &rec, &err) == VF_FOUND);
-    CHECK(vf_resident_usable(w.ix, &rec));
+    CHECK(vf_index_usable(w.ix, &rec));
     rec.state = VF_IMAGE_MOVING;
-    CHECK(vf_resident_usable(w.ix, &rec) && !vf_index_fresh(w.ix, &rec));
+    CHECK(vf_index_usable(w.ix, &rec) && !vf_index_fresh(w.ix, &rec));
     rec.st.mtime_ns--; /* it goes on writing */
-    CHECK(vf_resident_usable(w.ix, &rec));
+    CHECK(vf_index_usable(w.ix, &rec));
     rec.st.size++;
-    CHECK(!vf_resident_usable(w.ix, &rec));
+    CHECK(!vf_index_usable(w.ix, &rec));
 
     free(rec.format);
     rec.format = strdup("qcow2");
-    CHECK(rec.format && !vf_resident_usable(w.ix, &rec));
+    CHECK(rec.format && !vf_index_usable(w.ix, &rec));
     vf_index_set_live(w.ix, is_live, &asked);
-    CHECK(!vf_resident_usable(w.ix, &rec));
+    CHECK(!vf_index_usable(w.ix, &rec));
     asked.answer = true;
-    CHECK(vf_resident_usable(w.ix, &rec) && !vf_index_fresh(w.ix, &rec));
+    CHECK(vf_index_usable(w.ix, &rec) && !vf_index_fresh(w.ix, &rec));
     CHECK_EQ_U64(asked.times, 2);
     CHECK_STR(asked.file, file);
     rec.st.ino++; /* another file: nobody needs to be asked */
-    CHECK(!vf_resident_usable(w.ix, &rec));
+    CHECK(!vf_index_usable(w.ix, &rec));
     CHECK_EQ_U64(asked.times, 2);
     rec.st.ino--;
     rec.state = VF_IMAGE_COMPLETE; /* nor for one that stood still */
-    CHECK(!vf_resident_usable(w.ix, &rec));
+    CHECK(!vf_index_usable(w.ix, &rec));
     CHECK_EQ_U64(asked.times, 2);
     vf_image_record_clear(&rec);
     world_free(&w);
