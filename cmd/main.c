@@ -52,14 +52,18 @@ __attribute__((no_sanitize("thread"))) static void on_signal(int sig)
     stop_flag = 1;
 }
 
-/* The second SIGINT or SIGTERM finds the default action again and ends the program at once. */
+/* The second SIGINT or SIGTERM finds the default action again and ends the program at once.  Not so
+ * SIGHUP: a terminal that is closed sends it, and so does its shell.  nohup(1) has it ignored. */
 static void set_signals(void)
 {
-    struct sigaction sa = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction sa = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND}, was;
 
     sigemptyset(&sa.sa_mask);
     sigaction(SIGINT, &sa, NULL);
     sigaction(SIGTERM, &sa, NULL);
+    sa.sa_flags = 0;
+    if (sigaction(SIGHUP, NULL, &was) == 0 && was.sa_handler != SIG_IGN)
+        sigaction(SIGHUP, &sa, NULL);
     sa = (struct sigaction){.sa_handler = SIG_IGN};
     sigemptyset(&sa.sa_mask);
     sigaction(SIGPIPE, &sa, NULL);

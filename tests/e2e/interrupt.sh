@@ -1,19 +1,22 @@
 #!/bin/sh
-# SIGINT and SIGTERM end a migration soon, with status 130 and nothing lost.
+# SIGINT, SIGTERM and SIGHUP end a migration soon, with status 130 and nothing lost.
 . "${VF_TESTS:-$(dirname "$0")/..}/e2e/_lib.sh"
 
 cd "$vf_tmp" || exit
 
 vf_image a.raw 1M seed=1
 
-for sig in INT TERM; do
-    vf_image $sig.raw 8M seed=${#sig}
+seed=1
+for sig in INT TERM HUP; do
+    seed=$((seed + 1))
+    vf_image $sig.raw 8M seed=$seed
     "$VMFERRY" migrate $sig.raw --to "$vf_dst" --limit-rate 2M --compress none --json \
         >"$VF_OUT" 2>"$VF_ERR" &
     client=$!
     vf_wait_for 30 has_come "$(received $sig.raw.part)" 1024 || fail "it does not begin"
     start=$(date +%s%N)
     kill -$sig $client
+    [ $sig != HUP ] || kill -HUP $client # a terminal that closes, and its shell
     got=0
     wait $client || got=$?
     took=$((($(date +%s%N) - start) / 1000000))
@@ -25,6 +28,18 @@ for sig in INT TERM; do
     moved $sig.raw $sig.raw --compress none
     json_true "$VF_OUT" '.wire_bytes_sent < 8000000'
 done
+
+# nohup(1)
+vf_image nohup.raw 8M seed=5
+(
+    trap '' HUP
+    exec "$VMFERRY" migrate nohup.raw --to "$vf_dst" --limit-rate 2M --compress none --json
+) >"$VF_OUT" 2>"$VF_ERR" &
+client=$!
+vf_wait_for 30 has_come "$(received nohup.raw.part)" 1024 || fail "it does not begin"
+kill -HUP $client
+wait $client || fail "a signal that is ignored ends it"
+is_sound "$VF_OUT"
 
 # A far end that says nothing can be left, too. Its shell keeps the output open.
 printf '#!/bin/sh\ncat >/dev/null\n:\n' >mute
