@@ -2,6 +2,7 @@
 #include "core/image.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* [off, off + len) must lie inside the image.  Written without a sum, which could overflow. */
@@ -21,13 +22,19 @@ static int unsupported(const struct vf_image *im, const char *what, struct vf_er
                         what);
 }
 
+/* The implementation has said what is wrong, but not always where. */
+static int unreadable(const struct vf_image *im, struct vf_error *err)
+{
+    return im->label ? vf_error_prefix(err, "'%s'", im->label) : -1;
+}
+
 int vf_image_read(struct vf_image *im, void *buf, size_t len, uint64_t off, struct vf_error *err)
 {
     if (check_range(im, off, len, err) < 0)
         return -1;
     if (!im->ops->read)
         return unsupported(im, "read", err);
-    return len ? im->ops->read(im, buf, len, off, err) : 0;
+    return len && im->ops->read(im, buf, len, off, err) < 0 ? unreadable(im, err) : 0;
 }
 
 int vf_image_read_blocks(struct vf_image *im, void *buf, uint64_t first, size_t n,
@@ -62,7 +69,7 @@ int vf_image_next_extent(struct vf_image *im, uint64_t off, struct vf_extent *re
     e.len = im->size - off;
     if (im->ops->next_extent) {
         if (im->ops->next_extent(im, off, &e, err) < 0)
-            return -1;
+            return unreadable(im, err);
         /* The extents may come from outside (an NBD server, a damaged table): a wrong one would
          * make callers loop for ever or read past the end. */
         if (e.off != off || e.len == 0)
@@ -109,6 +116,9 @@ int vf_image_plain_fd(struct vf_image *im)
 
 void vf_image_close(struct vf_image *im)
 {
+    char *label = im ? im->label : NULL;
+
     if (im)
         im->ops->close(im);
+    free(label);
 }

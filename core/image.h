@@ -48,6 +48,7 @@ struct vf_image {
     const struct vf_image_ops *ops;
     uint64_t size; /* bytes of content ("virtual size") */
     bool writable;
+    char *label; /* what errors of reading call it; owned, may be NULL */
 };
 
 /* Checked front ends: a range outside the image is VF_ERR_RANGE, a missing operation

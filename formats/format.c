@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/checked.h"
 #include "core/fdio.h"
 #include "formats/chain.h"
 #include "formats/nbd.h"
@@ -90,6 +91,10 @@ struct vf_image *vf_format_open(int dirfd, const char *path, const struct vf_ope
         return NULL;
     if (describe(c, &d, err) == 0)
         im = open_content(c, o, &d, err);
+    if (im && !(im->label = vf_strdup(path, err))) {
+        vf_image_close(im);
+        im = NULL;
+    }
     if (im) {
         d.virtual_size = im->size;
         if (ret_desc)

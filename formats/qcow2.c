@@ -274,7 +274,7 @@ struct vf_image *vf_qcow2_new(int fd, uint64_t file_size, const struct vf_qcow2_
     (void)pthread_cond_init(&q->freed, NULL);       /* as above */
     (void)pthread_mutex_init(&q->solid_lock, NULL); /* as above */
     q->file_size = file_size;
-    q->base = (struct vf_image){&qcow2_ops, h->size, false};
+    q->base = (struct vf_image){&qcow2_ops, h->size, false, NULL};
     q->fd = fd;
     q->max_open = readers < 1 ? 1 : readers > HANDLES_MAX ? HANDLES_MAX : readers;
     q->layout = vf_qcow2_layout_new(fd, file_size, h, err);

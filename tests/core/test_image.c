@@ -81,7 +81,7 @@ static const struct vf_image_ops full = {.name = "full",
 
 TEST(reads_inside_only)
 {
-    struct mem_image m = {.im = {&least, SIZE, false}};
+    struct mem_image m = {.im = {&least, SIZE, false, NULL}};
     struct vf_error err;
     uint8_t buf[SIZE];
 
@@ -100,7 +100,7 @@ TEST(reads_inside_only)
 
 TEST(blocks_are_padded)
 {
-    struct mem_image m = {.im = {&least, SIZE, false}};
+    struct mem_image m = {.im = {&least, SIZE, false, NULL}};
     struct vf_error err;
     uint8_t buf[2 * VF_BLOCK], want[2 * VF_BLOCK] = {0};
 
@@ -124,7 +124,7 @@ TEST(blocks_are_padded)
 
 TEST(blocks_inside_only)
 {
-    struct mem_image m = {.im = {&least, SIZE, false}};
+    struct mem_image m = {.im = {&least, SIZE, false, NULL}};
     struct vf_error err;
     uint8_t buf[2 * VF_BLOCK];
 
@@ -139,7 +139,7 @@ TEST(blocks_inside_only)
 
 TEST(without_an_extent_map_all_is_data)
 {
-    struct mem_image m = {.im = {&least, SIZE, false}};
+    struct mem_image m = {.im = {&least, SIZE, false, NULL}};
     struct vf_error err;
     struct vf_extent e;
 
@@ -150,7 +150,7 @@ TEST(without_an_extent_map_all_is_data)
 
 TEST(extents_are_checked)
 {
-    struct mem_image m = {.im = {&full, SIZE, true}};
+    struct mem_image m = {.im = {&full, SIZE, true, NULL}};
     struct vf_error err;
     struct vf_extent e;
 
@@ -167,7 +167,7 @@ TEST(extents_are_checked)
 
 TEST(writes_inside_only)
 {
-    struct mem_image m = {.im = {&full, SIZE, true}};
+    struct mem_image m = {.im = {&full, SIZE, true, NULL}};
     struct vf_error err;
 
     CHECK_OK(vf_image_write(&m.im, "abc", 3, SIZE - 3, &err), &err);
@@ -184,7 +184,8 @@ TEST(writes_inside_only)
 
 TEST(read_only_images_refuse_changes)
 {
-    struct mem_image a = {.im = {&least, SIZE, false}}, b = {.im = {&full, SIZE, false}};
+    struct mem_image a = {.im = {&least, SIZE, false, NULL}};
+    struct mem_image b = {.im = {&full, SIZE, false, NULL}};
     struct mem_image *const images[] = {&a, &b};
     struct vf_error err;
 
@@ -199,7 +200,7 @@ TEST(read_only_images_refuse_changes)
 
 TEST(close_passes_null)
 {
-    struct mem_image m = {.im = {&least, SIZE, false}};
+    struct mem_image m = {.im = {&least, SIZE, false, NULL}};
 
     vf_image_close(NULL);
     vf_image_close(&m.im);

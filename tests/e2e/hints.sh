@@ -1,6 +1,6 @@
 #!/bin/sh
 # A message says what can be done about it: an image that is there, perhaps the very same one, a name that
-# says another format, an image that depends on others.
+# says another format, an image that depends on others, one that is damaged.
 . "${VF_TESTS:-$(dirname "$0")/..}/e2e/_lib.sh"
 requires qemu-img --version
 
@@ -51,3 +51,13 @@ vf_expect_exit 0 "$VMFERRY" index add sub/over.qcow2 --allow-backing "$vf_tmp/a.
 says "depends on other files"
 vf_expect_exit 0 "$VMFERRY" index add a.raw
 says_not "depends on"
+
+# A file that is damaged where it is read: which one.
+qemu-img convert -f raw -O qcow2 b.raw cut.qcow2
+truncate -s 800K cut.qcow2
+vf_expect_exit 1 "$VMFERRY" index add a.raw cut.qcow2
+says "'$vf_tmp/cut.qcow2': content at "
+vf_expect_exit 1 "$VMFERRY" migrate cut.qcow2 --to "$vf_dst"
+says "'$vf_tmp/cut.qcow2': content at "
+vf_expect_exit 1 "$VMFERRY" similar cut.qcow2 --node "$vf_dst"
+says "'$vf_tmp/cut.qcow2': content at "
