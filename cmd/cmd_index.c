@@ -123,26 +123,52 @@ out:
     return rc;
 }
 
+/* Would the other images fail of it as well? */
+static bool ends_all(const struct vf_error *err)
+{
+    return err->code == VF_ERR_CANCELLED || err->code == VF_ERR_NOMEM || err->code == VF_ERR_SPACE;
+}
+
+/* All of them, whatever is wrong with some; -1 with the last failure, those before it were said. */
+static int add_all(struct vf_cli *cli, struct vf_index *index, char *const names[],
+                   const struct add_opts *opts, json_t *list, json_t *failed, struct vf_error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; names[i] && !(rc < 0 && ends_all(err)); i++) {
+        struct vf_error why = VF_ERROR_INIT;
+        json_t *obj;
+
+        if (add_one(cli, index, names[i], opts, list, &why) == 0)
+            continue;
+        if (rc < 0)
+            vf_complain(err);
+        rc = vf_error_pass(err, &why);
+        obj = json_pack("{s:o}", "image", vf_json_text(names[i]));
+        if (json_array_append_new(failed, obj ? vf_report_error(obj, &why) : NULL) < 0)
+            return vf_error_nomem(err);
+    }
+    return rc;
+}
+
 static int run_add(struct vf_cli *cli, const void *opts, char *const args[], struct vf_error *err)
 {
     const struct add_opts *o = opts;
     struct vf_storedir *store = NULL;
     struct vf_index *index = NULL;
-    json_t *list = json_array();
+    json_t *list = json_array(), *failed = json_array();
     int rc = -1;
 
-    if (vf_report_set(cli, json_pack("{s:O}", "images", list), err) < 0 ||
+    if (vf_report_set(cli, json_pack("{s:O, s:O}", "images", list, "failed", failed), err) < 0 ||
         (o->group && vf_group_check(o->group, err) < 0))
         goto out;
     store = vf_storedir_open(cli, err);
     index = store ? vf_index_open(store->path, VF_INDEX_CREATE, err) : NULL;
-    if (!index)
-        goto out;
-    rc = 0;
-    for (size_t i = 0; args[i] && rc == 0; i++)
-        rc = add_one(cli, index, args[i], o, list, err);
+    if (index)
+        rc = add_all(cli, index, args, o, list, failed, err);
 out:
     json_decref(list);
+    json_decref(failed);
     vf_index_close(index);
     vf_storedir_close(store);
     return rc;
@@ -154,7 +180,8 @@ const struct vf_cmd vf_cmd_index_add = {
     .summary = "build or refresh the block map of each image",
     .about = "Reads each image and keeps the digests of its blocks, so that migrations to this\n"
              "node can take those blocks from it, and migrations from it need not read it twice.\n"
-             "An image whose map is fresh is not read again.  The image itself is not touched.",
+             "An image whose map is fresh is not read again.  The image itself is not touched.\n"
+             "Images that cannot be read are named, and the others indexed all the same.",
     .examples = "  vmferry index add /var/lib/libvirt/images/web1.qcow2\n"
                 "  vmferry index add --format raw --group tenant7 /dev/vg0/db1\n",
     .opts = add_table,

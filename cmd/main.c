@@ -129,11 +129,8 @@ static int finish(struct vf_cli *cli, int rc, const struct vf_error *err)
 
     if (rc == 0 && cli->found_difference)
         code = VF_EXIT_FAILED;
-    if (rc < 0) {
-        fputs("vmferry: ", stderr);
-        vf_put_clean(stderr, err->msg);
-        fputc('\n', stderr);
-    }
+    if (rc < 0)
+        vf_complain(err);
     if (cli->json && rc < 0)
         cli->report = vf_report_error(cli->report, err);
     if (cli->json && !cli->report && rc == 0)

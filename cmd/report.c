@@ -22,6 +22,13 @@ VF_PRINTF(1, 0) static void say(const char *fmt, va_list ap)
     free(text);
 }
 
+void vf_complain(const struct vf_error *err)
+{
+    fputs("vmferry: ", stderr);
+    vf_put_clean(stderr, err->msg);
+    fputc('\n', stderr);
+}
+
 void vf_say(const struct vf_cli *cli, const char *fmt, ...)
 {
     va_list ap;

@@ -14,6 +14,8 @@
 
 struct vf_cli;
 
+/* An error to standard error, also with --quiet. */
+void vf_complain(const struct vf_error *err);
 /* A message to standard error, unless --quiet.  A newline is added. */
 void vf_say(const struct vf_cli *cli, const char *fmt, ...) VF_PRINTF(2, 3);
 /* The same with --verbose only. */

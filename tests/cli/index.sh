@@ -85,5 +85,13 @@ vf_expect_exit 1 "$VMFERRY" index add missing.raw
 vf_expect_exit 1 "$VMFERRY" index add "$vf_tmp" --format raw
 printf 'not a qcow2 file' >bad.qcow2
 vf_expect_exit 2 "$VMFERRY" index add bad.qcow2
+# The others are, and each that was not is named.
+vf_image good.raw 1M seed=2
+vf_image fine.raw 1M seed=3
+vf_expect_exit 1 "$VMFERRY" index add -q bad.qcow2 good.raw missing.raw fine.raw --json
+json_is "$VF_OUT" '[.images[].image | split("/") | last] | join(" ")' "good.raw fine.raw"
+json_is "$VF_OUT" '[.failed[] | .image, .error.code] | join(" ")' "bad.qcow2 usage missing.raw notfound"
+json_is "$VF_OUT" .error.code notfound
+[ "$(grep -c "bad.qcow2\|missing.raw" "$VF_ERR")" -eq 2 ] || fail "not both are named"
 vf_expect_exit 1 "$VMFERRY" index add --format qcow2 bad.qcow2 --json
 json_is "$VF_OUT" .error.code format
