@@ -39,7 +39,7 @@ struct state {
 
 static enum mode choose(const struct vf_cli *cli)
 {
-    const char *m = cli->progress ? cli->progress : "auto";
+    const char *m = cli->progress ? cli->progress : "auto", *term;
 
     if (strcmp(m, "bar") == 0)
         return BAR;
@@ -49,7 +49,8 @@ static enum mode choose(const struct vf_cli *cli)
         return JSON;
     if (strcmp(m, "none") == 0 || cli->quiet)
         return NONE;
-    return isatty(STDERR_FILENO) ? BAR : PLAIN;
+    term = getenv("TERM");
+    return isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0 ? BAR : PLAIN;
 }
 
 struct vf_progress *vf_progress_new(const struct vf_cli *cli, const char *title)
@@ -157,6 +158,21 @@ static void put_json(const struct state *s)
     json_decref(o);
 }
 
+/* Seconds, by the average of all: what is known goes fast, and comes in long stretches.  Zeros take
+ * next to no time and are most of many images, as a rule behind the rest, so they do not count.
+ * Negative: unknown. */
+static double time_left(const struct vf_progress_now *now, double seconds)
+{
+    uint64_t left = now->blocks - now->blocks_done, done = now->blocks_done, data_left;
+
+    if (now->data_blocks) {
+        done -= now->zero_blocks < done ? now->zero_blocks : done;
+        data_left = now->data_blocks > done ? now->data_blocks - done : 0;
+        left = data_left < left ? data_left : left;
+    }
+    return done ? seconds * (double)left / (double)done : -1;
+}
+
 void vf_progress_tick(void *ctx, const struct vf_progress_now *now)
 {
     struct vf_progress *p = ctx;
@@ -179,8 +195,7 @@ void vf_progress_tick(void *ctx, const struct vf_progress_now *now)
     s.saved = s.done > s.sent ? s.done - s.sent : 0;
     s.seconds = at - p->start;
     s.rate = p->rate;
-    /* By the average of all: zeros and known parts come in long stretches, which go fast. */
-    s.left = s.done ? s.seconds * (double)(s.total - s.done) / (double)s.done : -1;
+    s.left = time_left(now, s.seconds);
     p->drawn = true;
     if (p->mode == BAR)
         put_bar(p, &s);

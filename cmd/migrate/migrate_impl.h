@@ -49,6 +49,7 @@ struct vf_migrate {
     struct vf_target named; /* without --to auto */
     double start;
     /* results */
+    uint64_t data_blocks; /* that were offered */
     struct vf_send_result result;
     struct vf_stream_stats wire;
     double seconds;

@@ -33,6 +33,7 @@ static struct vf_send_opts send_opts(const struct vf_migrate *m)
                                  .cluster_size = same ? m->image.desc.cluster_size : 0,
                                  .replace = m->opts->replace,
                                  .offered = true,
+                                 .data_blocks = m->data_blocks,
                                  .level = m->level,
                                  .memory = vf_migrate_memory(m),
                                  .stop = m->cli->stop};
@@ -73,6 +74,7 @@ static int reach_out(struct vf_migrate *m, struct vf_ratelimit *limit, struct vf
         return -1;
     rc = vf_peer_offer(m->cli, m->target, &m->opts->reach, VF_FOR_MIGRATE, m->group, &offer, limit,
                        ret, err);
+    m->data_blocks = offer.data_blocks;
     vf_send_offer_free(&offer);
     return rc;
 }

@@ -28,6 +28,7 @@
  * vf_progress_get only. */
 struct vf_progress_now {
     uint64_t blocks;      /* of the image; 0 until known */
+    uint64_t data_blocks; /* of these hold data, at most; 0: not known */
     uint64_t blocks_done; /* looked at and settled: zero, found, or sent and confirmed */
     uint64_t zero_blocks, known_blocks, sent_blocks; /* settled how */
     uint64_t literal_blocks;                         /* queued or sent as literals so far */
@@ -43,6 +44,7 @@ struct vf_send_opts {
     uint32_t cluster_size; /* 0: default */
     bool replace;
     bool offered;                /* OFFER has been sent already, as vf_send_offer made it */
+    uint64_t data_blocks;        /* what it said of them, for progress */
     struct vf_send_ahead *ahead; /* what was begun before; NULL: nothing; taken */
     bool count_only;  /* dry run: vf_send_result.counts is filled, nothing is written there */
     int level;        /* zstd level 1..19, 0: store, -1: chosen by the engine */

@@ -131,6 +131,7 @@ static int offer(struct sender *s, struct vf_error *err)
 
     if (vf_send_offer(s->image, s->map, s->opts, &m.offer, err) < 0)
         return -1;
+    s->data_blocks = m.offer.data_blocks;
     rc = s->st->ops->send(s->st, &m, err);
     vf_msg_free(&m);
     return rc;
@@ -324,7 +325,10 @@ static int converse(struct sender *s, struct vf_error *err)
 {
     if (be_accepted(s, err) < 0)
         return -1;
-    s->now = (struct vf_progress_now){.blocks = s->blocks, .phase = "sending"};
+    if (s->opts->offered)
+        s->data_blocks = s->opts->data_blocks;
+    s->now = (struct vf_progress_now){
+        .blocks = s->blocks, .data_blocks = s->data_blocks, .phase = "sending"};
     if (run_threads(s, err) < 0 || check_result(s, err) < 0)
         return -1;
     s->now.phase = "done";
