@@ -219,8 +219,10 @@ struct vf_guest_ops {
     int (*roll_back)(struct vf_guest *, const struct vf_guest_info *info, struct vf_error *err);
     /* After the commit point.  The guest's disks at the source get their last state (overlays
      * folded in), the guest's process is ended, its definition removed.  keep: the disks stay;
-     * removing them otherwise is cmd/'s work. */
-    int (*finish)(struct vf_guest *, const struct vf_guest_info *info, struct vf_error *err);
+     * removing them otherwise is cmd/'s work.  *ret_left, also on failure: -1, or the process that
+     * was told to end and is still there (0: not known which); it has the guest stand still. */
+    int (*finish)(struct vf_guest *, const struct vf_guest_info *info, int64_t *ret_left,
+                  struct vf_error *err);
     /* May be NULL, as end_view.  Shows the disks that travel, as they are from moment to moment, on
      * the Unix socket (NBD, read only, exports "disk0" and so on), until end_view.  To be ended
      * before anything else is asked for. */

@@ -79,7 +79,8 @@ int vf_lv_fold(struct vf_lv_guest *g, bool *ret_found, struct vf_error *err) VF_
 /* libvirt_undo.c */
 int vf_lv_recover(struct vf_guest *, bool resume, bool *ret_found, struct vf_error *err);
 int vf_lv_roll_back(struct vf_guest *, const struct vf_guest_info *info, struct vf_error *err);
-int vf_lv_finish(struct vf_guest *, const struct vf_guest_info *info, struct vf_error *err);
+int vf_lv_finish(struct vf_guest *, const struct vf_guest_info *info, int64_t *ret_left,
+                 struct vf_error *err);
 
 /* libvirt_hand_off.c */
 int vf_lv_hand_off(struct vf_guest *, const struct vf_guest_info *info, struct vf_far *far,

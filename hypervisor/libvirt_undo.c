@@ -92,12 +92,14 @@ static unsigned undefine_flags(void)
            VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA | VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA;
 }
 
-int vf_lv_finish(struct vf_guest *guest, const struct vf_guest_info *info, struct vf_error *err)
+int vf_lv_finish(struct vf_guest *guest, const struct vf_guest_info *info, int64_t *ret_left,
+                 struct vf_error *err)
 {
     struct vf_lv_guest *g = of(guest);
     int state, reason, active = state_of(g, &state, &reason, err);
     struct vf_error why = VF_ERROR_INIT;
 
+    *ret_left = -1; /* libvirt says so itself, below */
     /* a domain that was defined nowhere goes away with its process, and leaves its files */
     if (active < 0)
         return virGetLastErrorCode() == VIR_ERR_NO_DOMAIN ? vf_overlay_fold_all(info, err) : -1;

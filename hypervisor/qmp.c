@@ -340,6 +340,15 @@ int vf_qmp_call_oob(struct vf_qmp *q, const char *command, json_t *args, json_t 
                   : vf_qmp_call(q, command, args, ret, err);
 }
 
+int vf_qmp_say(struct vf_qmp *q, const char *command, struct vf_error *err)
+{
+    json_t *obj = json_pack("{s:s, s:I}", "execute", command, "id", (json_int_t)q->next_id++);
+    int rc = obj ? send_line(q, obj, err) : vf_error_nomem(err);
+
+    json_decref(obj);
+    return rc;
+}
+
 int vf_qmp_callf(struct vf_qmp *q, json_t **ret, struct vf_error *err, const char *command,
                  const char *fmt, ...)
 {

@@ -67,6 +67,10 @@ int vf_qmp_call(struct vf_qmp *q, const char *command, json_t *args, json_t **re
 int vf_qmp_call_oob(struct vf_qmp *q, const char *command, json_t *args, json_t **ret,
                     struct vf_error *err);
 
+/* Says a command without waiting for its answer, nor for those that are still owed.  0, or -1:
+ * VF_ERR_UNREACHABLE, VF_ERR_NOMEM. */
+int vf_qmp_say(struct vf_qmp *q, const char *command, struct vf_error *err);
+
 /* A printf for jansson's pack: vf_qmp_callf(q, &ret, err, "job-cancel", "{s:s}", "id", id). */
 int vf_qmp_callf(struct vf_qmp *q, json_t **ret, struct vf_error *err, const char *command,
                  const char *fmt, ...) VF_MUST_CHECK;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/checked.h"
+#include "core/fdio.h"
 #include "hypervisor/once.h"
 #include "hypervisor/qmp_machine.h"
 #include "hypervisor/qmp_postcopy.h"
@@ -199,6 +200,7 @@ static void close_guest(struct vf_guest *guest)
     struct vf_qmp_guest *g = of(guest);
 
     vf_qmp_close(g->q);
+    vf_close_fd(&g->pidfd);
     vf_qmp_disks_free(g);
     free(g->name);
     free(g->path);
@@ -228,12 +230,15 @@ struct vf_guest *vf_qmp_guest_open(const char *name, const char *path, const vol
         return NULL;
     g->guest.ops = &ops;
     g->stop = stop;
+    g->pidfd = -1;
     g->name = vf_strdup(name, err);
     g->path = vf_strdup(path, err);
     if (g->name && g->path)
         g->q = vf_qmp_open(path, OPEN_MS, stop, err);
-    if (g->q)
+    if (g->q) {
+        vf_qmp_find_process(g);
         return &g->guest;
+    }
     close_guest(&g->guest);
     return NULL;
 }

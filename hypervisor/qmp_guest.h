@@ -33,7 +33,9 @@ struct vf_qmp_guest {
     size_t ndisks;
     bool frozen; /* once at least: disks that nobody writes were handed out */
     bool was_paused;
-    bool whole; /* follow has found that all of its memory is at the far end */
+    bool whole;  /* all of its memory is known to be at the far end */
+    int64_t pid; /* of its QEMU; 0: not known */
+    int pidfd;   /* of that, or -1 */
 };
 
 /* Waits for the end (what BLOCK_JOB_COMPLETED) or the readiness (BLOCK_JOB_READY) of a job.  An end
@@ -53,10 +55,14 @@ int vf_qmp_recover(struct vf_guest *, bool resume, bool *ret_found,
                    struct vf_error *err) VF_MUST_CHECK;
 int vf_qmp_roll_back(struct vf_guest *, const struct vf_guest_info *info,
                      struct vf_error *err) VF_MUST_CHECK;
-int vf_qmp_finish(struct vf_guest *, const struct vf_guest_info *info,
-                  struct vf_error *err) VF_MUST_CHECK;
 /* Removes mirror jobs and far nodes; *ret_found (may be NULL) becomes true if there were any. */
 int vf_qmp_drop_mirrors(struct vf_qmp *q, bool *ret_found, struct vf_error *err);
+
+/* qmp_end.c */
+/* Finds out which process it is, as long as it answers. */
+void vf_qmp_find_process(struct vf_qmp_guest *g);
+int vf_qmp_finish(struct vf_guest *, const struct vf_guest_info *info, int64_t *ret_left,
+                  struct vf_error *err) VF_MUST_CHECK;
 
 /* qmp_exports.c */
 int vf_qmp_exports_begin(struct vf_guest *, const struct vf_guest_info *info, const char *socket,

@@ -415,7 +415,7 @@ static int switch_over(struct hand_off *h, struct vf_error *err)
         return end_memory_for_good(h, err) < 0 ? -1 : tell_far(h, err);
     if (end_memory(h, err) < 0 || note_commit(h, err) < 0)
         return -1;
-    h->ret->committed = true;
+    h->ret->committed = h->g->whole = true;
     return tell_far(h, err);
 }
 

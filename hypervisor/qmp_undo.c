@@ -12,7 +12,6 @@
 
 #define JOB_MS    600000 /* folding an overlay back: as long as the disk needs, in steps */
 #define CANCEL_MS 20000
-#define END_MS    5000 /* for a QEMU that was told to quit */
 #define LOOK_MS   100
 #define TRIES     100 /* times LOOK_MS: for QEMU to let go of its files */
 
@@ -323,29 +322,4 @@ int vf_qmp_roll_back(struct vf_guest *guest, const struct vf_guest_info *info, s
             return vf_overlay_fold_all(info, err);
     }
     return vf_error_pass(err, &why);
-}
-
-/* Its socket may lie in a directory of ours, which goes then. */
-static void await_end(const char *path)
-{
-    for (int n = 0; n < END_MS / 100 && access(path, F_OK) == 0; n++)
-        vf_thread_nap(LOOK_MS);
-}
-
-int vf_qmp_finish(struct vf_guest *guest, const struct vf_guest_info *info, struct vf_error *err)
-{
-    struct vf_qmp_guest *g = (struct vf_qmp_guest *)guest;
-    struct vf_error why;
-
-    if (g->q && !g->whole && vf_qmp_memory_follows(g->q))
-        return vf_error_set(err, VF_ERR_BUSY, 0, "some of the guest's memory is still here");
-    if (g->q) {
-        vf_qmp_mind_stop(g->q, false);
-        (void)vf_qmp_drop_mirrors(g->q, NULL, &why);       /* it ends with them as well */
-        (void)vf_qmp_call(g->q, "quit", NULL, NULL, &why); /* it may be gone before it answers */
-        vf_qmp_close(g->q);
-        g->q = NULL;
-        await_end(g->path);
-    }
-    return vf_overlay_fold_all(info, err);
 }

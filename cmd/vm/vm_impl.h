@@ -43,6 +43,7 @@ struct vf_vm {
     double start, follow_seconds, seconds;
     bool rejoined; /* an earlier try had let the guest go: its memory was brought over, and that is
                       all */
+    int64_t left;  /* of the guest here, as vf_guest_ops.finish says; -1 */
     const char *running_at; /* "source", "destination", "unknown" */
 };
 
@@ -111,6 +112,9 @@ int vf_vm_ask_there(struct vf_vm *vm, const json_t *job, bool *ret_finished,
 int vf_vm_clear(struct vf_vm *vm, const json_t *job, bool *ret_finished,
                 struct vf_error *err) VF_MUST_CHECK;
 
+/* What the guest has left here is ended, after its commit point; says what cannot be. */
+int vf_vm_end_here(struct vf_vm *vm, struct vf_error *err) VF_MUST_CHECK;
+
 /* The guest runs there, as its job says, and has no memory here any more: what is left is cleaned.
  */
 int vf_vm_clean_finished(struct vf_vm *vm, const json_t *job, struct vf_error *err) VF_MUST_CHECK;
@@ -147,6 +151,9 @@ int vf_vm_hooks(struct vf_vm *vm, const char *event, struct vf_error *err);
 /* ---- cmd/vm/vm_report.c ---- */
 
 int vf_vm_report(struct vf_vm *vm, struct vf_error *err) VF_MUST_CHECK;
+
+/* The number of a process here that should have ended, 0 when that is not known; null as a rule. */
+json_t *vf_vm_left_json(const struct vf_vm *vm);
 
 /* Of a run that has only brought over the memory that an earlier one had left. */
 int vf_vm_report_rejoined(struct vf_vm *vm, struct vf_error *err) VF_MUST_CHECK;

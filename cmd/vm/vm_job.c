@@ -1,4 +1,6 @@
 /* cmd/vm/vm_job.c - a move's own memory, and what to do about an earlier one. */
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -246,10 +248,48 @@ int vf_vm_clear(struct vf_vm *vm, const json_t *job, bool *ret_finished, struct 
     return 0;
 }
 
+/* What the process is called; "" when it cannot be told. */
+static void name_process(int64_t pid, char ret[32])
+{
+    char path[64];
+    ssize_t n = -1;
+    int fd;
+
+    (void)snprintf(path, sizeof path, "/proc/%lld/comm", (long long)pid); /* fits */
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0)
+        n = read(fd, ret, 31);
+    vf_close_fd(&fd);
+    ret[n > 0 ? n - 1 : 0] = '\0'; /* its newline */
+}
+
+int vf_vm_end_here(struct vf_vm *vm, struct vf_error *err)
+{
+    int rc = vm->guest->ops->finish(vm->guest, &vm->info, &vm->left, err);
+    char name[32];
+
+    if (vm->left > 0) {
+        name_process(vm->left, name);
+        vf_say(vm->cli,
+               "%s: its QEMU here was told to quit and is still there: process %lld (%s). It has "
+               "the guest stand still and must never let it run again, as it is at its "
+               "destination: end it with `kill -KILL %lld`",
+               vm->req->opts->vm, (long long)vm->left, name, (long long)vm->left);
+    } else if (vm->left == 0) {
+        vf_say(
+            vm->cli,
+            "%s: its QEMU here was told to quit and is still there. It has the guest stand still "
+            "and must never let it run again, as it is at its destination: look for its process "
+            "and end it by force",
+            vm->req->opts->vm);
+    }
+    return rc;
+}
+
 int vf_vm_clean_finished(struct vf_vm *vm, const json_t *job, struct vf_error *err)
 {
-    if (vm->guest->ops->recover(vm->guest, false, NULL, err) < 0 ||
-        vm->guest->ops->finish(vm->guest, &vm->info, err) < 0 || vf_vm_fold_left(job, err) < 0)
+    if (vm->guest->ops->recover(vm->guest, false, NULL, err) < 0 || vf_vm_end_here(vm, err) < 0 ||
+        vf_vm_fold_left(job, err) < 0)
         return -1;
     vf_guest_dir_remove(&vm->dir, "move.json");
     vf_guest_dir_remove(&vm->dir, "guest.json");

@@ -373,7 +373,7 @@ static int finish(struct vf_vm *vm, struct vf_error *err)
     if (vf_vm_note(vm, "finish", &why) < 0)
         vf_say(vm->cli, "%s", why.msg);
     vf_guest_far_end_tunnels(vm->far);
-    if (vm->guest->ops->finish(vm->guest, &vm->info, &why) < 0)
+    if (vf_vm_end_here(vm, &why) < 0)
         return vf_error_set(err, why.code, 0,
                             "the guest runs at %s, but here is something left to clean: %.100s; "
                             "`vmferry migrate --vm %s --abort` tries again",
@@ -424,7 +424,8 @@ static void end_try(struct vf_vm *vm, struct vf_vm_tries *tries, bool *ret_again
 static int migrate_once(const struct vf_vm_request *req, struct vf_vm_tries *tries, bool *ret_again,
                         struct vf_error *err)
 {
-    struct vf_vm vm = {.req = req, .cli = req->cli, .steady = *req->cli, .running_at = "source"};
+    struct vf_vm vm = {
+        .req = req, .cli = req->cli, .steady = *req->cli, .left = -1, .running_at = "source"};
     int rc;
 
     vm.dir = (struct vf_guest_dir)VF_GUEST_DIR_INIT;

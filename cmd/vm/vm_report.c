@@ -42,6 +42,11 @@ static bool put_choice(const struct vf_vm *vm, json_t *o)
                                 c->seconds < 0 ? json_null() : json_real(c->seconds)) == 0);
 }
 
+json_t *vf_vm_left_json(const struct vf_vm *vm)
+{
+    return vm->left < 0 ? json_null() : json_integer((json_int_t)vm->left);
+}
+
 static json_t *report_json(const struct vf_vm *vm)
 {
     json_t *o;
@@ -55,7 +60,7 @@ static json_t *report_json(const struct vf_vm *vm)
         }
     o = json_pack(
         "{s:o, s:o, s:s, s:s, s:b, s:o, s:I, s:I, s:I, s:f, s:{s:{s:f, s:I}, s:{s:f, s:I, s:I}, "
-        "s:{s:f, s:f, s:I, s:I, s:b, s:f}}, s:f, s:b}",
+        "s:{s:f, s:f, s:I, s:I, s:b, s:f}}, s:f, s:b, s:o}",
         "vm", vf_json_text(vm->info.name), "node", vf_json_text(vm->req->label), "kind",
         vm->guest->ops->kind, "running_at", vm->running_at, "live", (int)vm->info.running, "disks",
         disks, "rounds", (json_int_t)vm->count.rounds, "wire_bytes_sent",
@@ -67,7 +72,7 @@ static json_t *report_json(const struct vf_vm *vm)
         "memory_seconds", vm->count.memory_seconds, "memory_bytes",
         (json_int_t)vm->count.memory_bytes, "disk_bytes", (json_int_t)vm->count.disk_bytes,
         "postcopy", (int)r->postcopy, "postcopy_seconds", vm->follow_seconds, "seconds",
-        vm->seconds, "dry_run", (int)vm->req->dry_run);
+        vm->seconds, "dry_run", (int)vm->req->dry_run, "left_process", vf_vm_left_json(vm));
     if (o && put_choice(vm, o))
         return o;
     json_decref(o);
@@ -116,9 +121,9 @@ int vf_vm_report_rejoined(struct vf_vm *vm, struct vf_error *err)
     const char *name = vm->req->opts->vm;
 
     if (vf_report_set(vm->cli,
-                      json_pack("{s:o, s:s, s:b, s:f}", "vm", vf_json_text(name), "running_at",
+                      json_pack("{s:o, s:s, s:b, s:f, s:o}", "vm", vf_json_text(name), "running_at",
                                 vm->running_at, "rejoined", 1, "postcopy_seconds",
-                                vm->follow_seconds),
+                                vm->follow_seconds, "left_process", vf_vm_left_json(vm)),
                       err) < 0)
         return -1;
     if (vm->cli->json || vm->cli->quiet)

@@ -22,6 +22,7 @@ static void set_up(struct vf_vm *vm, const struct vf_vm_request *req)
     vm->steady = *req->cli;
     vm->steady.stop = &never;
     vm->running_at = "source";
+    vm->left = -1;
     vm->marker = (struct vf_marker)VF_MARKER_INIT;
     vm->dir = (struct vf_guest_dir)VF_GUEST_DIR_INIT;
 }
@@ -189,9 +190,10 @@ int vf_vm_abort(const struct vf_vm_request *req, struct vf_error *err)
     }
     rc = job ? clean(&vm, job, err) : 0;
     if (rc == 0)
-        rc = vf_report_set(
-            req->cli, json_pack("{s:s, s:s}", "vm", req->opts->vm, "running_at", vm.running_at),
-            err);
+        rc = vf_report_set(req->cli,
+                           json_pack("{s:s, s:s, s:o}", "vm", req->opts->vm, "running_at",
+                                     vm.running_at, "left_process", vf_vm_left_json(&vm)),
+                           err);
     if (rc == 0 && !req->cli->json)
         printf("%s: it is at the %s\n", req->opts->vm, vm.running_at);
 out:

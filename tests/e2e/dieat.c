@@ -2,7 +2,8 @@
  *
  * VF_DIE_AT is "before:NAME:TEXT" or "after:NAME:TEXT": when a file called NAME is about to be, or
  * has just been, put in its place by a rename, and holds TEXT.  VF_DIE_ONCE: a file that has to be
- * there for that, and is removed then. */
+ * there for that, and is removed then.  VF_STOP: a file with the number of a process, which is then
+ * stopped (SIGSTOP) instead. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -30,6 +31,20 @@ static int holds(int dir, const char *name, const char *text)
     return strstr(buf, text) != NULL;
 }
 
+static void strike(void)
+{
+    const char *path = getenv("VF_STOP");
+    FILE *f = path ? fopen(path, "re") : NULL;
+    int pid = 0;
+
+    if (!path)
+        kill(getpid(), SIGKILL);
+    if (f && fscanf(f, "%d", &pid) == 1 && pid > 1)
+        kill(pid, SIGSTOP);
+    if (f)
+        fclose(f);
+}
+
 int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
 {
     renameat2_fn *real = (renameat2_fn *)dlsym(RTLD_NEXT, "renameat2");
@@ -40,10 +55,10 @@ int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsign
     hit = where && sscanf(where, "%7[^:]:%63[^:]:%127[^\n]", when, name, text) == 3 &&
           strcmp(to, name) == 0 && holds(from_dir, from, text) && (!once || unlink(once) == 0);
     if (hit && strcmp(when, "before") == 0)
-        kill(getpid(), SIGKILL);
+        strike();
     rc = real(from_dir, from, to_dir, to, flags);
     if (hit && strcmp(when, "after") == 0)
-        kill(getpid(), SIGKILL);
+        strike();
     return rc;
 }
 
