@@ -122,8 +122,11 @@ vm_guest() {
     guest_wrote "$vf_tmp/src.log" 20
 }
 
+# Has it ended?  So has one that its parent has not waited for yet, which kill -0 would find.
+_vm_quit() { ! grep -q '^State:.[^ZX]' "/proc/$1/status" 2>/dev/null; }
+
 # vm_gone DIR: its QEMU has ended, or does so soon.
-_vm_has_ended() { [ ! -s "$1/pid" ] || ! kill -0 "$(cat "$1/pid")" 2>/dev/null; }
+_vm_has_ended() { [ ! -s "$1/pid" ] || _vm_quit "$(cat "$1/pid")"; }
 vm_gone() {
     vf_wait_for 60 _vm_has_ended "$1" && return
     vf_pid=$(cat "$1/pid")
@@ -132,8 +135,6 @@ vm_gone() {
     done >&2
     fail "a second QEMU is left: $1"
 }
-
-_vm_quit() { ! kill -0 "$1" 2>/dev/null; }
 
 # vm_end SITE: the guest stands still and its QEMU ends, so that its disks can be judged.
 vm_end() {
