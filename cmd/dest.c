@@ -19,22 +19,29 @@
 
 #define VIEWS_AGAIN 10.0 /* seconds until a guest is asked again that could not be read */
 
+int vf_dest_take_name(struct dest *d, const char *name, struct vf_error *err)
+{
+    if (vf_dest_name_check(name, err) < 0)
+        return -1;
+    d->name = vf_strdup(name, err);
+    d->part_name = vf_strf(err, "%s.part", name);
+    d->path = vf_strf(err, "%s/%s", d->store->images_dir, name);
+    d->part_path = vf_strf(err, "%s/%s.part", d->store->images_dir, name);
+    return d->name && d->part_name && d->path && d->part_path ? 0 : -1;
+}
+
 static int take_names(struct dest *d, const struct vf_msg_offer *offer, struct vf_error *err)
 {
-    if (vf_dest_name_check(offer->name, err) < 0)
+    if (vf_dest_take_name(d, offer->name, err) < 0)
         return -1;
     if (!vf_writer_can(offer->format))
         return vf_error_set(err, VF_ERR_UNSUPPORTED, 0, "cannot make an image of format '%.32s'",
                             offer->format);
-    d->name = vf_strdup(offer->name, err);
-    d->part_name = vf_strf(err, "%s.part", offer->name);
-    d->path = vf_strf(err, "%s/%s", d->store->images_dir, offer->name);
-    d->part_path = vf_strf(err, "%s/%s.part", d->store->images_dir, offer->name);
     d->format = vf_strdup(offer->format, err);
     d->cluster_size = offer->cluster_size;
     d->root_known = offer->flags & VF_OFFER_ROOT;
     memcpy(d->root, offer->root, VF_SHA_LEN);
-    return d->name && d->part_name && d->path && d->part_path && d->format ? 0 : -1;
+    return d->format ? 0 : -1;
 }
 
 /* ---- donors ---- */

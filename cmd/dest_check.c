@@ -104,6 +104,20 @@ static bool has_it(const struct dest *d)
     return ret;
 }
 
+/* What is known of an image that is in the way. */
+static const char *told_of(const struct dest *d)
+{
+    struct vf_image_record rec = {0};
+    int found = vf_index_get(d->index, d->path, &rec, NULL);
+
+    vf_image_record_clear(&rec);
+    if (has_it(d))
+        return ", with this very content";
+    return found == VF_FOUND || found < 0
+               ? ""
+               : ", not indexed: perhaps a move that was cut short has left it";
+}
+
 int vf_dest_check_target(const struct dest *d, bool replace, bool *ret_exists, struct vf_error *err)
 {
     struct stat sb;
@@ -116,8 +130,7 @@ int vf_dest_check_target(const struct dest *d, bool replace, bool *ret_exists, s
         return 0;
     }
     if (!replace)
-        return vf_error_set(err, VF_ERR_EXISTS, 0, "'%s' exists already%s", d->path,
-                            has_it(d) ? ", with this very content" : "");
+        return vf_error_set(err, VF_ERR_EXISTS, 0, "'%s' exists already%s", d->path, told_of(d));
     if (!d->store->set.allow_replace)
         return vf_error_set(err, VF_ERR_DENIED, 0,
                             "'%s' exists, and this store's settings forbid replacing", d->path);

@@ -29,6 +29,9 @@ struct dest {
     int count_rc;
 };
 
+/* The names that follow from that of the image. */
+int vf_dest_take_name(struct dest *d, const char *name, struct vf_error *err) VF_MUST_CHECK;
+
 /* The record of a file in the image directory as it is now. */
 int vf_dest_record(const struct dest *d, char *path, enum vf_image_state state,
                    struct vf_image_record *ret, struct vf_error *err) VF_MUST_CHECK;

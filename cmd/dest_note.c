@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cmd/dest_impl.h"
+#include "cmd/group.h"
 #include "cmd/report.h"
 #include "core/checked.h"
 #include "core/fdio.h"
@@ -23,16 +24,24 @@ static char *note_name(const char *name, struct vf_error *err)
     return vf_strf(err, ".%s.in", name);
 }
 
-/* One line: the file, when it was last written, its root, its format and its group. */
+/* Which file it is, and when it was last written. */
+static char *file_text(const struct stat *sb, struct vf_error *err)
+{
+    return vf_strf(err, "%ju %jd %jd.%09ld", (uintmax_t)sb->st_ino, (intmax_t)sb->st_size,
+                   (intmax_t)sb->st_mtim.tv_sec, sb->st_mtim.tv_nsec);
+}
+
+/* One line: that, its root, its format and its group. */
 static char *text_of(const struct stat *sb, const uint8_t root[VF_SHA_LEN], const char *format,
                      const char *group, struct vf_error *err)
 {
-    char digest[VF_DIGEST_TEXT];
+    char digest[VF_DIGEST_TEXT], *file = file_text(sb, err), *ret = NULL;
 
     vf_digest_text(root, digest);
-    return vf_strf(err, "%ju %jd %jd.%09ld %s %s \"%s\"\n", (uintmax_t)sb->st_ino,
-                   (intmax_t)sb->st_size, (intmax_t)sb->st_mtim.tv_sec, sb->st_mtim.tv_nsec, digest,
-                   format, group);
+    if (file)
+        ret = vf_strf(err, "%s %s %s \"%s\"\n", file, digest, format, group);
+    free(file);
+    return ret;
 }
 
 /* Not synced: it is for an end of this process.  When the machine ends, it may be missing, and the
@@ -57,14 +66,19 @@ void vf_dest_note(struct dest *d)
     free(name);
 }
 
-void vf_dest_unnote(struct dest *d)
+void vf_dest_forget_note(int images_fd, const char *image)
 {
-    char *name = note_name(d->name, NULL);
+    char *name = note_name(image, NULL);
 
     if (name)
-        (void)unlinkat(d->images_fd, name, 0); /* one that stays fits no other file */
-    d->noted = false;
+        (void)unlinkat(images_fd, name, 0); /* one that stays fits no other file */
     free(name);
+}
+
+void vf_dest_unnote(struct dest *d)
+{
+    vf_dest_forget_note(d->images_fd, d->name);
+    d->noted = false;
 }
 
 /* Has nobody else taken it into use?  Neither is it open, nor has it got a second name. */
@@ -94,25 +108,71 @@ bool vf_dest_unfinished(const struct dest *d)
     return ret;
 }
 
+/* Under the lock: the image, open as fd, becomes the part of that group. */
+static int take(struct dest *d, int fd, const char *group, struct vf_error *err)
+{
+    /* No part without its group, which cannot be gone on with. */
+    if (fsetxattr(fd, VF_DEST_GROUP_XATTR, group, strlen(group), 0) < 0 ||
+        renameat2(d->images_fd, d->name, d->images_fd, d->part_name, RENAME_NOREPLACE) < 0)
+        return vf_error_set(err, VF_ERR_EXISTS, 0, "'%s' exists already", d->path);
+    vf_dest_unnote(d);
+    return vf_index_remove(d->index, d->path, err) < 0 ? -1 : 0; /* the service may have been by */
+}
+
 int vf_dest_take_back(struct dest *d, struct vf_error *err)
 {
     int fd = openat(d->images_fd, d->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    int rc = -1;
+    int rc;
 
     if (fd < 0 && errno == ENOENT)
         return 0;
     if (fd < 0 && errno != ELOOP)
         return vf_error_sys(err, errno, "open '%s'", d->path);
-    /* No part without its group, which cannot be gone on with. */
-    if (fd < 0 || !vf_dest_unfinished(d) ||
-        fsetxattr(fd, VF_DEST_GROUP_XATTR, d->group, strlen(d->group), 0) < 0 ||
-        renameat2(d->images_fd, d->name, d->images_fd, d->part_name, RENAME_NOREPLACE) < 0)
-        (void)vf_error_set(err, VF_ERR_EXISTS, 0, "'%s' exists already", d->path);
+    if (fd < 0 || !vf_dest_unfinished(d))
+        rc = vf_error_set(err, VF_ERR_EXISTS, 0, "'%s' exists already", d->path);
     else
-        rc =
-            vf_index_remove(d->index, d->path, err) < 0 ? -1 : 0; /* the service may have been by */
+        rc = take(d, fd, d->group, err);
     vf_close_fd(&fd);
-    if (rc == 0)
-        vf_dest_unnote(d);
+    return rc;
+}
+
+/* ---- of a guest that did not come ---- */
+
+/* The group of a note of that file, at the end of its line; false: it is none. */
+static bool group_of(const char *note, const struct stat *sb, char ret[VF_GROUP_MAX + 1])
+{
+    char *file = file_text(sb, NULL);
+    size_t len = file ? strlen(file) : 0;
+    const char *from = strchr(note, '"');
+    int end = 0;
+    bool fits = len && strncmp(note, file, len) == 0 && note[len] == ' ' && from;
+
+    free(file);
+    ret[0] = '\0';
+    if (fits && strcmp(from, "\"\"\n") == 0) /* the default group */
+        return true;
+    return fits && sscanf(from, "\"%64[^\"]\"\n%n", ret, &end) == 1 && end && !from[end] &&
+           vf_group_check(ret, NULL) == 0;
+}
+
+int vf_dest_turn_back(struct vf_dest *dest, const char *image, struct vf_error *err)
+{
+    struct dest *d = (struct dest *)dest;
+    char *name = note_name(image, err), *note = NULL, group[VF_GROUP_MAX + 1];
+    int fd = openat(d->images_fd, image, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), rc = -1;
+    struct stat sb;
+    size_t len;
+
+    if (name && vf_dest_take_name(d, image, err) == 0 && vf_dest_lock(d, err) == 0) {
+        if (fd >= 0 && is_ours(fd, &sb))
+            note = vf_read_small_file(d->images_fd, name, NOTE_MAX, &len, NULL);
+        if (note && group_of(note, &sb, group) && vf_settings_grants(&d->store->set, group))
+            rc = take(d, fd, group, err);
+        else
+            rc = vf_error_set(err, VF_ERR_EXISTS, 0, "'%s' exists already", d->path);
+    }
+    free(note);
+    free(name);
+    vf_close_fd(&fd);
     return rc;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "cmd/dest.h"
 #include "cmd/guest/guest_talk.h"
 #include "cmd/member.h"
 #include "core/checked.h"
@@ -23,6 +24,8 @@ void vf_guest_apply_forget(const struct vf_guest_arrival *a, const char *disk)
         if (name && path && unlinkat(a->s->images_fd, name, 0) == 0 &&
             vf_index_remove(a->s->index, path, NULL) < 0)
             (void)0; /* `index check` will tell */
+        if (name)
+            vf_dest_forget_note(a->s->images_fd, name); /* its transfer may have been killed */
         free(path);
         free(name);
     }

@@ -209,6 +209,18 @@ static char *group_there(const struct vf_guest_arrival *a, const char *path)
     return ret;
 }
 
+/* One that is not in the index: its transfer was killed before that, and it never was a disk. */
+static void turn_back(const struct vf_guest_arrival *a, const char *name)
+{
+    struct vf_error why = VF_ERROR_INIT;
+    struct vf_dest *dest =
+        vf_dest_new(a->s->store, a->s->index, a->s->images_fd, a->s->group, &why);
+
+    if (dest && vf_dest_turn_back(dest, name, &why) < 0)
+        (void)0; /* the next try is told that it is in the way */
+    vf_dest_free(dest, NULL);
+}
+
 /* An image that was made for this guest becomes what an interrupted transfer leaves. */
 static void turn_into_part(const struct vf_guest_arrival *a, const char *name)
 {
@@ -217,9 +229,12 @@ static void turn_into_part(const struct vf_guest_arrival *a, const char *name)
     char *group = path ? group_there(a, path) : NULL;
     int fd = openat(a->s->images_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
+    if (fd >= 0 && !group)
+        turn_back(a, name);
     if (fd >= 0 && part && group && renameat(a->s->images_fd, name, a->s->images_fd, part) == 0) {
         /* For the next try, which may only use a part of its own group (cmd/dest.c). */
         (void)fsetxattr(fd, VF_DEST_GROUP_XATTR, group, strlen(group), 0);
+        vf_dest_forget_note(a->s->images_fd, name);
         if (vf_index_remove(a->s->index, path, NULL) < 0)
             (void)0; /* `index check` will tell */
     }

@@ -133,13 +133,18 @@ static int would_take(const struct serving *v, const struct vf_arrival_disk *d, 
                                  .flags = replace ? VF_OFFER_REPLACE : 0,
                                  .name = vf_strdup(name, err),
                                  .format = vf_strdup(d->format, err)};
+    struct vf_error why = VF_ERROR_INIT;
     struct vf_dest *dest = NULL;
     int rc = -1;
 
     if (offer.name && offer.format)
         dest = vf_dest_new(v->s->store, v->s->index, v->s->images_fd, v->s->group, err);
-    if (dest)
-        rc = vf_dest_would_take(dest, &offer, err);
+    if (dest && vf_dest_would_take(dest, &offer, &why) == 0)
+        rc = 0;
+    else if (dest && why.code == VF_ERR_EXISTS)
+        (void)vf_error_set(err, why.code, 0, "%.200s (--replace replaces it)", why.msg); /* rc */
+    else if (dest)
+        (void)vf_error_pass(err, &why); /* rc says it */
     vf_dest_free(dest, NULL);
     free(offer.name);
     free(offer.format);

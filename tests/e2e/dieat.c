@@ -1,9 +1,9 @@
 /* dieat.c - a library to preload: kills its process at a chosen change of a move's state.
  *
  * VF_DIE_AT is "before:NAME:TEXT" or "after:NAME:TEXT": when a file called NAME is about to be, or
- * has just been, put in its place by a rename, and holds TEXT.  VF_DIE_ONCE: a file that has to be
- * there for that, and is removed then.  VF_STOP: a file with the number of a process, which is then
- * stopped (SIGSTOP) instead. */
+ * has just been, put in its place by a rename, and holds TEXT (without one: whatever it holds).
+ * VF_DIE_ONCE: a file that has to be there for that, and is removed then.  VF_STOP: a file with the
+ * number of a process, which is then stopped (SIGSTOP) instead; or "self". */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -37,8 +37,8 @@ static void strike(void)
     FILE *f = path ? fopen(path, "re") : NULL;
     int pid = 0;
 
-    if (!path)
-        kill(getpid(), SIGKILL);
+    if (!path || strcmp(path, "self") == 0)
+        kill(getpid(), path ? SIGSTOP : SIGKILL);
     if (f && fscanf(f, "%d", &pid) == 1 && pid > 1)
         kill(pid, SIGSTOP);
     if (f)
@@ -52,7 +52,7 @@ int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsign
     char when[8] = "", name[64] = "", text[128] = "";
     int hit, rc;
 
-    hit = where && sscanf(where, "%7[^:]:%63[^:]:%127[^\n]", when, name, text) == 3 &&
+    hit = where && sscanf(where, "%7[^:]:%63[^:]:%127[^\n]", when, name, text) >= 2 &&
           strcmp(to, name) == 0 && holds(from_dir, from, text) && (!once || unlink(once) == 0);
     if (hit && strcmp(when, "before") == 0)
         strike();

@@ -135,6 +135,55 @@ for phase in disks memory; do
     back "$phase with --replace"
 done
 
+echo "== the far end is killed when the disk has its name and is not indexed, alone and with all of this side"
+left_whole() { # nothing has its name; what had come is a part
+    [ ! -e "$vf_dst/images/a.raw" ] || fail "the image is in the way"
+    [ ! -e "$vf_dst/images/.a.raw.in" ] || fail "its note is left"
+    [ -s "$vf_dst/images/a.raw.part" ] || fail "nothing is left for the next try"
+}
+# all_killed: everything of a move ends in that moment.
+all_killed() {
+    $die VF_STOP=self "$VMFERRY" migrate --vm g1 --qmp "$vf_tmp/a/qmp" --to "$vf_dst" >"$VF_OUT" 2>"$VF_ERR" &
+    vf_mover=$!
+    vf_wait_for 60 test -e "$vf_dst/images/a.raw" || fail "the disk does not come"
+    kill -KILL $(pgrep -P "$vf_mover") "$vf_mover"
+    ends_with 137
+    [ -e "$vf_dst/images/.a.raw.in" ] || fail "there is no note"
+}
+rm -f "$vf_dst/images/a.raw.part"
+die='env LD_PRELOAD='$vf_tmp'/dieat.so VF_DIE_AT=after:a.raw:'
+vf_expect_exit 4 $die "$VMFERRY" migrate --vm g1 --qmp "$vf_tmp/a/qmp" --to "$vf_dst" --json
+back "killed when it had its name"
+left_whole
+rm "$vf_dst/images/a.raw.part"
+all_killed
+in_phase memory # the same again is not refused
+kill -INT "$vf_mover"
+ends_with 130
+back "the same, and all killed"
+left_whole
+
+echo "== but not when somebody has used it, or when it is another's"
+for use in write link copy; do
+    rm -f "$vf_dst/images/a.raw"*
+    all_killed
+    case $use in
+    write) printf x | dd of="$vf_dst/images/a.raw" bs=1 seek=9M conv=notrunc status=none ;;
+    link) ln "$vf_dst/images/a.raw" "$vf_dst/images/b.raw" ;;
+    copy)
+        cp -a "$vf_dst/images/a.raw" "$vf_tmp/copy.raw"
+        mv "$vf_tmp/copy.raw" "$vf_dst/images/a.raw"
+        ;;
+    esac
+    sum=$(sha256sum <"$vf_dst/images/a.raw")
+    vf_expect_exit 4 move --json
+    json_is "$VF_OUT" .error.code exists
+    json_get "$VF_OUT" .error.message | grep -q "not indexed: perhaps a move.*--replace replaces it" || fail "$(cat "$VF_OUT")"
+    [ "$(sha256sum <"$vf_dst/images/a.raw")" = "$sum" ] || fail "$use: it has changed"
+    rm -f "$vf_dst/images/a.raw" "$vf_dst/images/b.raw"
+    back "$use"
+done
+
 echo "== the guest's QEMU there is killed"
 in_phase memory
 kill -KILL "$(cat "$vf_tmp/dst.q/pid")"
