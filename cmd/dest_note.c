@@ -44,8 +44,8 @@ static char *text_of(const struct stat *sb, const uint8_t root[VF_SHA_LEN], cons
     return ret;
 }
 
-/* Not synced: it is for an end of this process.  When the machine ends, it may be missing, and the
- * image is in the way then. */
+/* Synced before the image has its name, so that a name that outlives an end of the machine has its
+ * note: the same directory has both, and its own sync follows (rename_part). */
 void vf_dest_note(struct dest *d)
 {
     char *name = note_name(d->name, NULL), *text = NULL;
@@ -59,7 +59,7 @@ void vf_dest_note(struct dest *d)
         fd = openat(d->images_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
         d->noted = fd >= 0;
     }
-    if (fd >= 0 && vf_write_full(fd, text, strlen(text), NULL) < 0)
+    if (fd >= 0 && (vf_write_full(fd, text, strlen(text), NULL) < 0 || fsync(fd) < 0))
         vf_dest_unnote(d);
     vf_close_fd(&fd);
     free(text);

@@ -79,3 +79,11 @@ killed a.raw c.raw
 cp -a "$(received c.raw)" copy.raw
 mv copy.raw "$(received c.raw)"
 exists a.raw c.raw
+
+# What the note says is on disk before the image has its name, or there is none.
+vf_preload e2e/nosync.c
+vf_expect_exit 4 env LD_PRELOAD="$vf_tmp/dieat.so $vf_tmp/nosync.so" VF_DIE_AT=after:n.raw:begin \
+    VF_NOSYNC="$vf_dst/images/.n.raw.in" "$VMFERRY" migrate a.raw --to "$vf_dst" --as n.raw --json
+vf_wait_for 20 far_end_gone || fail "the far end does not end"
+[ ! -e "$vf_dst/images/.n.raw.in" ] || fail "a note that is not on disk"
+exists a.raw n.raw
