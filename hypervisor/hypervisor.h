@@ -329,6 +329,10 @@ struct vf_arrival_ops {
     /* A question of the source half's own; those of QMP are in qmp_arrival.c. */
     int (*ask)(struct vf_arrival *, const char *question, json_t *args, json_t **ret_answer,
                struct vf_error *err);
+    /* May be NULL.  The source is about to let the guest go before its memory; its disks are
+     * written.  From here on an end of the source's connections must not be the end of the guest
+     * here. */
+    int (*promise)(struct vf_arrival *, struct vf_error *err);
     /* The path of a socket for vf_far.tunnel, one of a fixed set of names; borrowed from the
      * arrival.  NULL: there is none. */
     const char *(*socket)(struct vf_arrival *, const char *name);

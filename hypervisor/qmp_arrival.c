@@ -337,6 +337,19 @@ static void end_exports(struct arrival *a)
         (void)vf_qmp_call(a->q, "nbd-server-stop", NULL, NULL, NULL); /* it may be told again */
 }
 
+/* With postcopy that is before the guest is let go: QEMU's main thread does not wait for a page
+ * yet. */
+static int promise(struct vf_arrival *arrival, struct vf_error *err)
+{
+    struct arrival *a = of(arrival);
+    bool already;
+
+    if (need_qmp(a, err) < 0)
+        return -1;
+    end_exports(a);
+    return runs(a, &already, err); /* it is still there */
+}
+
 /* incoming: take memory.  With postcopy also whole: is all of that here, or has QEMU lost its
  * connection ("broken")?  recover: the source's QEMU has, and needs a new one. */
 static int ask(struct vf_arrival *arrival, const char *question, json_t *args, json_t **ret_answer,
@@ -418,8 +431,6 @@ static int let_run(struct arrival *a, struct vf_error *err)
         return -1;
     if (already)
         return 0;
-    /* With postcopy QEMU is not asked for more than it needs before. */
-    (void)vf_qmp_call(a->q, "nbd-server-stop", NULL, NULL, NULL);
     return a->info->paused ? 0 : vf_qmp_call(a->q, "cont", NULL, NULL, err);
 }
 
@@ -509,6 +520,7 @@ struct vf_arrival *vf_qmp_arrival_open(const struct vf_arrival_info *info, struc
                                               .rehearse = rehearse,
                                               .prepare = prepare,
                                               .ask = ask,
+                                              .promise = promise,
                                               .socket = socket_of,
                                               .commit = commit,
                                               .state = state,

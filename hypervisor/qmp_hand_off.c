@@ -63,15 +63,13 @@ static bool mirrored(const struct hand_off *h, size_t i) { return h->g->disk[i].
 static int start_mirror(struct hand_off *h, size_t i, struct vf_error *err)
 {
     char node[VF_QMP_NODE_MAX], job[VF_QMP_NODE_MAX], name[VF_QMP_NODE_MAX], *sock;
-    /* With postcopy the far end decides before it is told that the disks are there. */
-    const struct vf_far_look *look = h->postcopy ? NULL : &vf_iothread_look;
     int rc;
 
     (void)snprintf(node, sizeof node, VF_QMP_OURS "t%zu", i);
     (void)snprintf(job, sizeof job, VF_QMP_OURS "m%zu", i);
     (void)snprintf(name, sizeof name, "disk%zu", i);
     sock = vf_qmp_out(h->far, name, err);
-    rc = sock ? h->far->tunnel(h->far, "disk", sock, look, err) : -1;
+    rc = sock ? h->far->tunnel(h->far, "disk", sock, &vf_iothread_look, err) : -1;
     if (rc == 0)
         rc = vf_qmp_callf(h->q, NULL, err, "blockdev-add", "{s:s, s:s, s:{s:s, s:s}, s:s}",
                           "driver", "nbd", "node-name", node, "server", "type", "unix", "path",

@@ -171,6 +171,8 @@ int vf_guest_arrival_promise(struct vf_guest_arrival *a, struct vf_error *err)
         return vf_error_set(err, VF_ERR_PROTOCOL, 0, "no such promise is needed");
     if (strcmp(a->arrival->ops->state(a->arrival), "inmigrate") != 0)
         return vf_error_set(err, VF_ERR_IO, 0, "the guest's QEMU is not there any more");
+    if (a->arrival->ops->promise && a->arrival->ops->promise(a->arrival, err) < 0)
+        return -1;
     if (a->info.starter->keep(a->info.starter, err) < 0)
         return -1;
     if (json_object_set_new(a->doc, "promised", json_true()) < 0)

@@ -47,6 +47,7 @@ in_memory() { grep -q '"phase": "memory"' "$vf_src/run/vm-g1/move.json" 2>/dev/n
 echo "== the guest's QEMU there is killed"
 "$VMFERRY" migrate --vm g1 --qmp "$vf_tmp/a/qmp" --to "$vf_dst" --limit-rate 8M >"$VF_OUT" 2>"$VF_ERR" &
 vf_wait_for 30 in_memory || fail "no memory travels"
+vf_wait_for 30 test -s "$vf_tmp/dst.q/pid" || fail "no QEMU there"
 sleep 0.7
 kill -KILL "$(cat "$vf_tmp/dst.q/pid")"
 rm "$vf_tmp/dst.q/pid"
@@ -80,6 +81,10 @@ vm_gone "$vf_tmp/a"
 sed -i "s/^VF_GUEST_IOTHREAD=.*/VF_GUEST_IOTHREAD=/" "$vf_tmp/start.src"
 moves dst src 0
 moves src dst 2
+echo "== its memory follows it"
+moves dst src 0 --postcopy
+moves src dst 2 --postcopy
+json_is "$VF_OUT" .phases.hand_off.postcopy true
 no_litter
 
 vm_end dst.q
