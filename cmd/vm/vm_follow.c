@@ -140,13 +140,18 @@ static int ask_there(struct vf_vm *vm, const json_t *job, const char *question, 
     return rc;
 }
 
-void vf_vm_drop_promised(struct vf_vm *vm, const json_t *job)
+void vf_vm_drop_there(struct vf_vm *vm, const json_t *job)
 {
     struct vf_error why = VF_ERROR_INIT;
     bool refused;
 
-    if (ask_there(vm, job, "drop", NULL, &refused, &why) < 0)
-        vf_say_more(vm->cli, "%s: %s", vf_member_text(job, "label"), why.msg);
+    if (ask_there(vm, job, "drop", NULL, &refused, &why) == 0 || refused)
+        return;
+    if (why.code == VF_ERR_NOTFOUND) /* there is nothing of it */
+        return;
+    vf_say(vm->cli,
+           "%s could not be asked to clear up: a disk that had come may be left there (%s)",
+           vf_member_text(job, "label"), why.msg);
 }
 
 int vf_vm_whole_there(struct vf_vm *vm, const json_t *job, bool *ret, struct vf_error *err)

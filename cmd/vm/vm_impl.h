@@ -136,7 +136,7 @@ int vf_vm_rejoin(struct vf_vm *vm, struct vf_error *err) VF_MUST_CHECK;
 
 /* The guest did not go: the far end need not keep it any more.  If it cannot be told, the next try
  * does. */
-void vf_vm_drop_promised(struct vf_vm *vm, const json_t *job);
+void vf_vm_drop_there(struct vf_vm *vm, const json_t *job);
 
 /* The QEMU here has ended: had all of the memory come there by then? */
 int vf_vm_whole_there(struct vf_vm *vm, const json_t *job, bool *ret,

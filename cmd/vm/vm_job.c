@@ -243,7 +243,7 @@ int vf_vm_clear(struct vf_vm *vm, const json_t *job, bool *ret_finished, struct 
     if (found)
         vf_say(vm->cli, "%s: what an earlier try had left is undone", vm->req->opts->vm);
     if (strcmp(phase, "commit") == 0 && json_is_true(json_object_get(job, "postcopy")))
-        vf_vm_drop_promised(vm, job);
+        vf_vm_drop_there(vm, job);
     vf_guest_dir_remove(&vm->dir, "move.json");
     return 0;
 }

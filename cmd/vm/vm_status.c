@@ -145,6 +145,8 @@ static int clean_without(struct vf_vm *vm, const json_t *job, struct vf_error *e
     }
     if (vf_vm_fold_left(job, err) < 0)
         return -1;
+    if (!finished && !follows(job))
+        vf_vm_drop_there(vm, job);
     vm->running_at = finished ? "destination" : "nowhere";
     forget(vm);
     return 0;
@@ -163,7 +165,10 @@ static int clean(struct vf_vm *vm, const json_t *job, struct vf_error *err)
     }
     if (vf_vm_clear(vm, job, &finished, err) < 0)
         return -1;
-    return finished ? vf_vm_clean_finished(vm, job, err) : 0;
+    if (finished)
+        return vf_vm_clean_finished(vm, job, err);
+    vf_vm_drop_there(vm, job); /* it may have ended with the move, and have told nobody */
+    return 0;
 }
 
 int vf_vm_abort(const struct vf_vm_request *req, struct vf_error *err)
