@@ -12,6 +12,7 @@
 
 #include "core/checked.h"
 #include "core/fdio.h"
+#include "hypervisor/hold.h"
 
 #define FILE_MAX (2u << 20)
 
@@ -96,6 +97,17 @@ static bool ends(const char *name, const char *with)
     return len > n && strcmp(name + len - n, with) == 0;
 }
 
+/* A process that held QEMU's connection for a move which is over.  It stays for some seconds, and
+ * would take the next move's line for its own. */
+static void end_holder(const struct vf_guest_dir *d)
+{
+    char *path = vf_strf(NULL, "%s/hold.out", d->path);
+
+    if (path && vf_hold_end(path, NULL) < 0)
+        (void)0; /* then it has some seconds */
+    free(path);
+}
+
 /* Sockets of a move that was killed, and what it had not given its name yet.  While a move is
  * noted, processes that outlive this one may listen at its sockets. */
 static void remove_litter(const struct vf_guest_dir *d)
@@ -104,6 +116,8 @@ static void remove_litter(const struct vf_guest_dir *d)
     DIR *dir = opendir(d->path);
     const struct dirent *e;
 
+    if (!moves)
+        end_holder(d);
     while (dir && (e = readdir(dir)) != NULL) {
         if ((!moves && ends(e->d_name, ".out")) || (e->d_name[0] == '.' && ends(e->d_name, ".tmp")))
             (void)unlinkat(d->fd, e->d_name, 0); /* litter at worst */

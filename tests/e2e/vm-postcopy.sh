@@ -105,6 +105,19 @@ json_is "$VF_OUT" '[.running_at, .phases.hand_off.postcopy] | map(tostring) | jo
 json_true "$VF_OUT" '.downtime_seconds < 2 and .phases.hand_off.postcopy_seconds > 0.5'
 arrived
 
+echo "== a line breaks before the guest is let go: it goes back, and can go again at once"
+# shellcheck disable=SC2046,SC2086 # lists of words
+"$VMFERRY" --store "$vf_tmp/$here" migrate --vm g1 $first $(to) >"$VF_OUT" 2>"$VF_ERR" &
+mover=$!
+vf_wait_for 60 test -S "$vf_tmp/$here/run/vm-g1/hold.out" || fail "no memory travels"
+sleep 0.5
+kill -KILL "$(pgrep -P "$mover" | sed -n 2p)"
+ends_with 4
+# shellcheck disable=SC2046 # a list of words
+vf_expect_exit 0 vm $(to) --json
+json_is "$VF_OUT" .running_at destination
+arrived
+
 echo "== all connections break"
 in_postcopy
 kill -KILL $(pgrep -P "$mover")
