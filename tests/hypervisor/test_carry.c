@@ -285,8 +285,8 @@ TEST(holders)
     close(y);
     close(l);
     close(server);
-    for (int n = 0; n < 50 && access(in, F_OK) == 0; n++)
-        usleep(100000);
+    for (int n = 0; n < 50 && (access(end, F_OK) == 0 || access(stop, F_OK) == 0); n++)
+        usleep(100000); /* the last that each does is to remove its files */
     CHECK(access(in, F_OK) != 0 && access(near, F_OK) != 0);
     CHECK(access(end, F_OK) != 0 && access(stop, F_OK) != 0);
     (void)unlink(far);
