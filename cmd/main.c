@@ -67,6 +67,7 @@ static void set_signals(void)
     sa = (struct sigaction){.sa_handler = SIG_IGN};
     sigemptyset(&sa.sa_mask);
     sigaction(SIGPIPE, &sa, NULL);
+    sigaction(SIGXFSZ, &sa, NULL); /* a file that may not grow is an error of the write */
 }
 
 /* Did the other side answer "no"?  core/stream.h promises these words. */
