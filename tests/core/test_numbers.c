@@ -127,7 +127,7 @@ TEST(no_room_on_disk)
 {
     static const uint64_t some[8192];
     struct vf_error err;
-    struct vf_numbers *s = vf_numbers_new(0, "/nonexistent", &err);
+    struct vf_numbers *s = vf_numbers_new(0, vf_test_path("missing"), &err);
 
     CHECK_OK(s, &err);
     CHECK_FAIL(vf_numbers_add(s, some, 8192, &err), &err, VF_ERR_NOTFOUND);

@@ -48,7 +48,7 @@ TEST(a_directory_that_is_not_there)
     struct vf_runfile f;
     struct vf_run run;
 
-    CHECK_OK(vf_runfile_init(&f, "/nonexistent", &err), &err);
+    CHECK_OK(vf_runfile_init(&f, vf_test_path("missing"), &err), &err);
     CHECK_FAIL(vf_runfile_append(&f, "r", 1, &run, &err), &err, VF_ERR_NOTFOUND);
     vf_runfile_close(&f);
 }
