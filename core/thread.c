@@ -6,6 +6,12 @@
 
 #include "core/clock.h"
 
+/* There is no memory for it, or there are too many: nothing is wrong but that. */
+static int no_thread(int sys, struct vf_error *err)
+{
+    return vf_error_set(err, VF_ERR_NOMEM, sys, "start a thread");
+}
+
 static int start(pthread_t *ret, const pthread_attr_t *attr, void *(*run)(void *), void *arg,
                  struct vf_error *err)
 {
@@ -16,7 +22,7 @@ static int start(pthread_t *ret, const pthread_attr_t *attr, void *(*run)(void *
     (void)pthread_sigmask(SIG_SETMASK, &all, &old); /* cannot fail with these arguments */
     rc = pthread_create(ret, attr, run, arg);
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return rc ? vf_error_sys(err, rc, "start a thread") : 0;
+    return rc ? no_thread(rc, err) : 0;
 }
 
 int vf_thread_start(pthread_t *ret, void *(*run)(void *), void *arg, struct vf_error *err)
@@ -31,7 +37,7 @@ int vf_thread_start_small(pthread_t *ret, const char *name, size_t stack, void *
     int rc = pthread_attr_init(&attr);
 
     if (rc)
-        return vf_error_sys(err, rc, "start a thread");
+        return no_thread(rc, err);
     (void)pthread_attr_setstacksize(&attr, stack); /* else it gets the usual one */
     rc = start(ret, &attr, run, arg, err);
     (void)pthread_attr_destroy(&attr);

@@ -111,4 +111,17 @@ TEST(naps)
     CHECK(sigaction(SIGALRM, &old, NULL) == 0);
 }
 
-TESTS(has_no_signals, waits_no_longer, is_woken, naps)
+static void *at_once(void *arg) { return arg; }
+
+/* No room for its stack: that is memory, not a failed read or write. */
+TEST(no_room_for_a_thread)
+{
+    struct vf_error err;
+    pthread_t t;
+
+    CHECK_FAIL(vf_thread_start_small(&t, "big", (size_t)1 << 50, at_once, NULL, &err), &err,
+               VF_ERR_NOMEM);
+    CHECK(err.sys != 0);
+}
+
+TESTS(has_no_signals, waits_no_longer, is_woken, naps, no_room_for_a_thread)
