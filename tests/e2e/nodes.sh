@@ -18,6 +18,13 @@ for i in 1 2 3 4 5 6 7 8; do
     vf_expect_exit 0 "$VMFERRY" node add "n$i" "$server$vf_tmp/n$i"
 done
 
+# How long the eight are to be waited for: three seconds, or more where the machine is busy.
+begin=$(date +%s%3N)
+# shellcheck disable=SC2086 # $reach is a list of words
+vf_expect_exit 0 "$VMFERRY" similar web.raw --deadline 60 --json $reach
+deadline=$((3 + ($(date +%s%3N) - begin) * 2 / 1000))
+rm -rf "$vf_src/cache" # nothing is known of them
+
 # Nothing listens at the ninth. The tenth is stopped: the kernel takes connections, nobody speaks.
 mkdir keys
 cp "$VF_SSH_DIR"/host_* "$VF_SSH_DIR"/id_* "$VF_SSH_DIR"/stranger* keys
@@ -28,19 +35,19 @@ sh "$VF_TESTS/lib/sshd.sh" freeze "$silent"
 vf_expect_exit 0 "$VMFERRY" node add dead "ssh://127.0.0.1:1"
 vf_expect_exit 0 "$VMFERRY" node add silent "ssh://$VF_SSH_USER@127.0.0.1:$port$vf_tmp/n10"
 
-# asked OPTION...: similar with a deadline of 3 s; all must come back long before 3 + 20 s.
+# asked OPTION...: similar with that deadline; all must come back long before 20 s after it.
 # shellcheck disable=SC2086 # $reach is a list of words
 asked() {
     begin=$(date +%s%3N)
-    vf_expect_exit 0 "$VMFERRY" similar web.raw --deadline 3 --json $reach "$@"
+    vf_expect_exit 0 "$VMFERRY" similar web.raw --deadline "$deadline" --json $reach "$@"
     took=$(($(date +%s%3N) - begin))
     echo "complete after $took ms"
-    [ "$took" -lt 23000 ] || fail "it waited for $took ms"
+    [ "$took" -lt $((deadline * 1000 + 20000)) ] || fail "it waited for $took ms"
     json_is "$VF_OUT" '[.unreachable[].node] | sort | join(" ")' "dead silent"
     json_is "$VF_OUT" '.unreachable[] | select(.node == "silent") | .error.code' timeout
     json_is "$VF_OUT" '.unreachable[] | select(.node == "dead") | .error.code' unreachable
     json_true "$VF_OUT" '[.unreachable[].error.message | length > 0] | all'
-    grep -q '^vmferry: dead: ' "$VF_ERR" && grep -q '^vmferry: silent: no answer' "$VF_ERR" ||
+    grep -q '^vmferry: dead: ' "$VF_ERR" && grep -q '^vmferry: silent: .*no answer' "$VF_ERR" ||
         fail "no word about the two that did not answer"
     json_is "$VF_OUT" "[.nodes[] | select(.node != \"$vf_src\" and .eligible)] | sort_by(.place) |
         map(.node) | join(\" \")" "n1 n2 n3 n4 n5 n6 n7 n8"
