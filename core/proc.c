@@ -258,6 +258,7 @@ int vf_proc_start(struct vf_proc *p, const char *const argv[], unsigned pipes, s
     }
     vf_close_fd(&report[1]);
     if (read_report(report[0], argv[0], err) < 0) {
+        (void)kill(pid, SIGKILL); /* it ends, unless it was its report that could not be read */
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
             ;
         goto out;

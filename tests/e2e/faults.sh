@@ -46,6 +46,14 @@ fault() {
     esac
 }
 
+# Reading what qemu-nbd, which reads other formats, has to say.
+qemu-img create -q -f vmdk disk.vmdk 4M
+n=1
+while fault read $n index add disk.vmdk --force; do
+    n=$((n + 1))
+    [ $n -le 100 ] || fail "no end"
+done
+
 # The 1st, 2nd, ... call: all of them in what is short, and ever fewer in what is long.
 for kind in $kinds; do
     n=1
