@@ -6,14 +6,6 @@
 #include <stdint.h>
 #include <string.h>
 
-static inline uint64_t vf_ld64(const void *p)
-{
-    uint64_t v;
-
-    memcpy(&v, p, sizeof v);
-    return le64toh(v);
-}
-
 static inline void vf_st64(void *p, uint64_t v)
 {
     v = htole64(v);

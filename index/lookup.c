@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-#include "index/le.h"
+#include "core/be.h"
 
 /* Questions that are looked up at the same time, so that their cache misses overlap. */
 #define LANES 16u
@@ -26,12 +26,12 @@ struct column {
 /* The two bytes before an id belong to the page too: to its head, or to the id before. */
 static inline uint64_t id_at(const uint8_t *p, size_t i)
 {
-    return vf_ld64(p + i * VF_ID_LEN - 2) >> 16;
+    return vf_le64(p + i * VF_ID_LEN - 2) >> 16;
 }
 
 static inline uint64_t at(const struct column *c, size_t i)
 {
-    return c->ids ? id_at(c->p, i) : vf_ld64(c->p + i * 8);
+    return c->ids ? id_at(c->p, i) : vf_le64(c->p + i * 8);
 }
 
 static inline const uint8_t *where(const struct column *c, size_t i)
@@ -214,7 +214,7 @@ static void merge(const struct column *c, size_t lo, size_t hi, const struct vf_
     uint64_t distinct = 0, blocks = 0;
 
     while (lo < hi && from < to) {
-        const uint64_t x = vf_ld64(p + lo * 8), y = q->fp[from];
+        const uint64_t x = vf_le64(p + lo * 8), y = q->fp[from];
         const unsigned same = x == y;
 
         q->hit[from] |= (uint8_t)same;

@@ -1,4 +1,5 @@
 /* index/pages_sorted.c - packed pages: the sorted lists, ids and fingerprints. */
+#include "core/be.h"
 #include "core/checked.h"
 #include "index/pages_impl.h"
 
@@ -164,7 +165,7 @@ void vf_prints_builder_finish(struct vf_prints_builder *b, struct vf_buf *ret_pr
 
 uint64_t vf_page_print(const struct vf_page *page, uint32_t i)
 {
-    return vf_ld64(page->body + (size_t)i * 8);
+    return vf_le64(page->body + (size_t)i * 8);
 }
 
 static int bad_counts(struct vf_error *err)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/be.h"
 #include "core/checked.h"
 #include "index/le.h"
 
@@ -22,7 +23,7 @@ uint32_t vf_index_checksum(const void *data, size_t len)
     uint64_t h = SUM_SEED ^ len;
 
     for (; len >= 8; p += 8, len -= 8) {
-        h = (h ^ vf_ld64(p)) * SUM_TIMES;
+        h = (h ^ vf_le64(p)) * SUM_TIMES;
         h ^= h >> 32;
     }
     if (len) {

@@ -127,7 +127,8 @@ static int keep_private(struct vf_store *st, struct vf_error *err)
 
 /* LMDB maps its lock file and writes to it there.  Where the disk is full a hole in it would be the
  * end of the process (SIGBUS), so it gets its room before.  What cannot be opened here, or keeps no
- * room, is for LMDB to deal with. */
+ * room, is for LMDB to deal with.  Closing a file ends the locks that a process has on it, but LMDB
+ * has none yet: it does not allow a second environment on the same file in one process. */
 static int reserve_lock(struct vf_store *st, struct vf_error *err)
 {
     char *path = vf_strf(err, "%s/lock.mdb", st->dir);
