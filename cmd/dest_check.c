@@ -93,15 +93,10 @@ static int check_unused(const struct dest *d, struct vf_error *err)
 }
 
 /* Is what is there what is to come?  A migration whose last answer got lost is then done. */
-static bool has_it(const struct dest *d)
+static bool has_it(const struct dest *d, const struct vf_image_record *rec)
 {
-    struct vf_image_record rec = {0};
-    bool ret = d->root_known && vf_index_get(d->index, d->path, &rec, NULL) == VF_FOUND &&
-               strcmp(rec.group, d->group) == 0 && vf_index_fresh(d->index, &rec) &&
-               memcmp(rec.info.root, d->root, VF_SHA_LEN) == 0;
-
-    vf_image_record_clear(&rec);
-    return ret;
+    return d->root_known && strcmp(rec->group, d->group) == 0 && vf_index_fresh(d->index, rec) &&
+           memcmp(rec->info.root, d->root, VF_SHA_LEN) == 0;
 }
 
 /* What is known of an image that is in the way. */
@@ -109,13 +104,14 @@ static const char *told_of(const struct dest *d)
 {
     struct vf_image_record rec = {0};
     int found = vf_index_get(d->index, d->path, &rec, NULL);
+    const char *ret = "";
 
+    if (found == VF_FOUND && has_it(d, &rec))
+        ret = ", with this very content";
+    else if (found == VF_ABSENT)
+        ret = ", not indexed: perhaps a move that was cut short has left it";
     vf_image_record_clear(&rec);
-    if (has_it(d))
-        return ", with this very content";
-    return found == VF_FOUND || found < 0
-               ? ""
-               : ", not indexed: perhaps a move that was cut short has left it";
+    return ret;
 }
 
 int vf_dest_check_target(const struct dest *d, bool replace, bool *ret_exists, struct vf_error *err)

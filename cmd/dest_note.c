@@ -141,18 +141,21 @@ int vf_dest_take_back(struct dest *d, struct vf_error *err)
 /* The group of a note of that file, at the end of its line; false: it is none. */
 static bool group_of(const char *note, const struct stat *sb, char ret[VF_GROUP_MAX + 1])
 {
+    static const char tail[] = "\"\n";
     char *file = file_text(sb, NULL);
-    size_t len = file ? strlen(file) : 0;
+    size_t len = file ? strlen(file) : 0, n;
     const char *from = strchr(note, '"');
-    int end = 0;
     bool fits = len && strncmp(note, file, len) == 0 && note[len] == ' ' && from;
 
     free(file);
-    ret[0] = '\0';
-    if (fits && strcmp(from, "\"\"\n") == 0) /* the default group */
-        return true;
-    return fits && sscanf(from, "\"%64[^\"]\"\n%n", ret, &end) == 1 && end && !from[end] &&
-           vf_group_check(ret, NULL) == 0;
+    if (!fits)
+        return false;
+    n = strcspn(++from, tail);
+    if (n > VF_GROUP_MAX || strcmp(from + n, tail) != 0)
+        return false;
+    memcpy(ret, from, n);
+    ret[n] = '\0';
+    return vf_group_check(ret, NULL) == 0;
 }
 
 int vf_dest_turn_back(struct vf_dest *dest, const char *image, struct vf_error *err)
