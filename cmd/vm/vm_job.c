@@ -1,6 +1,5 @@
 /* cmd/vm/vm_job.c - a move's own memory, and what to do about an earlier one. */
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -17,6 +16,8 @@
 #include "core/fdio.h"
 #include "core/thread.h"
 #include "hypervisor/overlay.h"
+
+#define COMM_MAX 64u /* bytes of what the kernel calls a process; it has 16 */
 
 /* Longer than a far end takes to find out that it was left. */
 #define RESOLVE_SECONDS 75
@@ -248,33 +249,31 @@ int vf_vm_clear(struct vf_vm *vm, const json_t *job, bool *ret_finished, struct 
     return 0;
 }
 
-/* What the process is called; "" when it cannot be told. */
-static void name_process(int64_t pid, char ret[32])
+/* What the process is called; owned, NULL when it cannot be told. */
+static char *name_process(int64_t pid)
 {
-    char path[64];
-    ssize_t n = -1;
-    int fd;
+    char *path = vf_strf(NULL, "/proc/%lld/comm", (long long)pid);
+    char *name = path ? vf_read_small_file(AT_FDCWD, path, COMM_MAX, NULL, NULL) : NULL;
 
-    (void)snprintf(path, sizeof path, "/proc/%lld/comm", (long long)pid); /* fits */
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0)
-        n = read(fd, ret, 31);
-    vf_close_fd(&fd);
-    ret[n > 0 ? n - 1 : 0] = '\0'; /* its newline */
+    if (name)
+        name[strcspn(name, "\n")] = '\0';
+    free(path);
+    return name;
 }
 
 int vf_vm_end_here(struct vf_vm *vm, struct vf_error *err)
 {
     int rc = vm->guest->ops->finish(vm->guest, &vm->info, &vm->left, err);
-    char name[32];
+    char *name;
 
     if (vm->left > 0) {
-        name_process(vm->left, name);
+        name = name_process(vm->left);
         vf_say(vm->cli,
                "%s: its QEMU here was told to quit and is still there: process %lld (%s). It has "
                "the guest stand still and must never let it run again, as it is at its "
                "destination: end it with `kill -KILL %lld`",
-               vm->req->opts->vm, (long long)vm->left, name, (long long)vm->left);
+               vm->req->opts->vm, (long long)vm->left, name ? name : "", (long long)vm->left);
+        free(name);
     } else if (vm->left == 0) {
         vf_say(
             vm->cli,
