@@ -6,6 +6,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/describe.h"
+#include "cmd/eachname.h"
 #include "cmd/group.h"
 #include "cmd/origin.h"
 #include "cmd/progress.h"
@@ -29,6 +30,13 @@ static const struct vf_opt add_table[] = {
     {"force", 0, VF_OPT_FLAG, offsetof(struct add_opts, force), NULL,
      "read it even if its map is fresh", 0, 0, NULL},
     {NULL, 0, VF_OPT_FLAG, 0, NULL, NULL, 0, 0, NULL},
+};
+
+struct adding {
+    struct vf_cli *cli;
+    const struct add_opts *opts;
+    struct vf_index *index;
+    json_t *list;
 };
 
 /* The record of an image that was in the index a moment ago. */
@@ -75,8 +83,8 @@ static int scan(struct vf_cli *cli, struct vf_index *index, struct vf_origin *o,
 }
 
 /* One image into the index, and its description to list. */
-static int add_one(struct vf_cli *cli, struct vf_index *index, const char *name,
-                   const struct add_opts *opts, json_t *list, struct vf_error *err)
+static int add_image(struct vf_cli *cli, struct vf_index *index, const char *name,
+                     const struct add_opts *opts, json_t *list, struct vf_error *err)
 {
     struct vf_origin o = {0};
     struct vf_image_record rec = {0};
@@ -123,53 +131,31 @@ out:
     return rc;
 }
 
-/* Would the other images fail of it as well? */
-static bool ends_all(const struct vf_error *err)
+static int add_one(void *ctx, const char *name, struct vf_error *err)
 {
-    return err->code == VF_ERR_CANCELLED || err->code == VF_ERR_NOMEM || err->code == VF_ERR_SPACE;
-}
+    const struct adding *a = ctx;
 
-/* All of them, whatever is wrong with some; -1 with the last failure, those before it were said. */
-static int add_all(struct vf_cli *cli, struct vf_index *index, char *const names[],
-                   const struct add_opts *opts, json_t *list, json_t *failed, struct vf_error *err)
-{
-    int rc = 0;
-
-    for (size_t i = 0; names[i] && !(rc < 0 && ends_all(err)); i++) {
-        struct vf_error why = VF_ERROR_INIT;
-        json_t *obj;
-
-        if (add_one(cli, index, names[i], opts, list, &why) == 0)
-            continue;
-        if (rc < 0)
-            vf_complain(err);
-        rc = vf_error_pass(err, &why);
-        obj = json_pack("{s:o}", "image", vf_json_text(names[i]));
-        if (json_array_append_new(failed, obj ? vf_report_error(obj, &why) : NULL) < 0)
-            return vf_error_nomem(err);
-    }
-    return rc;
+    return add_image(a->cli, a->index, name, a->opts, a->list, err);
 }
 
 static int run_add(struct vf_cli *cli, const void *opts, char *const args[], struct vf_error *err)
 {
-    const struct add_opts *o = opts;
+    struct adding a = {.cli = cli, .opts = opts, .list = json_array()};
+    json_t *failed = json_array();
     struct vf_storedir *store = NULL;
-    struct vf_index *index = NULL;
-    json_t *list = json_array(), *failed = json_array();
     int rc = -1;
 
-    if (vf_report_set(cli, json_pack("{s:O, s:O}", "images", list, "failed", failed), err) < 0 ||
-        (o->group && vf_group_check(o->group, err) < 0))
+    if (vf_report_set(cli, json_pack("{s:O, s:O}", "images", a.list, "failed", failed), err) < 0 ||
+        (a.opts->group && vf_group_check(a.opts->group, err) < 0))
         goto out;
     store = vf_storedir_open(cli, err);
-    index = store ? vf_index_open(store->path, VF_INDEX_CREATE, err) : NULL;
-    if (index)
-        rc = add_all(cli, index, args, o, list, failed, err);
+    a.index = store ? vf_index_open(store->path, VF_INDEX_CREATE, err) : NULL;
+    if (a.index)
+        rc = vf_each_name(args, add_one, &a, "image", failed, err);
 out:
-    json_decref(list);
+    json_decref(a.list);
     json_decref(failed);
-    vf_index_close(index);
+    vf_index_close(a.index);
     vf_storedir_close(store);
     return rc;
 }
@@ -333,19 +319,25 @@ const struct vf_cmd vf_cmd_index_show = {
 
 /* ---- index rm ---- */
 
-static int remove_one(struct vf_cli *cli, struct vf_index *index, const char *name, json_t *list,
-                      struct vf_error *err)
+struct removing {
+    struct vf_cli *cli;
+    struct vf_index *index;
+    json_t *list;
+};
+
+static int remove_one(void *ctx, const char *name, struct vf_error *err)
 {
+    struct removing *r = ctx;
     struct vf_image_record rec = {0};
-    int found = vf_origin_find(index, name, &rec, err);
+    int found = vf_origin_find(r->index, name, &rec, err);
 
     if (found == VF_FOUND)
-        found = vf_index_remove(index, rec.path, err);
+        found = vf_index_remove(r->index, rec.path, err);
     if (found == VF_ABSENT)
         (void)vf_error_set(err, VF_ERR_NOTFOUND, 0, "'%s' is not in the index", name);
     if (found == VF_FOUND) {
-        vf_say_more(cli, "%s: forgotten", rec.path);
-        if (json_array_append_new(list, vf_json_text(rec.path)) < 0)
+        vf_say_more(r->cli, "%s: forgotten", rec.path);
+        if (json_array_append_new(r->list, vf_json_text(rec.path)) < 0)
             found = vf_error_nomem(err);
     }
     vf_image_record_clear(&rec);
@@ -355,19 +347,18 @@ static int remove_one(struct vf_cli *cli, struct vf_index *index, const char *na
 static int run_rm(struct vf_cli *cli, const void *opts, char *const args[], struct vf_error *err)
 {
     struct vf_storedir *store = vf_storedir_open(cli, err);
-    struct vf_index *index = store ? vf_index_open(store->path, VF_INDEX_CREATE, err) : NULL;
-    json_t *list = json_array();
+    struct removing r = {.cli = cli, .list = json_array()};
+    json_t *failed = json_array();
     int rc = -1;
 
     (void)opts;
-    if (!index || vf_report_set(cli, json_pack("{s:O}", "removed", list), err) < 0)
-        goto out;
-    rc = 0;
-    for (size_t i = 0; args[i] && rc == 0; i++)
-        rc = remove_one(cli, index, args[i], list, err);
-out:
-    json_decref(list);
-    vf_index_close(index);
+    r.index = store ? vf_index_open(store->path, VF_INDEX_CREATE, err) : NULL;
+    if (r.index &&
+        vf_report_set(cli, json_pack("{s:O, s:O}", "removed", r.list, "failed", failed), err) == 0)
+        rc = vf_each_name(args, remove_one, &r, "image", failed, err);
+    json_decref(r.list);
+    json_decref(failed);
+    vf_index_close(r.index);
     vf_storedir_close(store);
     return rc;
 }
@@ -377,7 +368,8 @@ const struct vf_cmd vf_cmd_index_rm = {
     .args = "IMAGE...",
     .summary = "forget images; their files stay",
     .about = "Removes images from the index.  Their files are not touched; blocks are not taken\n"
-             "from them any more.",
+             "from them any more.  Those that are not in the index are named, and the others\n"
+             "forgotten all the same.",
     .examples = "  vmferry index rm /var/lib/libvirt/images/old.qcow2\n",
     .opts_size = sizeof(struct none),
     .min_args = 1,

@@ -6,6 +6,7 @@
 #include "cmd/cmd.h"
 #include "cmd/compare.h"
 #include "cmd/describe.h"
+#include "cmd/eachname.h"
 #include "cmd/origin.h"
 #include "cmd/progress.h"
 #include "cmd/report.h"
@@ -28,7 +29,7 @@ struct check {
     struct vf_storedir *store;
     struct vf_index *index;
     const struct check_opts *opts;
-    json_t *list;
+    json_t *list, *failed;
     size_t checked, bad;
 };
 
@@ -97,8 +98,9 @@ static int check_one(void *ctx, const struct vf_image_record *rec, struct vf_err
     return rc;
 }
 
-static int check_named(struct check *c, const char *name, struct vf_error *err)
+static int check_named(void *ctx, const char *name, struct vf_error *err)
 {
+    struct check *c = ctx;
     struct vf_image_record rec = {0};
     int rc = vf_origin_find(c->index, name, &rec, err);
 
@@ -114,8 +116,8 @@ static int check_named(struct check *c, const char *name, struct vf_error *err)
 static int conclude(struct check *c, struct vf_error *err)
 {
     struct vf_error difference;
-    json_t *obj = json_pack("{s:O, s:I, s:I}", "images", c->list, "checked", (json_int_t)c->checked,
-                            "bad", (json_int_t)c->bad);
+    json_t *obj = json_pack("{s:O, s:O, s:I, s:I}", "images", c->list, "failed", c->failed,
+                            "checked", (json_int_t)c->checked, "bad", (json_int_t)c->bad);
 
     if (obj && c->bad) {
         (void)vf_error_set(&difference, VF_ERR_MISMATCH, 0,
@@ -132,10 +134,11 @@ static int conclude(struct check *c, struct vf_error *err)
 
 static int run_check(struct vf_cli *cli, const void *opts, char *const args[], struct vf_error *err)
 {
-    struct check c = {.cli = cli, .opts = opts, .list = json_array()};
+    struct check c = {.cli = cli, .opts = opts, .list = json_array(), .failed = json_array()};
+    struct vf_error why = VF_ERROR_INIT;
     int rc = -1;
 
-    if (!c.list) {
+    if (!c.list || !c.failed) {
         (void)vf_error_nomem(err);
         goto out;
     }
@@ -143,13 +146,16 @@ static int run_check(struct vf_cli *cli, const void *opts, char *const args[], s
     c.index = c.store ? vf_index_open(c.store->path, VF_INDEX_CREATE, err) : NULL;
     if (!c.index)
         goto out;
-    rc = args[0] ? 0 : vf_index_each(c.index, check_one, &c, err);
-    for (size_t i = 0; args[i] && rc == 0; i++)
-        rc = check_named(&c, args[i], err);
-    if (rc == 0)
-        rc = conclude(&c, err);
+    rc = args[0] ? vf_each_name(args, check_named, &c, "image", c.failed, &why)
+                 : vf_index_each(c.index, check_one, &c, &why);
+    /* Names that are not known take nothing from what was found of the others. */
+    if ((rc == 0 || json_array_size(c.failed) > 0) && conclude(&c, err) < 0)
+        rc = -1;
+    else if (rc < 0)
+        (void)vf_error_pass(err, &why); /* rc says it */
 out:
     json_decref(c.list);
+    json_decref(c.failed);
     vf_index_close(c.index);
     vf_storedir_close(c.store);
     return rc;

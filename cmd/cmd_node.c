@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "cmd/eachname.h"
 #include "cmd/inventory.h"
 #include "cmd/peer.h"
 #include "cmd/report.h"
@@ -103,29 +104,43 @@ const struct vf_cmd vf_cmd_node_ls = {
 
 /* ---- node rm ---- */
 
+struct removing {
+    struct vf_inventory nodes;
+    json_t *list;
+};
+
+static int remove_one(void *ctx, const char *name, struct vf_error *err)
+{
+    struct removing *r = ctx;
+
+    if (vf_inventory_remove(&r->nodes, name, err) < 0)
+        return -1;
+    return json_array_append_new(r->list, vf_json_text(name)) < 0 ? vf_error_nomem(err) : 0;
+}
+
 static int run_rm(struct vf_cli *cli, const void *opts, char *const args[], struct vf_error *err)
 {
     struct vf_storedir *store = vf_storedir_open(cli, err);
-    struct vf_inventory nodes = {NULL, 0};
-    json_t *list = json_array();
+    struct removing r = {.list = json_array()};
+    struct vf_error why = VF_ERROR_INIT;
+    json_t *failed = json_array();
     int rc = -1;
 
     (void)opts;
-    if (!store || vf_inventory_load(store->fd, &nodes, err) < 0)
+    if (!store || vf_inventory_load(store->fd, &r.nodes, err) < 0 ||
+        vf_report_set(cli, json_pack("{s:O, s:O}", "removed", r.list, "failed", failed), err) < 0)
         goto out;
-    for (size_t i = 0; args[i]; i++) {
-        if (vf_inventory_remove(&nodes, args[i], err) < 0)
-            goto out;
-        if (json_array_append_new(list, vf_json_text(args[i])) < 0) {
-            (void)vf_error_nomem(err);
-            goto out;
-        }
+    rc = vf_each_name(args, remove_one, &r, "name", failed, &why);
+    if (json_array_size(r.list) > 0 && vf_inventory_save(store->fd, &r.nodes, err) < 0) {
+        (void)json_array_clear(r.list); /* cannot fail: it is an array */
+        rc = -1;
+    } else if (rc < 0) {
+        (void)vf_error_pass(err, &why); /* rc says it */
     }
-    if (vf_inventory_save(store->fd, &nodes, err) == 0)
-        rc = vf_report_set(cli, json_pack("{s:O}", "removed", list), err);
 out:
-    json_decref(list);
-    vf_inventory_free(&nodes);
+    json_decref(r.list);
+    json_decref(failed);
+    vf_inventory_free(&r.nodes);
     vf_storedir_close(store);
     return rc;
 }
@@ -134,7 +149,8 @@ const struct vf_cmd vf_cmd_node_rm = {
     .name = "node rm",
     .args = "NAME...",
     .summary = "forget nodes",
-    .about = "Removes nodes from this store's inventory.  The nodes themselves are not touched.",
+    .about = "Removes nodes from this store's inventory.  The nodes themselves are not touched.\n"
+             "Names that are not known are said, and the others removed all the same.",
     .examples = "  vmferry node rm paris\n",
     .opts_size = sizeof(struct none),
     .min_args = 1,

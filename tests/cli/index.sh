@@ -93,5 +93,13 @@ json_is "$VF_OUT" '[.images[].image | split("/") | last] | join(" ")' "good.raw 
 json_is "$VF_OUT" '[.failed[] | .image, .error.code] | join(" ")' "bad.qcow2 usage missing.raw notfound"
 json_is "$VF_OUT" .error.code notfound
 [ "$(grep -c "bad.qcow2\|missing.raw" "$VF_ERR")" -eq 2 ] || fail "not both are named"
+vf_expect_exit 1 "$VMFERRY" index check missing.raw good.raw none.raw fine.raw --json
+json_is "$VF_OUT" '[.checked, .bad, (.images | length)] | join(" ")' "2 0 2"
+json_is "$VF_OUT" '[.failed[] | .image, .error.code] | join(" ")' "missing.raw notfound none.raw notfound"
+json_is "$VF_OUT" .error.code notfound
+vf_expect_exit 1 "$VMFERRY" index rm -q missing.raw good.raw none.raw fine.raw --json
+json_is "$VF_OUT" '[.removed[] | split("/") | last] | join(" ")' "good.raw fine.raw"
+json_is "$VF_OUT" '[.failed[] | .image, .error.code] | join(" ")' "missing.raw notfound none.raw notfound"
+[ "$(grep -c "missing.raw\|none.raw" "$VF_ERR")" -eq 2 ] || fail "not both are named"
 vf_expect_exit 1 "$VMFERRY" index add --format qcow2 bad.qcow2 --json
 json_is "$VF_OUT" .error.code format

@@ -45,6 +45,12 @@ grep -q "not written in UTF-8" "$VF_ERR" || fail "the message does not say what 
 
 vf_expect_exit 0 "$VMFERRY" node rm two
 vf_expect_exit 1 "$VMFERRY" node rm two
+vf_expect_exit 0 "$VMFERRY" node add four "$vf_tmp/four"
+vf_expect_exit 1 "$VMFERRY" node rm two paris three four --json
+json_is "$VF_OUT" '.removed | join(" ")' "paris four"
+json_is "$VF_OUT" '[.failed[] | .name, .error.code] | join(" ")' "two notfound three notfound"
+vf_expect_exit 0 "$VMFERRY" node ls --json
+json_is "$VF_OUT" '.nodes | length' 0
 printf '{"nodes": [' >store/nodes.json
 vf_expect_exit 1 "$VMFERRY" node ls --json
 json_is "$VF_OUT" .error.code format
