@@ -26,9 +26,9 @@ static int run_add(struct vf_cli *cli, const void *opts, char *const args[], str
     int rc = -1;
 
     (void)opts;
-    if (!store || vf_inventory_load(store->fd, &nodes, err) < 0 ||
+    if (!store || vf_inventory_load(store->path, &nodes, err) < 0 ||
         vf_inventory_add(&nodes, args[0], args[1], err) < 0 ||
-        vf_inventory_save(store->fd, &nodes, err) < 0)
+        vf_inventory_save(store->path, &nodes, err) < 0)
         goto out;
     e = vf_inventory_find(&nodes, args[0]);
     rc = vf_report_set(cli, json_pack("{s:s, s:s}", "name", e->name, "node", e->node), err);
@@ -66,7 +66,7 @@ static int run_ls(struct vf_cli *cli, const void *opts, char *const args[], stru
 
     (void)opts;
     (void)args;
-    if (!store || !t || vf_inventory_load(store->fd, &nodes, err) < 0 ||
+    if (!store || !t || vf_inventory_load(store->path, &nodes, err) < 0 ||
         vf_table_add(t, err, "NAME") < 0 || vf_table_add(t, err, "NODE") < 0)
         goto out;
     for (size_t i = 0; i < nodes.n; i++) {
@@ -127,11 +127,11 @@ static int run_rm(struct vf_cli *cli, const void *opts, char *const args[], stru
     int rc = -1;
 
     (void)opts;
-    if (!store || vf_inventory_load(store->fd, &r.nodes, err) < 0 ||
+    if (!store || vf_inventory_load(store->path, &r.nodes, err) < 0 ||
         vf_report_set(cli, json_pack("{s:O, s:O}", "removed", r.list, "failed", failed), err) < 0)
         goto out;
     rc = vf_each_name(args, remove_one, &r, "name", failed, &why);
-    if (json_array_size(r.list) > 0 && vf_inventory_save(store->fd, &r.nodes, err) < 0) {
+    if (json_array_size(r.list) > 0 && vf_inventory_save(store->path, &r.nodes, err) < 0) {
         (void)json_array_clear(r.list); /* cannot fail: it is an array */
         rc = -1;
     } else if (rc < 0) {
@@ -283,7 +283,7 @@ static int run_check(struct vf_cli *cli, const void *opts, char *const args[], s
 
     c.table = vf_table_new("lllrrl", err);
     c.list = json_array();
-    if (!store || !c.table || vf_inventory_load(store->fd, &nodes, err) < 0 ||
+    if (!store || !c.table || vf_inventory_load(store->path, &nodes, err) < 0 ||
         vf_report_set(cli, json_pack("{s:O}", "nodes", c.list), err) < 0)
         goto out;
     rc = check_nodes(&c, &nodes, args, err);

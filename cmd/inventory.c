@@ -1,6 +1,7 @@
 /* cmd/inventory.c - the inventory of nodes, through libjansson. */
 #include "cmd/inventory.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,53 +124,74 @@ int vf_inventory_remove(struct vf_inventory *nodes, const char *name, struct vf_
     return vf_error_set(err, VF_ERR_NOTFOUND, 0, "there is no node '%s'", name);
 }
 
-int vf_inventory_load(int fd, struct vf_inventory *ret, struct vf_error *err)
+/* path: of the file, which the message names, and which somebody has to mend. */
+static int damaged(const char *path, const char *why, struct vf_error *err)
 {
-    struct vf_inventory nodes = {NULL, 0};
+    return vf_error_set(
+        err, VF_ERR_FORMAT, 0,
+        "'%.100s' is damaged: %.80s (mend it, or remove it and add the nodes again)", path, why);
+}
+
+static int parse(const char *path, const char *text, size_t len, struct vf_inventory *nodes,
+                 struct vf_error *err)
+{
     struct vf_error own = VF_ERROR_INIT;
     json_error_t why;
-    json_t *root = NULL, *item;
-    size_t i, len;
-    int rc = -1;
-    char *text = vf_read_small_file(fd, FILE_NAME, FILE_MAX, &len, &own);
+    json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why), *item;
+    int rc = 0;
+    size_t i;
 
-    if (!text) {
-        if (own.code != VF_ERR_NOTFOUND)
-            return vf_error_pass(err, &own);
-        *ret = nodes;
-        return 0;
-    }
-    root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
-    if (!root || !json_is_array(json_object_get(root, "nodes"))) {
-        (void)vf_error_set(err, VF_ERR_FORMAT, 0, "%s is damaged: %s", FILE_NAME,
-                           root ? "no array 'nodes'" : why.text);
-        goto out;
+    if (!root)
+        (void)vf_error_set(&own, VF_ERR_FORMAT, 0, "line %d: %s", why.line, why.text);
+    else if (!json_is_array(json_object_get(root, "nodes")))
+        (void)vf_error_set(&own, VF_ERR_FORMAT, 0, "no array 'nodes'");
+    if (own.code != VF_ERR_NONE) {
+        json_decref(root);
+        return damaged(path, own.msg, err);
     }
     json_array_foreach(json_object_get(root, "nodes"), i, item)
     {
         const char *name = json_string_value(json_object_get(item, "name"));
         const char *node = json_string_value(json_object_get(item, "node"));
 
-        if (vf_inventory_add(&nodes, name ? name : "", node ? node : "", &own) < 0) {
-            (void)vf_error_set(err, own.code == VF_ERR_NOMEM ? own.code : VF_ERR_FORMAT, 0,
-                               "%s is damaged: entry %zu: %s", FILE_NAME, i + 1, own.msg);
-            goto out;
-        }
+        rc = vf_inventory_add(nodes, name ? name : "", node ? node : "", &own);
+        if (rc < 0)
+            break;
     }
-    *ret = nodes;
-    nodes = (struct vf_inventory){NULL, 0};
-    rc = 0;
-out:
-    vf_inventory_free(&nodes);
     json_decref(root);
+    if (rc < 0 && own.code == VF_ERR_NOMEM)
+        return vf_error_pass(err, &own);
+    if (rc < 0 && vf_error_prefix(&own, "entry %zu", i + 1) < 0)
+        return damaged(path, own.msg, err);
+    return 0;
+}
+
+int vf_inventory_load(const char *store, struct vf_inventory *ret, struct vf_error *err)
+{
+    struct vf_inventory nodes = {NULL, 0};
+    struct vf_error own = VF_ERROR_INIT;
+    char *path = vf_strf(err, "%s/" FILE_NAME, store);
+    size_t len;
+    char *text = path ? vf_read_small_file(AT_FDCWD, path, FILE_MAX, &len, &own) : NULL;
+    int rc = path ? 0 : -1;
+
+    if (text)
+        rc = parse(path, text, len, &nodes, err);
+    else if (path && own.code != VF_ERR_NOTFOUND)
+        rc = vf_error_pass(err, &own);
+    if (rc < 0)
+        vf_inventory_free(&nodes);
+    else
+        *ret = nodes;
     free(text);
+    free(path);
     return rc;
 }
 
-int vf_inventory_save(int fd, const struct vf_inventory *nodes, struct vf_error *err)
+int vf_inventory_save(const char *store, const struct vf_inventory *nodes, struct vf_error *err)
 {
     json_t *root = json_object(), *list = json_array();
-    char *text = NULL;
+    char *text = NULL, *path = vf_strf(err, "%s/" FILE_NAME, store);
     int rc = -1, bad;
 
     bad = !list || json_object_set_new(root, "nodes", list) < 0;
@@ -180,8 +202,9 @@ int vf_inventory_save(int fd, const struct vf_inventory *nodes, struct vf_error 
         text = json_dumps(root, JSON_INDENT(2));
     if (!text)
         (void)vf_error_nomem(err);
-    else
-        rc = vf_replace_file(fd, FILE_NAME, text, strlen(text), 0600, err);
+    else if (path)
+        rc = vf_replace_file(AT_FDCWD, path, text, strlen(text), 0600, err);
+    free(path);
     free(text);
     json_decref(root);
     return rc;

@@ -23,13 +23,15 @@ struct vf_inventory {
     size_t n;
 };
 
-/* Reads the inventory of the store whose directory is fd; a missing file is an empty inventory.
+/* Reads the inventory of the store in that directory; a missing file is an empty inventory.
  * 0 with *ret to be released by vf_inventory_free, or -1 (VF_ERR_FORMAT: the file is damaged). */
-int vf_inventory_load(int fd, struct vf_inventory *ret, struct vf_error *err) VF_MUST_CHECK;
+int vf_inventory_load(const char *store, struct vf_inventory *ret,
+                      struct vf_error *err) VF_MUST_CHECK;
 void vf_inventory_free(struct vf_inventory *nodes);
 
 /* Writes it back, durably and at once. */
-int vf_inventory_save(int fd, const struct vf_inventory *nodes, struct vf_error *err) VF_MUST_CHECK;
+int vf_inventory_save(const char *store, const struct vf_inventory *nodes,
+                      struct vf_error *err) VF_MUST_CHECK;
 
 /* NULL if there is none of that name. */
 const struct vf_node_entry *vf_inventory_find(const struct vf_inventory *nodes, const char *name);

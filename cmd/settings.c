@@ -201,19 +201,20 @@ int vf_settings_parse(struct vf_settings *set, const char *text, const char *nam
         size_t len = strcspn(line_at, "\n");
 
         if (len > LINE_MAX_LEN)
-            return vf_error_set(err, VF_ERR_USAGE, 0, "%s: line %u is too long", name, line_no);
+            return vf_error_set(err, VF_ERR_USAGE, 0, "%.150s: line %u is too long", name, line_no);
         line_at += len + (line_at[len] == '\n');
     }
     line = ini_parse_string(text, handle, &p);
     /* None must not become any.  Only now: names may stand on lines of their own. */
     if (line == 0 && p.groups && !set->ngroups)
-        return vf_error_set(err, VF_ERR_USAGE, 0, "%s: groups names no group", name);
+        return vf_error_set(err, VF_ERR_USAGE, 0, "%.150s: groups names no group", name);
     if (line == 0)
         return 0;
     if (line < 0)
         return vf_error_nomem(err);
     if (!p.failed)
-        return vf_error_set(err, VF_ERR_USAGE, 0, "%s: line %d: not 'name = value'", name, line);
+        return vf_error_set(err, VF_ERR_USAGE, 0, "%.150s: line %d: not 'name = value'", name,
+                            line);
     (void)vf_error_pass(err, &own); /* -1 below */
-    return vf_error_prefix(err, "%s: line %d", name, line);
+    return vf_error_prefix(err, "%.150s: line %d", name, line);
 }

@@ -50,19 +50,18 @@ char *vf_storedir_path(const char *option, struct vf_error *err)
 static int read_settings(struct vf_storedir *st, const char *config, struct vf_error *err)
 {
     struct vf_error own = VF_ERROR_INIT;
-    const char *name = config ? config : "vmferry.conf";
-    int rc;
-    char *text =
-        vf_read_small_file(config ? AT_FDCWD : st->fd, name, VF_SETTINGS_BYTES, NULL, &own);
+    char *path = config ? vf_strdup(config, err) : vf_strf(err, "%s/vmferry.conf", st->path);
+    char *text = path ? vf_read_small_file(AT_FDCWD, path, VF_SETTINGS_BYTES, NULL, &own) : NULL;
+    int rc = path ? 0 : -1;
 
-    if (!text) {
-        if (own.code == VF_ERR_NOTFOUND && !config)
-            return 0;
+    if (text) {
+        rc = vf_settings_parse(&st->set, text, path, err);
+    } else if (path && (own.code != VF_ERR_NOTFOUND || config)) {
         (void)vf_error_pass(err, &own); /* -1 below */
-        return vf_error_prefix(err, "settings");
+        rc = vf_error_prefix(err, "settings");
     }
-    rc = vf_settings_parse(&st->set, text, name, err);
     free(text);
+    free(path);
     return rc;
 }
 

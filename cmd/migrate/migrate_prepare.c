@@ -34,7 +34,7 @@ int vf_migrate_open(struct vf_migrate *m, struct vf_error *err)
 int vf_migrate_resolve(struct vf_migrate *m, struct vf_error *err)
 {
     struct vf_inventory nodes = {NULL, 0};
-    int rc = vf_inventory_load(m->store->fd, &nodes, err);
+    int rc = vf_inventory_load(m->store->path, &nodes, err);
 
     m->label = m->opts->to;
     if (rc == 0)

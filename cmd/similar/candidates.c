@@ -38,7 +38,7 @@ int vf_candidates_find(const struct vf_storedir *store, const struct vf_opt_list
 {
     struct vf_candidates c = {NULL, 0};
     struct vf_inventory nodes = {NULL, 0};
-    int rc = vf_inventory_load(store->fd, &nodes, err);
+    int rc = vf_inventory_load(store->path, &nodes, err);
 
     for (size_t i = 0; i < named->n && rc == 0; i++)
         rc = add(&c, named->item[i], &nodes, err);

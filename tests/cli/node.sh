@@ -51,6 +51,8 @@ json_is "$VF_OUT" '.removed | join(" ")' "paris four"
 json_is "$VF_OUT" '[.failed[] | .name, .error.code] | join(" ")' "two notfound three notfound"
 vf_expect_exit 0 "$VMFERRY" node ls --json
 json_is "$VF_OUT" '.nodes | length' 0
+
 printf '{"nodes": [' >store/nodes.json
 vf_expect_exit 1 "$VMFERRY" node ls --json
 json_is "$VF_OUT" .error.code format
+json_true "$VF_OUT" ".error.message | contains(\"'$vf_tmp/store/nodes.json' is damaged: line 1\")"

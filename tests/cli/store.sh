@@ -36,7 +36,7 @@ vf_expect_exit 1 "$VMFERRY" --store opt/deep index ls --json
 json_is "$VF_OUT" .error.code notfound
 printf '\n[serve]\nreplace = yes\n' >opt/deep/vmferry.conf
 vf_expect_exit 2 "$VMFERRY" --store opt/deep index ls
-grep -q 'vmferry.conf: line 3: unknown setting' "$VF_ERR" || fail "no line in the message"
+grep -q "$vf_tmp/opt/deep/vmferry.conf: line 3: unknown setting" "$VF_ERR" || fail "no line in the message"
 : >good.conf
 vf_expect_exit 0 "$VMFERRY" --store opt/deep --config good.conf index ls
 
@@ -50,7 +50,7 @@ once() {
 once "settings: open 'missing.conf': No such file or directory" --config missing.conf index ls
 once "settings: open 'missing.conf': No such file or directory" --config missing.conf indexd
 ln -s nodes.json opt/deep/nodes.json
-once "open 'nodes.json': Too many levels of symbolic links" --config good.conf node ls
+once "open '$vf_tmp/opt/deep/nodes.json': Too many levels of symbolic links" --config good.conf node ls
 rm opt/deep/nodes.json
 
 # A store that cannot be made is an error, not a crash.

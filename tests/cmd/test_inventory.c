@@ -1,48 +1,40 @@
 /* The inventory of nodes: names, the file, what a NODE operand means. */
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "cmd/inventory.h"
 #include "tests/lib/check.h"
 
 static struct vf_error err;
 
-static int tmp_fd(void) { return open(vf_test_tmpdir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }
-
 TEST(a_missing_file_is_empty)
 {
     struct vf_inventory n;
-    int fd = tmp_fd();
 
-    CHECK_OK(vf_inventory_load(fd, &n, &err), &err);
+    CHECK_OK(vf_inventory_load(vf_test_tmpdir(), &n, &err), &err);
     CHECK_EQ_U64(n.n, 0);
     vf_inventory_free(&n);
-    close(fd);
 }
 
 TEST(add_save_load_remove)
 {
     struct vf_inventory n = {NULL, 0};
     struct stat sb;
-    int fd = tmp_fd();
 
     CHECK_OK(vf_inventory_add(&n, "paris", "ssh://vm@Paris.Example.org:2222/srv/vm", &err), &err);
     CHECK_OK(vf_inventory_add(&n, "disk2", "/mnt/disk2", &err), &err);
     CHECK_FAIL(vf_inventory_add(&n, "paris", "/x", &err), &err, VF_ERR_EXISTS);
-    CHECK_OK(vf_inventory_save(fd, &n, &err), &err);
+    CHECK_OK(vf_inventory_save(vf_test_tmpdir(), &n, &err), &err);
     vf_inventory_free(&n);
-    CHECK_OK(vf_inventory_load(fd, &n, &err), &err);
+    CHECK_OK(vf_inventory_load(vf_test_tmpdir(), &n, &err), &err);
     CHECK_EQ_U64(n.n, 2);
     CHECK_STR(n.entry[0].name, "disk2"); /* in order */
     CHECK_STR(vf_inventory_find(&n, "paris")->node, "ssh://vm@paris.example.org:2222/srv/vm");
-    CHECK(fstatat(fd, "nodes.json", &sb, 0) == 0 && (sb.st_mode & 077) == 0);
+    CHECK(stat(vf_test_path("nodes.json"), &sb) == 0 && (sb.st_mode & 077) == 0);
     CHECK_OK(vf_inventory_remove(&n, "disk2", &err), &err);
     CHECK_FAIL(vf_inventory_remove(&n, "disk2", &err), &err, VF_ERR_NOTFOUND);
     CHECK(!vf_inventory_find(&n, "disk2"));
     vf_inventory_free(&n);
-    close(fd);
 }
 
 TEST(bad_names_and_nodes)
@@ -76,14 +68,13 @@ TEST(damaged_files)
         "{\"nodes\": [",
     };
     struct vf_inventory n;
-    int fd = tmp_fd();
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         vf_test_write_file(vf_test_path("nodes.json"), bad[i], strlen(bad[i]));
-        CHECK_FAIL(vf_inventory_load(fd, &n, &err), &err, VF_ERR_FORMAT);
-        CHECK_HAS(err.msg, "nodes.json");
+        CHECK_FAIL(vf_inventory_load(vf_test_tmpdir(), &n, &err), &err, VF_ERR_FORMAT);
+        CHECK_HAS(err.msg, vf_test_path("nodes.json"));
+        CHECK_HAS(err.msg, "remove it and add the nodes again");
     }
-    close(fd);
 }
 
 TEST(what_a_node_means)
