@@ -26,7 +26,8 @@ static int run_add(struct vf_cli *cli, const void *opts, char *const args[], str
     int rc = -1;
 
     (void)opts;
-    if (!store || vf_inventory_load(store->path, &nodes, err) < 0 ||
+    if (!store || vf_inventory_lock(store->fd, err) < 0 ||
+        vf_inventory_load(store->path, &nodes, err) < 0 ||
         vf_inventory_add(&nodes, args[0], args[1], err) < 0 ||
         vf_inventory_save(store->path, &nodes, err) < 0)
         goto out;
@@ -127,7 +128,8 @@ static int run_rm(struct vf_cli *cli, const void *opts, char *const args[], stru
     int rc = -1;
 
     (void)opts;
-    if (!store || vf_inventory_load(store->path, &r.nodes, err) < 0 ||
+    if (!store || vf_inventory_lock(store->fd, err) < 0 ||
+        vf_inventory_load(store->path, &r.nodes, err) < 0 ||
         vf_report_set(cli, json_pack("{s:O, s:O}", "removed", r.list, "failed", failed), err) < 0)
         goto out;
     rc = vf_each_name(args, remove_one, &r, "name", failed, &why);

@@ -1,9 +1,11 @@
 /* cmd/inventory.c - the inventory of nodes, through libjansson. */
 #include "cmd/inventory.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 
 #include <jansson.h>
 
@@ -122,6 +124,15 @@ int vf_inventory_remove(struct vf_inventory *nodes, const char *name, struct vf_
         return 0;
     }
     return vf_error_set(err, VF_ERR_NOTFOUND, 0, "there is no node '%s'", name);
+}
+
+int vf_inventory_lock(int fd, struct vf_error *err)
+{
+    if (flock(fd, LOCK_EX) == 0)
+        return 0;
+    if (errno == EINTR)
+        return vf_error_set(err, VF_ERR_CANCELLED, 0, "interrupted");
+    return vf_error_sys(err, errno, "lock the store");
 }
 
 /* path: of the file, which the message names, and which somebody has to mend. */

@@ -23,6 +23,10 @@ struct vf_inventory {
     size_t n;
 };
 
+/* Keeps others from changing the inventory of the store whose directory is fd, until it is closed:
+ * who is to save waits for it before he loads.  CANCELLED when a signal came meanwhile. */
+int vf_inventory_lock(int fd, struct vf_error *err) VF_MUST_CHECK;
+
 /* Reads the inventory of the store in that directory; a missing file is an empty inventory.
  * 0 with *ret to be released by vf_inventory_free, or -1 (VF_ERR_FORMAT: the file is damaged). */
 int vf_inventory_load(const char *store, struct vf_inventory *ret,

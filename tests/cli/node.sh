@@ -52,6 +52,20 @@ json_is "$VF_OUT" '[.failed[] | .name, .error.code] | join(" ")' "two notfound t
 vf_expect_exit 0 "$VMFERRY" node ls --json
 json_is "$VF_OUT" '.nodes | length' 0
 
+# Those who change it at the same time lose nothing of each other's.
+for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+    "$VMFERRY" node add "n$i" "$vf_tmp/n$i" &
+done
+wait
+vf_expect_exit 0 "$VMFERRY" node ls --json
+json_is "$VF_OUT" '.nodes | length' 12
+for i in 1 2 3 4 5 6 7 8 9 10 11; do
+    "$VMFERRY" node rm "n$i" &
+done
+wait
+vf_expect_exit 0 "$VMFERRY" node ls --json
+json_is "$VF_OUT" '[.nodes[].name] | join(" ")' n12
+
 printf '{"nodes": [' >store/nodes.json
 vf_expect_exit 1 "$VMFERRY" node ls --json
 json_is "$VF_OUT" .error.code format
