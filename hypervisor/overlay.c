@@ -52,9 +52,9 @@ static bool has_overlay(const char *path, const char *dir, unsigned n, char **re
     return false;
 }
 
-static int commit_file(const char *path, const char *top, struct vf_error *err)
+static int commit_file(const char *base, const char *top, struct vf_error *err)
 {
-    const char *argv[] = {"qemu-img", "commit", "-q", "-f", "qcow2", "-b", path, top, NULL};
+    const char *argv[] = {"qemu-img", "commit", "-q", "-f", "qcow2", "-b", base, top, NULL};
     int rc = -1;
 
     for (int n = 0; n < TRIES && rc < 0; n++) { /* QEMU may hold its locks a moment longer */
@@ -65,22 +65,34 @@ static int commit_file(const char *path, const char *top, struct vf_error *err)
     return rc < 0 ? vf_error_prefix(err, "overlay '%s'", top) : 0;
 }
 
+/* What overlay n lies on. */
+static const char *below(char *const file[], unsigned n, const char *path)
+{
+    while (n > 0)
+        if (file[--n])
+            return file[n];
+    return path;
+}
+
+/* Each into the one below, from the top: to write them all at once qemu-img forbids others to read
+ * those between, which a QEMU does that does not end although its guest has gone. */
 int vf_overlay_fold(const char *path, const char *dir, struct vf_error *err)
 {
     char *file[VF_OVERLAY_MAX] = {NULL};
-    unsigned top = 0;
     int rc = 0;
 
     for (unsigned n = 0; n < VF_OVERLAY_MAX; n++)
-        if (has_overlay(path, dir, n, &file[n]))
-            top = n;
-    /* The lowest is removed first: without it, all was folded in before. */
-    if (file[0])
-        rc = commit_file(path, file[top], err);
-    for (unsigned n = 0; n < VF_OVERLAY_MAX; n++) {
-        if (rc == 0 && file[n] && unlink(file[n]) < 0 && errno != ENOENT)
+        (void)has_overlay(path, dir, n, &file[n]);
+    for (unsigned n = VF_OVERLAY_MAX; n-- > 0;) {
+        if (!file[n])
+            continue;
+        /* Without the lowest, all was folded in before: a running QEMU's are removed from there. */
+        if (file[0] && rc == 0)
+            rc = commit_file(below(file, n, path), file[n], err);
+        if (rc == 0 && unlink(file[n]) < 0 && errno != ENOENT)
             rc = vf_error_sys(err, errno, "remove '%s'", file[n]);
         free(file[n]);
+        file[n] = NULL;
     }
     return rc;
 }

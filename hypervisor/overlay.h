@@ -16,8 +16,8 @@
  * VF_ERR_EXISTS when there is such a file already, VF_ERR_NOMEM. */
 char *vf_overlay_new(const char *path, const char *dir, unsigned n, struct vf_error *err);
 
-/* What is left of a guest whose QEMU has ended while it was moved, and of which nothing else is
- * left: folds the overlays of the disk at path into it (qemu-img), and removes them.  Nothing to do
+/* What is left of a guest whose QEMU has ended while it was moved, or has let go of its disks for
+ * good: folds the overlays of the disk at path into it (qemu-img), and removes them.  Nothing to do
  * is fine. */
 int vf_overlay_fold(const char *path, const char *dir, struct vf_error *err);
 

@@ -213,7 +213,7 @@ static int fold(struct vf_qmp *q, const json_t *in, struct vf_error *err)
     if (!base)
         return -1;
     rc = commit_down(q, vf_qmp_text(in, "node-name"), base, err);
-    while (n > 0 && rc == 0) { /* the lowest first, as in vf_overlay_fold */
+    while (n > 0 && rc == 0) { /* the lowest first, see vf_overlay_fold */
         const char *file = vf_qmp_text(files[--n], "filename");
 
         if (unlink(file) < 0 && errno != ENOENT)
