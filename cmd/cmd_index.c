@@ -149,7 +149,7 @@ static int run_add(struct vf_cli *cli, const void *opts, char *const args[], str
         (a.opts->group && vf_group_check(a.opts->group, err) < 0))
         goto out;
     store = vf_storedir_open(cli, err);
-    a.index = store ? vf_index_open(store->path, VF_INDEX_CREATE, err) : NULL;
+    a.index = store ? vf_storedir_index(store, err) : NULL;
     if (a.index)
         rc = vf_each_name(args, add_one, &a, "image", failed, err);
 out:
@@ -221,7 +221,7 @@ static int run_ls(struct vf_cli *cli, const void *opts, char *const args[], stru
     (void)args;
     if (!store)
         return -1;
-    l.index = vf_index_open(store->path, VF_INDEX_CREATE, err);
+    l.index = vf_storedir_index(store, err);
     l.table = l.index ? vf_table_new("llrrrll", err) : NULL;
     if (!l.table)
         goto out;
@@ -284,7 +284,7 @@ static void print_show(const struct vf_image_record *rec, const char *state, jso
 static int run_show(struct vf_cli *cli, const void *opts, char *const args[], struct vf_error *err)
 {
     struct vf_storedir *store = vf_storedir_open(cli, err);
-    struct vf_index *index = store ? vf_index_open(store->path, VF_INDEX_CREATE, err) : NULL;
+    struct vf_index *index = store ? vf_storedir_index(store, err) : NULL;
     struct vf_image_record rec = {0};
     int rc = -1, found = index ? vf_origin_find(index, args[0], &rec, err) : -1;
 
@@ -352,7 +352,7 @@ static int run_rm(struct vf_cli *cli, const void *opts, char *const args[], stru
     int rc = -1;
 
     (void)opts;
-    r.index = store ? vf_index_open(store->path, VF_INDEX_CREATE, err) : NULL;
+    r.index = store ? vf_storedir_index(store, err) : NULL;
     if (r.index &&
         vf_report_set(cli, json_pack("{s:O, s:O}", "removed", r.list, "failed", failed), err) == 0)
         rc = vf_each_name(args, remove_one, &r, "image", failed, err);

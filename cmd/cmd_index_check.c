@@ -143,7 +143,7 @@ static int run_check(struct vf_cli *cli, const void *opts, char *const args[], s
         goto out;
     }
     c.store = vf_storedir_open(cli, err);
-    c.index = c.store ? vf_index_open(c.store->path, VF_INDEX_CREATE, err) : NULL;
+    c.index = c.store ? vf_storedir_index(c.store, err) : NULL;
     if (!c.index)
         goto out;
     rc = args[0] ? vf_each_name(args, check_named, &c, "image", c.failed, &why)

@@ -32,11 +32,14 @@
 
 struct serve_opts {
     const char *groups;
+    bool look;
 };
 
 static const struct vf_opt serve_table[] = {
     {"groups", 0, VF_OPT_TEXT, offsetof(struct serve_opts, groups), "GROUP,...",
      "grant these sharing groups only; for a forced command", 0, 0, NULL},
+    {"look", 0, VF_OPT_FLAG, offsetof(struct serve_opts, look), NULL,
+     "only tell: a store that is not there counts as empty, and is not made", 0, 0, NULL},
     {NULL, 0, VF_OPT_FLAG, 0, NULL, NULL, 0, 0, NULL},
 };
 
@@ -84,15 +87,11 @@ static bool is_live(void *ctx, const struct vf_image_record *rec, const char *fi
     return vf_readable_is(&s->readable, file);
 }
 
-static int open_all(struct server *s, struct vf_error *err)
+static int open_all(struct server *s, bool look, struct vf_error *err)
 {
-    s->store = vf_storedir_open(s->cli, err);
-    if (!s->store)
-        return -1;
-    s->images_fd = open(s->store->images_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (s->images_fd < 0)
-        return vf_error_sys(err, errno, "image directory '%s'", s->store->images_dir);
-    s->index = vf_index_open(s->store->path, VF_INDEX_CREATE, err);
+    s->store = look ? vf_storedir_look(s->cli, err) : vf_storedir_open(s->cli, err);
+    s->images_fd = s->store ? vf_storedir_images(s->store, err) : -1;
+    s->index = s->images_fd < 0 ? NULL : vf_storedir_index(s->store, err);
     if (!s->index)
         return -1;
     if (vf_readguest_opts(&s->store->set, &s->views))
@@ -109,6 +108,8 @@ static int set_tmpdir(struct server *s, struct vf_error *err)
     int rc;
 
     s->tmp_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (s->tmp_fd < 0 && errno == ENOENT && s->store->looked_at)
+        return 0; /* nor are there images that QEMU would have to read */
     if (s->tmp_fd < 0)
         return vf_error_sys(err, errno, "'%s'", dir);
     text = strlen(dir) <= SHORT_TMPDIR ? vf_strdup(dir, err)
@@ -123,17 +124,22 @@ static int set_tmpdir(struct server *s, struct vf_error *err)
 /* From here on only the store, the image directory and the locks of this machine can be written. */
 static int confine(struct server *s, struct vf_error *err)
 {
-    const char *dirs[3] = {s->store->path, s->store->images_dir};
+    const char *dirs[3];
     struct vf_sandbox box;
     char *shared = vf_rundir_path(NULL);
     int fd = vf_rundir_open(NULL), rc; /* made now; there may be none */
+    size_t n = 0;
 
     if (fd >= 0)
-        dirs[2] = shared;
+        dirs[n++] = shared;
     vf_close_fd(&fd);
+    if (s->store->room_fd < 0)
+        dirs[n++] = s->store->images_dir;
+    if (!s->store->looked_at || access(s->store->path, F_OK) == 0)
+        dirs[n++] = s->store->path;
     rc = set_tmpdir(s, err);
     if (rc == 0)
-        rc = vf_sandbox_enter(dirs, dirs[2] ? 3 : 2, &box, err);
+        rc = vf_sandbox_enter(dirs, n, &box, err);
     free(shared);
     if (rc < 0)
         return -1;
@@ -194,9 +200,11 @@ static int join_other(struct server *s, struct vf_error *err)
 static int welcome(struct server *s, struct vf_error *err)
 {
     char host[HOST_MAX] = "", program[] = "vmferry " VF_VERSION;
+    const int room_fd = s->store->room_fd < 0 ? s->images_fd : s->store->room_fd;
+    const bool to_take = s->hello.purpose == VF_FOR_MIGRATE || s->hello.purpose == VF_FOR_GUEST;
     struct tally t = {s->hello.group, 0, 0};
     struct vf_msg_welcome w = {.window_log = (uint8_t)vf_budget_receiver(s->store->set.memory),
-                               .free_bytes = vf_dest_free_bytes(s->images_fd),
+                               .free_bytes = vf_dest_free_bytes(room_fd),
                                .program = program,
                                .node = host,
                                .group = s->hello.group,
@@ -207,8 +215,8 @@ static int welcome(struct server *s, struct vf_error *err)
     if (!vf_settings_grants(&s->store->set, s->hello.group))
         return vf_error_set(err, VF_ERR_DENIED, 0, "the sharing group '%s' is not granted here",
                             s->hello.group);
-    w.writable = s->store->set.accept && faccessat(s->images_fd, ".", W_OK, AT_EACCESS) == 0;
-    if ((s->hello.purpose == VF_FOR_MIGRATE || s->hello.purpose == VF_FOR_GUEST) && !w.writable)
+    w.writable = s->store->set.accept && faccessat(room_fd, ".", W_OK, AT_EACCESS) == 0;
+    if (to_take && !w.writable)
         return vf_error_set(err, VF_ERR_DENIED, 0, "this store takes no images");
     if (vf_index_each(s->index, tally_one, &t, err) < 0)
         return -1;
@@ -232,7 +240,9 @@ static int receive(struct server *s, struct vf_error *err)
     if (s->hello.purpose == VF_FOR_SUMMARY) {
         rc = vf_tell_answer(s->stream, s->index, dest, s->hello.group, err);
     } else {
-        vf_marker_set(&marker, s->store->fd);
+        /* A store that is not in use needs no sign. */
+        if (!s->store->looked_at || faccessat(s->store->fd, "run", F_OK, 0) == 0)
+            vf_marker_set(&marker, s->store->fd);
         rc = vf_receive(s->stream, s->hello.purpose, vf_budget_receiver(s->store->set.memory), dest,
                         err);
         vf_marker_clear(&marker);
@@ -273,6 +283,16 @@ static int make_starter(struct server *s, struct vf_error *err)
     return s->starter ? 0 : -1;
 }
 
+/* One that was started only to tell takes nothing. */
+static int check_purpose(const struct server *s, struct vf_error *err)
+{
+    if (!s->store->looked_at ||
+        (!s->link.token && (s->hello.purpose == VF_FOR_CHECK || s->hello.purpose == VF_FOR_COUNT ||
+                            s->hello.purpose == VF_FOR_SUMMARY)))
+        return 0;
+    return vf_error_set(err, VF_ERR_DENIED, 0, "this far end was started only to tell (--look)");
+}
+
 /* The conversation.  ready: what became of opening the store; the peer is told when that failed. */
 static int converse(struct server *s, int ready, struct vf_error *err)
 {
@@ -282,6 +302,8 @@ static int converse(struct server *s, int ready, struct vf_error *err)
     s->stream = vf_session_receiver(s->in, s->out, &opts, &s->hello, ready < 0 ? &own : err);
     if (!s->stream)
         return -1;
+    if (ready == 0)
+        ready = check_purpose(s, err);
     if (ready == 0 && s->link.token)
         return join_other(s, err);
     if (ready == 0) {
@@ -299,7 +321,7 @@ static int converse(struct server *s, int ready, struct vf_error *err)
 
 static int run_serve(struct vf_cli *cli, const void *opts, char *const args[], struct vf_error *err)
 {
-    const char *groups = ((const struct serve_opts *)opts)->groups;
+    const struct serve_opts *o = opts;
     struct server s = {.cli = cli, .in = -1, .out = -1, .images_fd = -1, .tmp_fd = -1};
     int rc;
 
@@ -307,10 +329,10 @@ static int run_serve(struct vf_cli *cli, const void *opts, char *const args[], s
     if (take_stdio(&s, err) < 0)
         return -1;
     umask(077);
-    rc = open_all(&s, err);
-    if (rc == 0 && groups)
-        rc = vf_settings_narrow(&s.store->set, groups, err);
-    if (rc == 0)
+    rc = open_all(&s, o->look, err);
+    if (rc == 0 && o->groups)
+        rc = vf_settings_narrow(&s.store->set, o->groups, err);
+    if (rc == 0 && !o->look)
         rc = make_starter(&s, err);
     if (rc == 0)
         rc = confine(&s, err);

@@ -151,7 +151,8 @@ int vf_dest_check_size(const struct dest *d, const struct vf_msg_offer *offer, s
 int vf_dest_check_space(const struct dest *d, const struct vf_msg_offer *offer,
                         struct vf_error *err)
 {
-    uint64_t have = vf_dest_free_bytes(d->images_fd), need = SLACK, data;
+    const int room_fd = d->store->room_fd;
+    uint64_t have = vf_dest_free_bytes(room_fd < 0 ? d->images_fd : room_fd), need = SLACK, data;
     struct stat sb;
 
     if (!vf_mul_ok(offer->data_blocks, (uint64_t)VF_BLOCK, &data) || !vf_add_ok(need, data, &need))

@@ -30,10 +30,13 @@ static bool stopped(void *arg)
     return *a->stop != 0 || (a->stopped && a->stopped(a->arg));
 }
 
+/* look: the far end is only asked, and makes no store. */
 static struct vf_conn *reach_it(const struct vf_target *target, const struct vf_reach *reach,
-                                struct asked *asked, struct vf_error *err)
+                                bool look, struct asked *asked, struct vf_error *err)
 {
-    struct vf_conn_opts opts = {.identity = reach->identity,
+    static const char *const look_args[] = {"--look", NULL};
+    struct vf_conn_opts opts = {.serve_args = look ? look_args : NULL,
+                                .identity = reach->identity,
                                 .known_hosts = reach->known_hosts,
                                 .remote_program = reach->remote_program,
                                 .ssh_command = reach->ssh_command,
@@ -73,7 +76,8 @@ int vf_peer_offer(const struct vf_cli *cli, const struct vf_target *target,
     struct vf_peer p = {.cli = cli, .target = target, .reach = reach};
     struct asked asked = {cli->stop, NULL, NULL};
 
-    p.conn = reach_it(target, reach, &asked, err);
+    p.conn =
+        reach_it(target, reach, purpose == VF_FOR_COUNT || purpose == VF_FOR_SUMMARY, &asked, err);
     if (!p.conn)
         return -1;
     vf_say_more(cli, "connecting to %s (%s)%s%s", vf_conn_peer(p.conn), vf_conn_backend(p.conn),
@@ -107,7 +111,7 @@ static int open_link(void *ctx, bool (*session_stopped)(void *arg), void *arg, i
 {
     const struct vf_peer *p = ctx;
     struct asked asked = {p->cli->stop, session_stopped, arg};
-    struct vf_conn *conn = reach_it(p->target, p->reach, &asked, err);
+    struct vf_conn *conn = reach_it(p->target, p->reach, false, &asked, err);
 
     if (!conn)
         return -1;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "cmd/nowhere.h"
 #include "core/checked.h"
 #include "core/fdio.h"
 
@@ -73,7 +74,12 @@ static int find_images(struct vf_storedir *st, struct vf_error *err)
 
     if (!st->set.images) {
         st->images_dir = vf_strf(err, "%s/images", st->path);
-        return st->images_dir ? vf_mkdir_p(st->images_dir, 0700, err) : -1;
+        if (!st->images_dir || !st->looked_at)
+            return st->images_dir ? vf_mkdir_p(st->images_dir, 0700, err) : -1;
+        if (stat(st->images_dir, &sb) == 0 || errno != ENOENT)
+            return 0; /* whoever opens it sees what is wrong */
+        st->room_fd = vf_nowhere_above(st->images_dir, err);
+        return st->room_fd < 0 ? -1 : 0;
     }
     st->images_dir = st->set.images[0] == '/' ? vf_strdup(st->set.images, err)
                                               : vf_strf(err, "%s/%s", st->path, st->set.images);
@@ -90,26 +96,29 @@ static int find_images(struct vf_storedir *st, struct vf_error *err)
 static int fill(struct vf_storedir *st, const struct vf_cli *cli, struct vf_error *err)
 {
     st->path = vf_storedir_path(cli->store, err);
-    if (!st->path || vf_mkdir_p(st->path, 0700, err) < 0)
+    if (!st->path || (!st->looked_at && vf_mkdir_p(st->path, 0700, err) < 0))
         return -1;
     st->fd = open(st->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (st->fd < 0)
+    if (st->fd < 0 && (!st->looked_at || errno != ENOENT))
         return vf_error_sys(err, errno, "store '%s'", st->path);
+    if (st->fd < 0 && (st->fd = vf_nowhere_dir(err)) < 0)
+        return -1;
     st->tmp_dir = vf_strf(err, "%s/tmp", st->path);
-    if (!st->tmp_dir || vf_mkdir_p(st->tmp_dir, 0700, err) < 0)
+    if (!st->tmp_dir || (!st->looked_at && vf_mkdir_p(st->tmp_dir, 0700, err) < 0))
         return -1;
     if (read_settings(st, cli->config, err) < 0)
         return -1;
     return find_images(st, err);
 }
 
-struct vf_storedir *vf_storedir_open(const struct vf_cli *cli, struct vf_error *err)
+static struct vf_storedir *open_it(const struct vf_cli *cli, bool look, struct vf_error *err)
 {
     struct vf_storedir *st = vf_calloc(1, sizeof *st, err);
 
     if (!st)
         return NULL;
-    st->fd = -1;
+    st->fd = st->room_fd = -1;
+    st->looked_at = look;
     vf_settings_init(&st->set);
     if (fill(st, cli, err) < 0) {
         vf_storedir_close(st);
@@ -118,11 +127,41 @@ struct vf_storedir *vf_storedir_open(const struct vf_cli *cli, struct vf_error *
     return st;
 }
 
+struct vf_storedir *vf_storedir_open(const struct vf_cli *cli, struct vf_error *err)
+{
+    return open_it(cli, false, err);
+}
+
+struct vf_storedir *vf_storedir_look(const struct vf_cli *cli, struct vf_error *err)
+{
+    return open_it(cli, true, err);
+}
+
+struct vf_index *vf_storedir_index(const struct vf_storedir *st, struct vf_error *err)
+{
+    struct stat sb;
+
+    if (st->looked_at && fstatat(st->fd, "index/data.mdb", &sb, 0) < 0 && errno == ENOENT)
+        return vf_nowhere_index(err);
+    return vf_index_open(st->path, VF_INDEX_CREATE, err);
+}
+
+int vf_storedir_images(const struct vf_storedir *st, struct vf_error *err)
+{
+    int fd;
+
+    if (st->room_fd >= 0)
+        return vf_nowhere_dir(err);
+    fd = open(st->images_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? vf_error_sys(err, errno, "image directory '%s'", st->images_dir) : fd;
+}
+
 void vf_storedir_close(struct vf_storedir *st)
 {
     if (!st)
         return;
     vf_close_fd(&st->fd);
+    vf_close_fd(&st->room_fd);
     vf_settings_free(&st->set);
     free(st->path);
     free(st->tmp_dir);

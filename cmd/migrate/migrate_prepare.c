@@ -27,7 +27,7 @@ double vf_migrate_deadline(const struct vf_migrate *m)
 int vf_migrate_open(struct vf_migrate *m, struct vf_error *err)
 {
     m->store = vf_storedir_open(m->cli, err);
-    m->index = m->store ? vf_index_open(m->store->path, VF_INDEX_CREATE, err) : NULL;
+    m->index = m->store ? vf_storedir_index(m->store, err) : NULL;
     return m->index ? 0 : -1;
 }
 

@@ -2,23 +2,15 @@
 #include "cmd/similar/aside.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "cmd/nowhere.h"
 #include "cmd/progress.h"
 #include "core/checked.h"
 #include "core/engine/engine.h"
-
-static int remove_entry(const char *path, const struct stat *sb, int type, struct FTW *ftw)
-{
-    (void)sb;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
 
 static int make_map(const struct vf_cli *cli, struct vf_origin *image, struct vf_aside *a,
                     struct vf_error *err)
@@ -67,7 +59,7 @@ void vf_aside_close(struct vf_aside *a)
         a->map->ops->close(a->map);
     vf_index_close(a->index);
     if (a->dir)
-        (void)nftw(a->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS); /* litter is ugly, not wrong */
+        vf_nowhere_remove(a->dir);
     free(a->dir);
     memset(a, 0, sizeof *a);
 }

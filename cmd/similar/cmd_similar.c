@@ -187,7 +187,7 @@ static int run_similar(struct vf_cli *cli, const void *opts, char *const args[],
     if (vf_opts_check(similar_table, similar_rules, s.opts, err) < 0)
         return vf_error_prefix(err, "similar");
     s.store = vf_storedir_open(cli, err);
-    s.index = s.store ? vf_index_open(s.store->path, VF_INDEX_CREATE, err) : NULL;
+    s.index = s.store ? vf_storedir_index(s.store, err) : NULL;
     if (s.index && (!s.opts->group || vf_group_check(s.opts->group, err) == 0) &&
         vf_candidates_find(s.store, &s.opts->nodes, true, &s.nodes, err) == 0)
         rc = s.opts->all ? all_images(&s, err) : one_image(&s, args[0], err);
