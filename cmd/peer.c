@@ -8,6 +8,8 @@
 #include "cmd/cmd.h"
 #include "cmd/report.h"
 #include "cmd/stopper.h"
+#include "core/clock.h"
+#include "core/thread.h"
 #include "transport/session.h"
 
 #define LOOK_MS  100
@@ -15,6 +17,11 @@
 #define SAID_MS  1000 /* for the last words of one that speaks something else */
 #define CLOSE_MS 5000
 #define HURRY_MS 1500 /* the same for a user who wants to leave */
+
+/* Where an sshd has too many logins: how long to ask again, and the pauses between. */
+#define TURN_MS           10000
+#define TURN_PAUSE_MS     200
+#define TURN_PAUSE_MAX_MS 1600
 
 /* Whether to give up connecting: the user's wish, or (may be NULL) that of a session. */
 struct asked {
@@ -30,6 +37,41 @@ static bool stopped(void *arg)
     return *a->stop != 0 || (a->stopped && a->stopped(a->arg));
 }
 
+/* Until when to ask again where an sshd hung up before its greeting, and the pause before that. */
+struct turn {
+    int64_t until_ms, pause_ms;
+};
+
+static struct turn turn_of(const struct vf_reach *reach)
+{
+    int64_t ms = (int64_t)reach->connect_timeout * 1000;
+
+    return (struct turn){vf_clock_ms() + (ms && ms < TURN_MS ? ms : TURN_MS), TURN_PAUSE_MS};
+}
+
+/* After VF_ERR_BUSY from connecting: pauses, true: to be tried again.  Those who were turned away
+ * together come back apart.  False: for too long now, as *err says then. */
+static bool wait_turn(struct turn *t, struct asked *asked, struct vf_error *err)
+{
+    int64_t now = vf_clock_ms();
+    int64_t end = now + t->pause_ms / 2 + (int64_t)(vf_clock_ns() / 1000) % t->pause_ms;
+
+    if (now >= t->until_ms) {
+        struct vf_error why = *err;
+
+        (void)vf_error_set(err, VF_ERR_UNREACHABLE, 0,
+                           "%.130s, also when asked again: too many log in there at a time "
+                           "(MaxStartups of its sshd), or it does not want this host",
+                           why.msg); /* false says it */
+        return false;
+    }
+    if (t->pause_ms < TURN_PAUSE_MAX_MS)
+        t->pause_ms *= 2;
+    while (vf_clock_ms() < end && !stopped(asked))
+        vf_thread_nap(LOOK_MS);
+    return true;
+}
+
 /* look: the far end is only asked, and makes no store. */
 static struct vf_conn *reach_it(const struct vf_target *target, const struct vf_reach *reach,
                                 bool look, struct asked *asked, struct vf_error *err)
@@ -43,8 +85,16 @@ static struct vf_conn *reach_it(const struct vf_target *target, const struct vf_
                                 .connect_timeout_ms = (int)reach->connect_timeout * 1000,
                                 .stopped = stopped,
                                 .stopped_arg = asked};
+    struct turn turn = turn_of(reach);
+    struct vf_error why = VF_ERROR_INIT;
+    struct vf_conn *c;
 
-    return vf_connect(target, &opts, err);
+    do
+        c = vf_connect(target, &opts, &why);
+    while (!c && why.code == VF_ERR_BUSY && wait_turn(&turn, asked, &why));
+    if (!c)
+        (void)vf_error_pass(err, &why); /* the NULL says it */
+    return c;
 }
 
 /* Waits for the far end's first word, so that one that says nothing can be left at any time. */
@@ -62,6 +112,34 @@ static int await_word(void *ctx, struct vf_error *err)
     return vf_error_set(err, VF_ERR_TIMEOUT, 0, "the far end says nothing");
 }
 
+/* Connects and greets.  *away, at -1: the ssh program was turned away. */
+static int greet(struct vf_peer *p, struct vf_session_opts *session, struct asked *asked,
+                 bool *away, struct vf_error *err)
+{
+    struct vf_error why = VF_ERROR_INIT;
+
+    *away = false;
+    p->conn = reach_it(p->target, p->reach,
+                       session->purpose == VF_FOR_COUNT || session->purpose == VF_FOR_SUMMARY,
+                       asked, err);
+    if (!p->conn)
+        return -1;
+    vf_say_more(p->cli, "connecting to %s (%s)%s%s", vf_conn_peer(p->conn),
+                vf_conn_backend(p->conn), *vf_conn_backend_reason(p->conn) ? ": " : "",
+                vf_conn_backend_reason(p->conn));
+    session->await_ctx = p;
+    p->stream = vf_session_source(p->conn->rfd, p->conn->wfd, session, &p->welcome, &why);
+    if (p->stream)
+        p->stopper = vf_stopper_start(p->cli->stop, p->stream, &why);
+    if (p->stopper)
+        return 0;
+    *away = why.code != VF_ERR_BUSY; /* that would be the far end's word */
+    vf_peer_why(p, &why);
+    *away = *away && why.code == VF_ERR_BUSY;
+    vf_peer_close(p, &why);
+    return vf_error_pass(err, &why);
+}
+
 int vf_peer_offer(const struct vf_cli *cli, const struct vf_target *target,
                   const struct vf_reach *reach, enum vf_purpose purpose, const char *group,
                   const struct vf_msg_offer *offer, struct vf_ratelimit *limit, struct vf_peer *ret,
@@ -73,24 +151,19 @@ int vf_peer_offer(const struct vf_cli *cli, const struct vf_target *target,
                                       .group = group,
                                       .offer = offer,
                                       .await = await_word};
-    struct vf_peer p = {.cli = cli, .target = target, .reach = reach};
     struct asked asked = {cli->stop, NULL, NULL};
+    struct turn turn = turn_of(reach);
+    struct vf_error why = VF_ERROR_INIT;
+    struct vf_peer p;
+    bool away;
+    int rc;
 
-    p.conn =
-        reach_it(target, reach, purpose == VF_FOR_COUNT || purpose == VF_FOR_SUMMARY, &asked, err);
-    if (!p.conn)
-        return -1;
-    vf_say_more(cli, "connecting to %s (%s)%s%s", vf_conn_peer(p.conn), vf_conn_backend(p.conn),
-                *vf_conn_backend_reason(p.conn) ? ": " : "", vf_conn_backend_reason(p.conn));
-    session.await_ctx = &p;
-    p.stream = vf_session_source(p.conn->rfd, p.conn->wfd, &session, &p.welcome, err);
-    if (p.stream)
-        p.stopper = vf_stopper_start(cli->stop, p.stream, err);
-    if (!p.stopper) {
-        vf_peer_why(&p, err);
-        vf_peer_close(&p, err);
-        return -1;
-    }
+    do {
+        p = (struct vf_peer){.cli = cli, .target = target, .reach = reach};
+        rc = greet(&p, &session, &asked, &away, &why);
+    } while (rc < 0 && away && wait_turn(&turn, &asked, &why));
+    if (rc < 0)
+        return vf_error_pass(err, &why);
     vf_say_more(cli, "%s: %s, store images in %s", p.welcome.node, p.welcome.program,
                 p.welcome.dir);
     *ret = p;

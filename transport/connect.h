@@ -62,8 +62,10 @@ void vf_transport_exit(void);
 
 /* Connects and starts `PROGRAM [--store STORE] serve [ARGS]`.  The connection is owned by the
  * caller (vf_conn_close or vf_conn_abort).  NULL with *err: VF_ERR_AUTH (host key or user key),
- * VF_ERR_UNREACHABLE, VF_ERR_TIMEOUT, VF_ERR_CANCELLED, VF_ERR_UNSUPPORTED (the ssh program is
- * needed but not there), VF_ERR_USAGE (ssh_command), and those of files and memory.
+ * VF_ERR_UNREACHABLE, VF_ERR_BUSY (it hung up before its greeting, as an sshd does with logins
+ * beyond its MaxStartups: it may help to try again), VF_ERR_TIMEOUT, VF_ERR_CANCELLED,
+ * VF_ERR_UNSUPPORTED (the ssh program is needed but not there), VF_ERR_USAGE (ssh_command), and
+ * those of files and memory.
  *
  * With the ssh and local back ends this returns as soon as the child runs; that login failed shows
  * as an end of rfd, explained by vf_conn_why.  The same holds in all back ends for a program that
@@ -91,7 +93,8 @@ void vf_conn_end_writing(struct vf_conn *c);
 
 /* To be asked when rfd ended early or wfd broke.  Waits up to timeout_ms for the end of the far end
  * and puts the best explanation into *err: VF_ERR_AUTH, VF_ERR_UNREACHABLE (also: the program is
- * not there, or ended by itself), VF_ERR_TIMEOUT when it is still running.  Always returns -1. */
+ * not there, or ended by itself), VF_ERR_BUSY as above, VF_ERR_TIMEOUT when it is still running.
+ * Always returns -1. */
 int vf_conn_why(struct vf_conn *c, int timeout_ms, struct vf_error *err);
 
 /* The orderly end: closes wfd, throws away what still comes, waits up to timeout_ms for the far end

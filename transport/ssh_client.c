@@ -30,6 +30,7 @@ static const struct {
     {"Could not resolve hostname", VF_ERR_UNREACHABLE},
     {"timed out", VF_ERR_TIMEOUT},
     {"not responding", VF_ERR_TIMEOUT},
+    {"kex_exchange_identification", VF_ERR_BUSY}, /* hung up before its greeting */
 };
 
 /* The line of text that at points into, without signs that only frame it. */

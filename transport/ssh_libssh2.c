@@ -245,6 +245,17 @@ static int set_methods(struct vf_link *l, const struct vf_hostkeys *known, struc
     return 0;
 }
 
+/* Did it hang up before its greeting?  An sshd does so with logins beyond MaxStartups, and with
+ * hosts that it does not want. */
+static bool turned_away(const struct vf_link *l, int rc)
+{
+    const char *greeting = libssh2_session_banner_get(l->session);
+
+    return (rc == LIBSSH2_ERROR_SOCKET_RECV || rc == LIBSSH2_ERROR_SOCKET_SEND ||
+            rc == LIBSSH2_ERROR_SOCKET_DISCONNECT || rc == LIBSSH2_ERROR_BANNER_RECV) &&
+           (!greeting || strncmp(greeting, "SSH-", 4) != 0);
+}
+
 /* Key exchange, host key, login. */
 static int greet(struct setup *s, struct vf_link *l, struct vf_error *err)
 {
@@ -262,6 +273,8 @@ static int greet(struct setup *s, struct vf_link *l, struct vf_error *err)
                        "libssh2 and the server have no algorithms in common");
         return 0;
     }
+    if (rc < 0 && turned_away(l, rc))
+        return vf_error_set(err, VF_ERR_BUSY, 0, "%s: hung up before its greeting", s->peer);
     if (rc < 0)
         return vf_link_error(l, rc, VF_ERR_UNREACHABLE, "key exchange", err);
     blob = libssh2_session_hostkey(l->session, &len, &type);

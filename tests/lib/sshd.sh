@@ -17,7 +17,7 @@
 # stop ends the server and all its connections; kill does so with SIGKILL; freeze and thaw stop and
 # continue them (SIGSTOP, SIGCONT).  When the process OWNER_PID (default: the calling shell's parent,
 # or the shell that sourced this) has ended, the server is ended too.  A keys directory in
-# $VF_SSHD_KEYS, if set, saves the making of keys.
+# $VF_SSHD_KEYS, if set, saves the making of keys; $VF_SSHD_STARTUPS is its MaxStartups (100).
 
 VF_SSHD=${VF_SSHD:-/usr/sbin/sshd}
 
@@ -55,7 +55,7 @@ UsePAM no
 PermitRootLogin yes
 PasswordAuthentication no
 KbdInteractiveAuthentication no
-MaxStartups 100
+MaxStartups ${VF_SSHD_STARTUPS:-100}
 LogLevel VERBOSE
 END
 }

@@ -285,6 +285,8 @@ TEST(explanations)
               "h:22: ssh says: root@h: Permission denied (publickey,password).");
     explained("ssh: connect to host h port 22: Connection timed out", VF_ERR_TIMEOUT,
               "h:22: ssh says: ssh: connect to host h port 22: Connection timed out");
+    explained("kex_exchange_identification: read: Connection reset by peer", VF_ERR_BUSY,
+              "h:22: ssh says: kex_exchange_identification: read: Connection reset by peer");
     vf_ssh_client_explain("x", "h", "the reason", &err);
     CHECK_STR(err.msg, "h: ssh (used because the reason) says: x");
 }
