@@ -40,11 +40,13 @@ struct vf_dest *vf_dest_new(const struct vf_storedir *store, struct vf_index *in
 int vf_dest_would_take(struct vf_dest *dest, const struct vf_msg_offer *offer,
                        struct vf_error *err) VF_MUST_CHECK;
 
-/* The image of that name becomes the part of a next try, if it is what a transfer has left that was
- * killed before the image was indexed, and nobody has used it since.  Only for the disk of a guest
- * that never ran from it.  On a dest that is used for nothing else.  0, or -1: VF_ERR_EXISTS, it is
- * something else, or nothing; VF_ERR_BUSY. */
-int vf_dest_turn_back(struct vf_dest *dest, const char *image, struct vf_error *err) VF_MUST_CHECK;
+/* The image of that name becomes the part of a next try, instead of an older one.  Only for the
+ * disk of a guest that never ran from it.  look: nothing is changed, would it?  On a dest that is
+ * used for nothing else.  0, or -1: VF_ERR_BUSY while it is in use, or a transfer of that name goes
+ * on; VF_ERR_EXISTS: there is none, neither index nor note know that file, it has a second name, or
+ * its group is not granted here. */
+int vf_dest_turn_back(struct vf_dest *dest, const char *image, bool look,
+                      struct vf_error *err) VF_MUST_CHECK;
 
 /* The note of an image that is removed, if there is one. */
 void vf_dest_forget_note(int images_fd, const char *image);

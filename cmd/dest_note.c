@@ -108,13 +108,14 @@ bool vf_dest_unfinished(const struct dest *d)
     return ret;
 }
 
-/* Under the lock: the image, open as fd, becomes the part of that group. */
+/* Under the lock: the image, open as fd, becomes the part of that group, in place of an older one:
+ * a part only saves bytes, but an image that is in the way stops the next try. */
 static int take(struct dest *d, int fd, const char *group, struct vf_error *err)
 {
-    /* No part without its group, which cannot be gone on with. */
-    if (fsetxattr(fd, VF_DEST_GROUP_XATTR, group, strlen(group), 0) < 0 ||
-        renameat2(d->images_fd, d->name, d->images_fd, d->part_name, RENAME_NOREPLACE) < 0)
-        return vf_error_set(err, VF_ERR_EXISTS, 0, "'%s' exists already", d->path);
+    /* Without its group it cannot be gone on with, and is made anew. */
+    (void)fsetxattr(fd, VF_DEST_GROUP_XATTR, group, strlen(group), 0);
+    if (renameat(d->images_fd, d->name, d->images_fd, d->part_name) < 0)
+        return vf_error_sys(err, errno, "rename '%s'", d->path);
     vf_dest_unnote(d);
     return vf_index_remove(d->index, d->path, err) < 0 ? -1 : 0; /* the service may have been by */
 }
@@ -138,44 +139,67 @@ int vf_dest_take_back(struct dest *d, struct vf_error *err)
 
 /* ---- of a guest that did not come ---- */
 
-/* The group of a note of that file, at the end of its line; false: it is none. */
-static bool group_of(const char *note, const struct stat *sb, char ret[VF_GROUP_MAX + 1])
+/* The group of a note of that file, at the end of its line; owned, NULL: it is none. */
+static char *noted_group(const char *note, const struct stat *sb)
 {
     static const char tail[] = "\"\n";
-    char *file = file_text(sb, NULL);
+    char *file = file_text(sb, NULL), *ret = NULL;
     size_t len = file ? strlen(file) : 0, n;
     const char *from = strchr(note, '"');
-    bool fits = len && strncmp(note, file, len) == 0 && note[len] == ' ' && from;
 
+    if (len && strncmp(note, file, len) == 0 && note[len] == ' ' && from) {
+        n = strcspn(++from, tail);
+        if (strcmp(from + n, tail) == 0)
+            ret = strndup(from, n);
+    }
     free(file);
-    if (!fits)
-        return false;
-    n = strcspn(++from, tail);
-    if (n > VF_GROUP_MAX || strcmp(from + n, tail) != 0)
-        return false;
-    memcpy(ret, from, n);
-    ret[n] = '\0';
-    return vf_group_check(ret, NULL) == 0;
+    return ret;
 }
 
-int vf_dest_turn_back(struct vf_dest *dest, const char *image, struct vf_error *err)
+/* The group of the image, which is that file: as the index has it, else as its note says.  Owned;
+ * NULL: nobody knows it, or it is none of this store's. */
+static char *group_of(const struct dest *d, const struct stat *sb)
 {
-    struct dest *d = (struct dest *)dest;
-    char *name = note_name(image, err), *note = NULL, group[VF_GROUP_MAX + 1];
-    int fd = openat(d->images_fd, image, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), rc = -1;
-    struct stat sb;
+    struct vf_image_record rec = {0};
+    char *name = note_name(d->name, NULL), *note = NULL, *ret = NULL;
     size_t len;
 
-    if (name && vf_dest_take_name(d, image, err) == 0 && vf_dest_lock(d, err) == 0) {
-        if (fd >= 0 && is_ours(fd, &sb))
-            note = vf_read_small_file(d->images_fd, name, NOTE_MAX, &len, NULL);
-        if (note && group_of(note, &sb, group) && vf_settings_grants(&d->store->set, group))
-            rc = take(d, fd, group, err);
-        else
-            rc = vf_error_set(err, VF_ERR_EXISTS, 0, "'%s' exists already", d->path);
+    if (vf_index_get(d->index, d->path, &rec, NULL) == VF_FOUND && rec.st.ino == sb->st_ino) {
+        ret = rec.group;
+        rec.group = NULL;
+    } else if (name) {
+        note = vf_read_small_file(d->images_fd, name, NOTE_MAX, &len, NULL);
+        ret = note ? noted_group(note, sb) : NULL;
     }
+    if (ret && (vf_group_check(ret, NULL) < 0 || !vf_settings_grants(&d->store->set, ret))) {
+        free(ret);
+        ret = NULL;
+    }
+    vf_image_record_clear(&rec);
     free(note);
     free(name);
+    return ret;
+}
+
+int vf_dest_turn_back(struct vf_dest *dest, const char *image, bool look, struct vf_error *err)
+{
+    struct dest *d = (struct dest *)dest;
+    int fd = openat(d->images_fd, image, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), rc = -1;
+    char *group = NULL;
+    struct stat sb;
+
+    if (vf_dest_take_name(d, image, err) < 0 || vf_dest_lock(d, err) < 0)
+        goto out;
+    if (fd >= 0 && is_ours(fd, &sb))
+        group = group_of(d, &sb);
+    if (group)
+        rc = look ? 0 : take(d, fd, group, err);
+    else if (fd >= 0 && vf_format_busy(fd))
+        rc = vf_error_set(err, VF_ERR_BUSY, 0, "'%s' is in use", d->path);
+    else
+        rc = vf_error_set(err, VF_ERR_EXISTS, 0, "'%s' exists already", d->path);
+out:
+    free(group);
     vf_close_fd(&fd);
     return rc;
 }

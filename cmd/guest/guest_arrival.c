@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "cmd/dest.h"
@@ -15,9 +14,11 @@
 #include "cmd/guest/guest_talk.h"
 #include "cmd/member.h"
 #include "core/checked.h"
-#include "core/fdio.h"
+#include "core/thread.h"
 
 #define DISKS_MAX 256u
+#define LOOK_MS   100
+#define END_LOOKS 50 /* times that: for somebody to let go of an image */
 
 static int way_of(const char *text, enum vf_disk_way *ret)
 {
@@ -211,39 +212,23 @@ static char *group_there(const struct vf_guest_arrival *a, const char *path)
     return ret;
 }
 
-/* One that is not in the index: its transfer was killed before that, and it never was a disk. */
-static void turn_back(const struct vf_guest_arrival *a, const char *name)
-{
-    struct vf_error why = VF_ERROR_INIT;
-    struct vf_dest *dest =
-        vf_dest_new(a->s->store, a->s->index, a->s->images_fd, a->s->group, &why);
-
-    if (dest && vf_dest_turn_back(dest, name, &why) < 0)
-        (void)0; /* the next try is told that it is in the way */
-    vf_dest_free(dest, NULL);
-}
-
-/* An image that was made for this guest becomes what an interrupted transfer leaves. */
+/* An image that was made for this guest becomes what an interrupted transfer leaves, unless
+ * somebody uses it: its QEMU may take a moment to end, and so may its transfer. */
 static void turn_into_part(const struct vf_guest_arrival *a, const char *name)
 {
-    char *part = vf_strf(NULL, "%s.part", name);
-    char *path = vf_strf(NULL, "%s/%s", a->s->store->images_dir, name);
-    char *group = path ? group_there(a, path) : NULL;
-    int fd = openat(a->s->images_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct vf_error why = {.code = VF_ERR_BUSY};
 
-    if (fd >= 0 && !group)
-        turn_back(a, name);
-    if (fd >= 0 && part && group && renameat(a->s->images_fd, name, a->s->images_fd, part) == 0) {
-        /* For the next try, which may only use a part of its own group (cmd/dest.c). */
-        (void)fsetxattr(fd, VF_DEST_GROUP_XATTR, group, strlen(group), 0);
-        vf_dest_forget_note(a->s->images_fd, name);
-        if (vf_index_remove(a->s->index, path, NULL) < 0)
-            (void)0; /* `index check` will tell */
+    for (int n = 0; n < END_LOOKS && why.code == VF_ERR_BUSY; n++) {
+        struct vf_dest *dest =
+            vf_dest_new(a->s->store, a->s->index, a->s->images_fd, a->s->group, &why);
+
+        if (n > 0)
+            vf_thread_nap(LOOK_MS);
+        why.code = VF_ERR_NONE;
+        if (dest && vf_dest_turn_back(dest, name, false, &why) < 0)
+            (void)0; /* the next try is told that it is in the way */
+        vf_dest_free(dest, NULL);
     }
-    vf_close_fd(&fd);
-    free(group);
-    free(path);
-    free(part);
 }
 
 /* Has this move put its own file there?  What was there before stays when it has not. */

@@ -313,6 +313,53 @@ TEST(images_in_use)
     end(&p);
 }
 
+static int turn_back(struct place *p, const char *name, bool look)
+{
+    int rc;
+
+    again(p);
+    rc = vf_dest_turn_back(p->dest, name, look, &err);
+    vf_dest_free(p->dest, NULL);
+    return rc;
+}
+
+/* The disk of a guest that did not come: a part of the next try, unless somebody uses it. */
+TEST(turned_back)
+{
+    struct vf_image_record rec;
+    struct place p;
+    struct stat sb;
+    int fd;
+
+    start(&p, "back");
+    CHECK_FAIL(turn_back(&p, "a", false), &err, VF_ERR_EXISTS); /* there is none */
+    vf_test_write_file(vf_test_path("back/images/a"), data, sizeof data);
+    CHECK_FAIL(turn_back(&p, "a", false), &err, VF_ERR_EXISTS); /* nobody knows it */
+    CHECK(unlinkat(p.images, "a", 0) == 0);
+    again(&p);
+    CHECK_OK(offer(&p, "a", "raw", 65536, false), &err);
+    publish(&p, 65536);
+    drop(&p, VF_ERR_NONE);
+    fd = use(&p, "a");
+    CHECK_FAIL(turn_back(&p, "a", false), &err, VF_ERR_BUSY);
+    close(fd);
+    CHECK(linkat(p.images, "a", p.images, "b", 0) == 0);
+    CHECK_FAIL(turn_back(&p, "a", false), &err, VF_ERR_EXISTS);
+    CHECK(unlinkat(p.images, "b", 0) == 0);
+
+    vf_test_write_file(vf_test_path("back/images/a.part"), data, sizeof data); /* an older one */
+    CHECK_OK(turn_back(&p, "a", true), &err);
+    CHECK(there(&p, "a"));
+    CHECK_OK(turn_back(&p, "a", false), &err);
+    CHECK(!there(&p, "a") && fstatat(p.images, "a.part", &sb, 0) == 0 && sb.st_size == 65536);
+    CHECK_EQ_I64(vf_index_get(p.index, vf_test_path("back/images/a"), &rec, &err), VF_ABSENT);
+    again(&p); /* and that is gone on with */
+    CHECK_OK(offer(&p, "a", "raw", 65536, false), &err);
+    CHECK_EQ_I64(p.leftover, 0);
+    drop(&p, VF_ERR_UNREACHABLE);
+    end(&p);
+}
+
 /* As many descriptors more as `more` says; -1: as many as there were. */
 static void allow_descriptors(int more)
 {
@@ -349,5 +396,5 @@ TEST(few_descriptors)
     end(&p);
 }
 
-TESTS(names, what_becomes_of_a_part, one_transfer_of_a_name, existing_images, refuses,
+TESTS(names, what_becomes_of_a_part, one_transfer_of_a_name, existing_images, refuses, turned_back,
       out_of_the_way, images_in_use, few_descriptors)
