@@ -196,28 +196,25 @@ const char *vf_guest_arrival_name(const struct vf_arrival_disk *d)
     return strrchr(d->path, '/') + 1;
 }
 
-/* The group of an image that a transfer has put there, owned; NULL: none has, or this peer may not
- * use it.  Of the names that a move may take, another one may have been quicker. */
-static char *group_there(const struct vf_guest_arrival *a, const char *path)
+/* Has a transfer put an image there that this peer may know of?  Of the names that a move may take,
+ * another one may have been quicker. */
+static bool is_there(const struct vf_guest_arrival *a, const char *path)
 {
     struct vf_image_record rec = {0};
-    char *ret = NULL;
+    bool ret = vf_index_get(a->s->index, path, &rec, NULL) == VF_FOUND &&
+               vf_settings_grants(&a->s->store->set, rec.group);
 
-    if (vf_index_get(a->s->index, path, &rec, NULL) == VF_FOUND &&
-        vf_settings_grants(&a->s->store->set, rec.group)) {
-        ret = rec.group;
-        rec.group = NULL;
-    }
     vf_image_record_clear(&rec);
     return ret;
 }
 
 /* An image that was made for this guest becomes what an interrupted transfer leaves, unless
  * somebody uses it: its QEMU may take a moment to end, and so may its transfer. */
-static void turn_into_part(const struct vf_guest_arrival *a, const char *name)
+static void turn_into_part(const struct vf_guest_arrival *a, const char *name, void *ctx)
 {
     struct vf_error why = {.code = VF_ERR_BUSY};
 
+    (void)ctx;
     for (int n = 0; n < END_LOOKS && why.code == VF_ERR_BUSY; n++) {
         struct vf_dest *dest =
             vf_dest_new(a->s->store, a->s->index, a->s->images_fd, a->s->group, &why);
@@ -229,6 +226,19 @@ static void turn_into_part(const struct vf_guest_arrival *a, const char *name)
             (void)0; /* the next try is told that it is in the way */
         vf_dest_free(dest, NULL);
     }
+}
+
+/* Notes it in the list if the same would become of it. */
+static void note_spare(const struct vf_guest_arrival *a, const char *name, void *list)
+{
+    struct vf_error why;
+    struct vf_dest *dest =
+        vf_dest_new(a->s->store, a->s->index, a->s->images_fd, a->s->group, &why);
+
+    if (dest && vf_dest_turn_back(dest, name, true, &why) == 0 &&
+        json_array_append_new(list, json_string(name)) < 0)
+        (void)0; /* then it is taken for one that is in the way */
+    vf_dest_free(dest, NULL);
 }
 
 /* Has this move put its own file there?  What was there before stays when it has not. */
@@ -245,35 +255,53 @@ int vf_guest_arrival_has(const struct vf_guest_arrival *a, size_t i, struct vf_e
     const struct vf_arrival_disk *d = &a->disk[i];
     const char *name = vf_guest_arrival_name(d);
     const json_t *ino = json_object_get(json_object_get(a->doc, "replaced"), name);
-    char *group = group_there(a, d->path);
-    bool has = group && (!ino || was_replaced(a, name, ino));
 
-    free(group);
-    return has ? 0
-               : vf_error_set(err, VF_ERR_DENIED, 0, "this move has not brought the disk '%.64s'",
-                              name);
+    if (is_there(a, d->path) && (!ino || was_replaced(a, name, ino)))
+        return 0;
+    return vf_error_set(err, VF_ERR_DENIED, 0, "this move has not brought the disk '%.64s'", name);
+}
+
+/* Calls fn for each image that this move has made, or may have. */
+static void each_made(const struct vf_guest_arrival *a,
+                      void (*fn)(const struct vf_guest_arrival *, const char *name, void *ctx),
+                      void *ctx)
+{
+    const json_t *made = json_object_get(a->doc, "made"), *item;
+    const char *key;
+    size_t i;
+
+    json_array_foreach(made, i, item)
+    {
+        if (json_is_string(item))
+            fn(a, json_string_value(item), ctx);
+    }
+    json_object_foreach(json_object_get(a->doc, "replaced"), key, item)
+    {
+        if (was_replaced(a, key, item))
+            fn(a, key, ctx);
+    }
+}
+
+bool vf_guest_arrival_kept(const struct vf_guest_arrival *a)
+{
+    return vf_guest_arrival_promised(a) ||
+           (strcmp(a->arrival->ops->kind, "libvirt") == 0 &&
+            strcmp(a->arrival->ops->state(a->arrival), "paused") == 0);
+}
+
+void vf_guest_arrival_spare(const struct vf_guest_arrival *a, json_t *list)
+{
+    if (!vf_guest_arrival_committed(a))
+        each_made(a, note_spare, list);
 }
 
 void vf_guest_arrival_drop(struct vf_guest_arrival *a)
 {
-    const json_t *name;
-    const char *key;
-    size_t i;
-
     if (!a->arrival || vf_guest_arrival_committed(a))
         return;
     a->arrival->ops->drop(a->arrival);
-    json_array_foreach(json_object_get(a->doc, "made"), i, name)
-    {
-        if (json_is_string(name))
-            turn_into_part(a, json_string_value(name));
-    }
-    json_object_foreach(json_object_get(a->doc, "replaced"), key, name)
-    {
-        if (was_replaced(a, key, name))
-            turn_into_part(a, key);
-    }
-    for (i = 0; i < a->info.ndisks; i++)
+    each_made(a, turn_into_part, NULL);
+    for (size_t i = 0; i < a->info.ndisks; i++)
         if (a->disk[i].way == VF_DISK_COPY)
             vf_guest_apply_forget(a, vf_guest_arrival_name(&a->disk[i]));
     vf_guest_dir_remove(&a->dir, "log");

@@ -41,6 +41,14 @@ const char *vf_guest_arrival_name(const struct vf_arrival_disk *d);
 int vf_guest_arrival_has(const struct vf_guest_arrival *a, size_t i,
                          struct vf_error *err) VF_MUST_CHECK;
 
+/* May it be the only one?  Then it is kept when it is left: by a promise, or because libvirt ends
+ * the guest at the source by itself as soon as it is here.  The source says what is to become of it
+ * when it comes back, or asks again. */
+bool vf_guest_arrival_kept(const struct vf_guest_arrival *a);
+
+/* Appends the names of the images that drop would make parts of. */
+void vf_guest_arrival_spare(const struct vf_guest_arrival *a, json_t *list);
+
 /* The guest does not come: drops it, turns its images into parts of a next try, forgets it. */
 void vf_guest_arrival_drop(struct vf_guest_arrival *a);
 

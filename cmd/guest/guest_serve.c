@@ -15,6 +15,7 @@
 #include "cmd/dest.h"
 #include "cmd/guest/guest_apply.h"
 #include "cmd/guest/guest_arrival.h"
+#include "cmd/guest/guest_left.h"
 #include "cmd/guest/guest_rehearse.h"
 #include "cmd/guest/guest_talk.h"
 #include "cmd/guest/tunnel.h"
@@ -29,6 +30,8 @@
 struct serving {
     const struct vf_guest_serve *s;
     struct vf_guest_arrival a; /* a.arrival NULL: no guest yet */
+    json_t *spare; /* of a dry run: images that are there, and that the move itself would find to be
+                      parts; else empty */
 };
 
 /* ---- check ---- */
@@ -51,36 +54,6 @@ static json_t *new_token(struct vf_error *err)
     return ret;
 }
 
-/* What an earlier try has left that ended without saying so; a dry run only looks at it. */
-static int clear_leftovers(struct serving *v, bool dry, struct vf_error *err)
-{
-    struct vf_guest_arrival old;
-    struct vf_error why = VF_ERROR_INIT;
-    json_t *doc = vf_guest_dir_load(&v->a.dir, "guest.json", &why);
-    int rc = 0;
-
-    if (!doc)
-        return 0;
-    if (vf_guest_arrival_open(&old, v->s, doc, false, &why) == 0) {
-        const char *state = old.arrival->ops->state(old.arrival);
-
-        bool committed = vf_guest_arrival_committed(&old), here = strcmp(state, "none") != 0;
-
-        if (!committed && !dry)
-            vf_guest_arrival_drop(&old);
-        else if (committed && !here && !dry)
-            vf_guest_dir_remove(&old.dir, "guest.json"); /* it ran here, and has ended */
-        else if (committed && here)
-            rc = vf_error_set(err, VF_ERR_EXISTS, 0, "a guest of that name is here, and is %s",
-                              state);
-    } else if (why.code == VF_ERR_DENIED) {
-        rc = vf_error_pass(err, &why);
-    }
-    vf_guest_arrival_close(&old);
-    json_decref(doc);
-    return rc;
-}
-
 /* Bytes that a file there takes, 0: there is none. */
 static uint64_t taken_by(int dir_fd, const char *name)
 {
@@ -89,6 +62,19 @@ static uint64_t taken_by(int dir_fd, const char *name)
     return name && fstatat(dir_fd, name, &sb, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(sb.st_mode)
                ? (uint64_t)sb.st_blocks * 512
                : 0;
+}
+
+static bool is_spare(const struct serving *v, const char *name)
+{
+    const json_t *one;
+    size_t i;
+
+    json_array_foreach(v->spare, i, one)
+    {
+        if (strcmp(json_string_value(one), name) == 0)
+            return true;
+    }
+    return false;
 }
 
 /* Space for all disks together, one after the other: what a disk replaces is free for the next. */
@@ -102,11 +88,12 @@ static int check_space(const struct serving *v, struct vf_error *err)
     {
         const char *name = vf_member_text(in, "name");
         uint64_t need = vf_member_number(in, "bytes"), part;
+        bool spare = is_spare(v, name);
         char *part_name;
 
         if (v->a.disk[i].way != VF_DISK_COPY || !need)
             continue;
-        part_name = vf_strf(NULL, "%s.part", name);
+        part_name = vf_strf(NULL, "%s%s", name, spare ? "" : ".part");
         part = taken_by(v->s->images_fd, part_name); /* an earlier try has written so much */
         free(part_name);
         need = need > part ? need - part : 0;
@@ -114,7 +101,7 @@ static int check_space(const struct serving *v, struct vf_error *err)
             used = UINT64_MAX;
         if (used > freed && used - freed > peak)
             peak = used - freed;
-        freed += taken_by(v->s->images_fd, name);
+        freed += spare ? 0 : taken_by(v->s->images_fd, name);
     }
     if (!have || peak <= have)
         return 0;
@@ -128,7 +115,8 @@ static int check_space(const struct serving *v, struct vf_error *err)
 static int would_take(const struct serving *v, const struct vf_arrival_disk *d, const char *name,
                       struct vf_error *err)
 {
-    bool replace = json_is_true(json_object_get(v->a.doc, "replace"));
+    bool spare = is_spare(v, name);
+    bool replace = !spare && json_is_true(json_object_get(v->a.doc, "replace"));
     struct vf_msg_offer offer = {.size = d->size,
                                  .flags = replace ? VF_OFFER_REPLACE : 0,
                                  .name = vf_strdup(name, err),
@@ -139,7 +127,8 @@ static int would_take(const struct serving *v, const struct vf_arrival_disk *d, 
 
     if (offer.name && offer.format)
         dest = vf_dest_new(v->s->store, v->s->index, v->s->images_fd, v->s->group, err);
-    if (dest && vf_dest_would_take(dest, &offer, &why) == 0)
+    if (dest &&
+        (vf_dest_would_take(dest, &offer, &why) == 0 || (spare && why.code == VF_ERR_EXISTS)))
         rc = 0;
     else if (dest && why.code == VF_ERR_EXISTS)
         (void)vf_error_set(err, why.code, 0, "%.200s (--replace replaces it)", why.msg); /* rc */
@@ -201,7 +190,7 @@ static int do_check(struct serving *v, json_t *with, json_t **ret, struct vf_err
     }
     rc = vf_guest_arrival_open(&v->a, v->s, doc, true, err);
     if (rc == 0)
-        rc = clear_leftovers(v, dry, err);
+        rc = vf_guest_left_clear(v->s, &v->a.dir, dry ? v->spare : NULL, err);
     if (rc == 0)
         rc = check_disks(v, made, replaced, err);
     if (rc == 0)
@@ -279,18 +268,11 @@ static int do_prepare(struct serving *v, json_t *with, json_t **ret, struct vf_e
     return v->a.arrival->ops->prepare(v->a.arrival, with, ret, err);
 }
 
-/* libvirt ends the guest at the source by itself as soon as it is here: then this may be the only
- * one.  The source says what is to become of it when it comes back, or asks again. */
-static bool has_arrived(const struct serving *v)
-{
-    return strcmp(v->a.arrival->ops->kind, "libvirt") == 0 &&
-           strcmp(v->a.arrival->ops->state(v->a.arrival), "paused") == 0;
-}
-
 static int do_commit(struct serving *v, json_t **ret, struct vf_error *err)
 {
     if (v->a.arrival->ops->commit(v->a.arrival, err) < 0) {
-        if (!vf_guest_arrival_committed(&v->a) && !has_arrived(v)) {
+        if (!vf_guest_arrival_committed(&v->a) &&
+            (vf_guest_arrival_promised(&v->a) || !vf_guest_arrival_kept(&v->a))) {
             vf_guest_arrival_drop(&v->a);
             vf_guest_arrival_close(&v->a);
         }
@@ -328,8 +310,8 @@ static int answer(struct serving *v, const char *ask, json_t *with, json_t **ret
 
 int vf_guest_serve(const struct vf_guest_serve *s, struct vf_error *err)
 {
-    struct serving v = {.s = s};
-    int rc = 0;
+    struct serving v = {.s = s, .spare = json_array()};
+    int rc = v.spare ? 0 : vf_error_nomem(err);
 
     v.a.dir = (struct vf_guest_dir)VF_GUEST_DIR_INIT;
     while (rc == 0) {
@@ -347,9 +329,10 @@ int vf_guest_serve(const struct vf_guest_serve *s, struct vf_error *err)
             rc = vf_talk_refuse(s->stream, &why, err);
         json_decref(question);
     }
-    if (v.a.arrival && !has_arrived(&v) && !vf_guest_arrival_promised(&v.a))
+    if (v.a.arrival && !vf_guest_arrival_kept(&v.a))
         vf_guest_arrival_drop(&v.a);
     vf_guest_arrival_close(&v.a);
+    json_decref(v.spare);
     /* The end between two questions is how the source ends it. */
     return rc < 0 && err->code == VF_ERR_UNREACHABLE ? 0 : rc;
 }

@@ -1,13 +1,16 @@
 /* cmd/vm/vm_status.c - `migrate --vm NAME --status` and `--abort`. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/guest/guest_left.h"
 #include "cmd/guest/guest_talk.h"
 #include "cmd/member.h"
 #include "cmd/report.h"
 #include "cmd/vm/vm_impl.h"
+#include "core/fdio.h"
 #include "core/thread.h"
 
 #define END_SECONDS 180 /* for a move that was told to go back */
@@ -49,13 +52,45 @@ static const char *place(const char *phase)
     return strcmp(phase, "commit") == 0 ? "unknown" : "source";
 }
 
+/* What guest.json says: has it come here, or was it to come? */
+static void look_at_arrival(const struct vf_vm *vm, bool *ret_came, bool *ret_coming)
+{
+    json_t *here = vf_guest_dir_load(&vm->dir, "guest.json", NULL);
+
+    *ret_came = json_is_true(json_object_get(here, "committed"));
+    *ret_coming = here && !*ret_came;
+    json_decref(here);
+}
+
+static void print_status(const char *name, const json_t *job, bool moving, bool coming,
+                         const char *state)
+{
+    const char *phase = job ? vf_member_text(job, "phase") : "";
+
+    vf_put_clean(stdout, name);
+    printf(": %s, %s%s%s\n", state,
+           moving ? "being moved"
+           : job  ? "a move was cut short"
+                  : "not being moved",
+           job ? ", phase " : "", phase);
+    if (strcmp(phase, "postcopy") == 0)
+        printf("It runs at %s, and some of its memory is still here: %s.\n",
+               vf_member_text(job, "label"),
+               moving ? "it is on its way" : "run the same `vmferry migrate` again");
+    if (coming && moving)
+        printf("It is on its way here.\n");
+    else if (coming)
+        printf("It was on its way here and has not come. Do not use its disks here, which may be "
+               "half written: its next move goes on with them, and --abort puts them aside.\n");
+}
+
 int vf_vm_status(const struct vf_vm_request *req, struct vf_error *err)
 {
     struct vf_vm vm;
-    json_t *job = NULL, *here, *report;
+    json_t *job = NULL, *report;
     struct vf_error why = VF_ERROR_INIT;
     const char *state = "unknown", *phase;
-    bool moving = false;
+    bool moving = false, came, coming;
     int rc = -1;
 
     set_up(&vm, req);
@@ -67,25 +102,14 @@ int vf_vm_status(const struct vf_vm_request *req, struct vf_error *err)
     else if (!moving)
         state = "none";
     phase = job ? vf_member_text(job, "phase") : "none";
-    here = vf_guest_dir_load(&vm.dir, "guest.json", &why);
+    look_at_arrival(&vm, &came, &coming);
     report =
-        json_pack("{s:s, s:b, s:s, s:s, s:s, s:s, s:b}", "vm", req->opts->vm, "moving", (int)moving,
-                  "phase", phase, "to", vf_member_text(job, "label"), "state", state, "running_at",
-                  place(phase), "came_here", (int)json_is_true(json_object_get(here, "committed")));
-    json_decref(here);
+        json_pack("{s:s, s:b, s:s, s:s, s:s, s:s, s:b, s:b}", "vm", req->opts->vm, "moving",
+                  (int)moving, "phase", phase, "to", vf_member_text(job, "label"), "state", state,
+                  "running_at", place(phase), "came_here", (int)came, "coming_here", (int)coming);
     rc = vf_report_set(req->cli, report, err);
-    if (rc == 0 && !req->cli->json) {
-        vf_put_clean(stdout, req->opts->vm);
-        printf(": %s, %s%s%s\n", state,
-               moving ? "being moved"
-               : job  ? "a move was cut short"
-                      : "not being moved",
-               job ? ", phase " : "", job ? phase : "");
-        if (strcmp(phase, "postcopy") == 0)
-            printf("It runs at %s, and some of its memory is still here: %s.\n",
-                   vf_member_text(job, "label"),
-                   moving ? "it is on its way" : "run the same `vmferry migrate` again");
-    }
+    if (rc == 0 && !req->cli->json)
+        print_status(req->opts->vm, job, moving, coming, state);
 out:
     json_decref(job);
     vf_vm_close(&vm, NULL);
@@ -171,6 +195,35 @@ static int clean(struct vf_vm *vm, const json_t *job, struct vf_error *err)
     return 0;
 }
 
+/* No move from here is noted, but perhaps one to here that has ended with its far end. */
+static int abort_arrival(struct vf_vm *vm, bool moving, struct vf_error *err)
+{
+    struct vf_guest_serve s = {.store = vm->req->store,
+                               .index = vm->req->index,
+                               .images_fd = -1,
+                               .group = "",
+                               .stop = vm->cli->stop};
+    json_t *doc = vf_guest_dir_load(&vm->dir, "guest.json", NULL);
+    int rc = -1;
+
+    if (!doc || json_is_true(json_object_get(doc, "committed"))) {
+        (void)vf_error_set(err, VF_ERR_NOTFOUND, 0, "no move of '%s' is going on, or left over",
+                           vm->req->opts->vm); /* rc says it */
+    } else if (moving) {
+        (void)vf_error_set(err, VF_ERR_BUSY, 0,
+                           "'%s' is on its way here: run the same command where it comes from",
+                           vm->req->opts->vm); /* the same */
+    } else {
+        s.images_fd = open(s.store->images_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        rc = s.images_fd < 0 ? vf_error_sys(err, errno, "'%s'", s.store->images_dir)
+                             : vf_guest_left_drop(&s, doc, err);
+    }
+    vf_close_fd(&s.images_fd);
+    json_decref(doc);
+    vm->running_at = "source";
+    return rc;
+}
+
 int vf_vm_abort(const struct vf_vm_request *req, struct vf_error *err)
 {
     struct vf_vm vm;
@@ -183,17 +236,16 @@ int vf_vm_abort(const struct vf_vm_request *req, struct vf_error *err)
     if (vf_vm_open_dir(&vm, false, &job, err) < 0 || is_moving(&vm, &moving, err) < 0)
         goto out;
     if (!job) {
-        rc = vf_error_set(err, VF_ERR_NOTFOUND, 0, "no move of '%s' is going on, or left over",
-                          req->opts->vm);
-        goto out;
-    }
-    if (moving && interrupt(&vm, job, err) < 0)
-        goto out;
-    if (moving) { /* it has cleaned up itself, as a rule */
+        rc = abort_arrival(&vm, moving, err);
+    } else if (moving) {
+        if (interrupt(&vm, job, err) < 0)
+            goto out;
         json_decref(job);
         job = vf_guest_dir_load(&vm.dir, "move.json", NULL);
+        rc = job ? clean(&vm, job, err) : 0; /* it has cleaned up itself, as a rule */
+    } else {
+        rc = clean(&vm, job, err);
     }
-    rc = job ? clean(&vm, job, err) : 0;
     if (rc == 0)
         rc = vf_report_set(req->cli,
                            json_pack("{s:s, s:s, s:o}", "vm", req->opts->vm, "running_at",
