@@ -11,7 +11,7 @@ export LC_ALL=C
 build='gcc libc6-dev make pkg-config libssl-dev libzstd-dev libssh2-1-dev
     liblmdb-dev libqcow-dev libnbd-dev libjansson-dev libinih-dev libseccomp-dev
     librsync-dev libsystemd-dev libvirt-dev libxml2-dev'
-tests='qemu-utils openssh-server openssh-client openssl e2fsprogs rsync zstd jq mandoc
+tests='qemu-utils openssh-server openssh-client openssl e2fsprogs xfsprogs rsync zstd jq mandoc
     util-linux iproute2 procps time qemu-system-x86 busybox-static cpio libvirt-daemon-system
     libvirt-daemon-driver-qemu libvirt-clients libxml2-utils'
 dev='clang clang-format libclang-rt-dev shellcheck valgrind chromium-headless-shell ovmf swtpm swtpm-tools'

@@ -11,6 +11,11 @@
 #define COPY_LEN  (1u << 20)
 #define OPEN_MAX_ 16u /* resident images open at once */
 
+/* Extents are shared from so many bytes on, at multiples of a page.  Shorter ones would cost more
+ * time than a copy, and tear the file into pieces (bench/BENCHMARKING.md). */
+#define SHARE_MIN   (128u << 10)
+#define SHARE_ALIGN UINT64_C(4096)
+
 /* ---- literals ---- */
 
 /* Writes blocks; the padding of the last block of an odd-sized image is left off. */
@@ -226,15 +231,21 @@ static struct vf_image *donor(struct donors *d, uint32_t number)
     return d->slot[i].image;
 }
 
-/* In the kernel where both are plain files (the file system may share the blocks).  Bytes done; the
- * rest is for the slow way. */
+/* Copies in the kernel where both are plain files: with shared extents (reflinks) where the file
+ * system has them, which it has for whole pages only.  So what leads to a page's beginning, where
+ * both can be at one, goes by itself.  Bytes done; the rest is for the slow way. */
 static uint64_t copy_in_kernel(int from_fd, int to_fd, uint64_t from, uint64_t to, uint64_t len)
 {
-    uint64_t at = 0;
+    uint64_t at = 0, head = -from % SHARE_ALIGN;
 
-    while (from_fd >= 0 && to_fd >= 0 && at < len) {
+    if (from_fd < 0 || to_fd < 0 || len < SHARE_MIN)
+        return 0;
+    if (-to % SHARE_ALIGN != head)
+        head = 0;
+    while (at < len) {
         off_t in = (off_t)(from + at), out = (off_t)(to + at);
-        ssize_t n = copy_file_range(from_fd, &in, to_fd, &out, (size_t)(len - at), 0);
+        size_t want = (size_t)(at < head ? head - at : len - at);
+        ssize_t n = copy_file_range(from_fd, &in, to_fd, &out, want, 0);
 
         if (n <= 0)
             break;
