@@ -11,21 +11,27 @@
 
 /* ---- names and their keys ---- */
 
+/* What path is below dir, NULL: it is not, or not in a plain way ("..", "."). */
+static const char *below(const char *dir, const char *path)
+{
+    size_t n = strlen(dir);
+
+    while (n > 1 && dir[n - 1] == '/')
+        n--;
+    if (dir[0] != '/' || strncmp(path, dir, n) != 0 || path[n] != '/')
+        return NULL;
+    path += n + strspn(path + n, "/");
+    return vf_record_check_path(path, NULL) == 0 ? path : NULL;
+}
+
 char *vf_image_name(const struct vf_index *ix, const char *path, struct vf_error *err)
 {
-    const char *const dirs[] = {ix->real_dir, ix->store_dir};
+    const char *name = path;
 
-    for (size_t i = 0; path && path[0] == '/' && i < 2; i++) {
-        size_t n = strlen(dirs[i]);
-
-        while (n > 1 && dirs[i][n - 1] == '/')
-            n--;
-        if (dirs[i][0] == '/' && strncmp(path, dirs[i], n) == 0 && path[n] == '/') {
-            path += n + strspn(path + n, "/");
-            break;
-        }
-    }
-    return vf_record_check_path(path, err) < 0 ? NULL : vf_strdup(path, err);
+    if (path && path[0] == '/' && !(name = below(ix->store_dir, path)) &&
+        !(name = below(ix->real_dir, path)))
+        name = path;
+    return vf_record_check_path(name, err) < 0 ? NULL : vf_strdup(name, err);
 }
 
 /* 'I' and the path.  Of a path that is too long for a key, the first bytes, a zero byte, and a

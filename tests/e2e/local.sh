@@ -21,6 +21,11 @@ moved a.raw again.raw
 json_is "$VF_OUT" '[.shared_blocks, .duplicate_blocks, .literal_blocks] | join(" ")' "12288 0 0"
 json_true "$VF_OUT" '.wire_bytes_sent + .wire_bytes_received < 4000'
 
+# The store by a path that goes through itself.
+vf_expect_exit 0 "$VMFERRY" migrate a.raw --to "$vf_dst/../dst" --as roundabout.raw --json
+same_content a.raw "$(received roundabout.raw)"
+vf_expect_exit 0 at_dst index check images/roundabout.raw
+
 # Odd sizes, no content at all, only zeros.
 for size in 1 511 512 513 1000001; do
     vf_image odd.raw $size seed=$size
