@@ -3,6 +3,7 @@
 
 #include "core/checked.h"
 #include "core/engine/receive_impl.h"
+#include "core/thread.h"
 
 /* A piece of the literal stream: into the decoder's buffer, when there is room. */
 static int take_data(struct receiver *r, const struct vf_msg_data *m, struct vf_error *err)
@@ -109,20 +110,17 @@ static void receive(struct receiver *r)
 static int run_threads(struct receiver *r, struct vf_error *err)
 {
     void *(*const body[])(void *) = {vf_receiver_decode, vf_receiver_copy, vf_receiver_verify};
+    struct vf_error why = VF_ERROR_INIT;
     pthread_t thread[3];
     unsigned n = 0;
 
     if (r->purpose == VF_FOR_MIGRATE)
-        while (n < 3 && pthread_create(&thread[n], NULL, body[n], r) == 0)
+        while (n < 3 && vf_thread_start(&thread[n], body[n], r, &why) == 0)
             n++;
-    if (r->purpose == VF_FOR_MIGRATE && n < 3) {
-        struct vf_error e = VF_ERROR_INIT;
-
-        (void)vf_error_set(&e, VF_ERR_NOMEM, 0, "cannot start a thread"); /* goes on below */
-        vf_receiver_fail(r, &e);
-    } else {
+    if (r->purpose == VF_FOR_MIGRATE && n < 3)
+        vf_receiver_fail(r, &why);
+    else
         receive(r);
-    }
     for (unsigned i = 0; i < n; i++)
         pthread_join(thread[i], NULL);
     if (!r->failed)

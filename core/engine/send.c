@@ -3,6 +3,7 @@
 
 #include "core/checked.h"
 #include "core/engine/send_impl.h"
+#include "core/thread.h"
 
 static int send_end(struct sender *s, struct vf_error *err)
 {
@@ -131,7 +132,7 @@ static int offer(struct sender *s, struct vf_error *err)
 
     if (vf_send_offer(s->image, s->map, s->opts, &m.offer, err) < 0)
         return -1;
-    s->data_blocks = m.offer.data_blocks;
+    s->now.data_blocks = m.offer.data_blocks;
     rc = s->st->ops->send(s->st, &m, err);
     vf_msg_free(&m);
     return rc;
@@ -279,18 +280,15 @@ static int run_threads(struct sender *s, struct vf_error *err)
                                      s->opts->count_only ? end_count : vf_sender_literals,
                                      vf_sender_pack, send_out};
     unsigned n = 0, all = s->opts->count_only ? 3 : 5;
+    struct vf_error why = VF_ERROR_INIT;
     pthread_t thread[5];
 
-    while (n < all && pthread_create(&thread[n], NULL, body[n], s) == 0)
+    while (n < all && vf_thread_start(&thread[n], body[n], s, &why) == 0)
         n++;
-    if (n < all) {
-        struct vf_error e = VF_ERROR_INIT;
-
-        (void)vf_error_set(&e, VF_ERR_NOMEM, 0, "cannot start a thread"); /* goes on below */
-        vf_sender_fail(s, &e);
-    } else {
+    if (n < all)
+        vf_sender_fail(s, &why);
+    else
         receive(s);
-    }
     for (unsigned i = 0; i < n; i++)
         pthread_join(thread[i], NULL);
     for (; s->inbox_n; s->inbox_n--, s->inbox_at = (s->inbox_at + 1) % SEND_INBOX) {
@@ -326,9 +324,9 @@ static int converse(struct sender *s, struct vf_error *err)
     if (be_accepted(s, err) < 0)
         return -1;
     if (s->opts->offered)
-        s->data_blocks = s->opts->data_blocks;
-    s->now = (struct vf_progress_now){
-        .blocks = s->blocks, .data_blocks = s->data_blocks, .phase = "sending"};
+        s->now.data_blocks = s->opts->data_blocks;
+    s->now.blocks = s->blocks;
+    s->now.phase = "sending";
     if (run_threads(s, err) < 0 || check_result(s, err) < 0)
         return -1;
     s->now.phase = "done";

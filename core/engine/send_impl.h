@@ -61,10 +61,10 @@ struct sender {
     const struct vf_send_opts *opts;
     struct vf_budget budget;
     struct vf_send_result *ret;
-    bool walk;                    /* the receiver holds something: ask before sending */
-    bool quotes;                  /* the receiver takes them */
-    uint64_t blocks, data_blocks; /* data_blocks: at most, for progress */
-    struct vf_send_out out;       /* has a lock of its own */
+    bool walk;   /* the receiver holds something: ask before sending */
+    bool quotes; /* the receiver takes them */
+    uint64_t blocks;
+    struct vf_send_out out; /* has a lock of its own */
 
     pthread_mutex_t lock;   /* guards all below */
     pthread_cond_t moved;   /* something of a batch */
