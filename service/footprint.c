@@ -1,5 +1,6 @@
 #include "service/footprint.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -64,6 +65,17 @@ static bool window(int fd, uint64_t off, size_t len, unsigned char *vec)
     return ok;
 }
 
+/* Where data begins at off or behind it, on a page: a hole may be a thousand times the disk.
+ * Nothing of a hole is read, and nothing of it has to be dropped. */
+static uint64_t next_data(int fd, uint64_t off, uint64_t size, size_t page)
+{
+    off_t at = lseek(fd, (off_t)off, SEEK_DATA);
+
+    if (at < 0)
+        return errno == ENXIO ? size : off; /* else the file system cannot tell */
+    return (uint64_t)at / page * page;
+}
+
 /* Marks in kept (may be NULL) the grains with cached pages; returns their bytes.  What cannot be
  * known is taken for cached. */
 static uint64_t look(int fd, uint64_t size, bool *kept)
@@ -72,7 +84,7 @@ static uint64_t look(int fd, uint64_t size, bool *kept)
     unsigned char *vec = malloc(WINDOW / page);
     uint64_t bytes = 0, off = 0;
 
-    for (; vec && off < size; off += WINDOW) {
+    for (; vec && (off = next_data(fd, off, size, page)) < size; off += WINDOW) {
         size_t len = size - off < WINDOW ? (size_t)(size - off) : (size_t)WINDOW;
 
         if (!window(fd, off, len, vec))
