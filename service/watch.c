@@ -27,8 +27,12 @@ struct vf_watch *vf_watch_new(struct vf_error *err)
     if (!w)
         return NULL;
     w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (w->fd < 0) {
-        (void)vf_error_sys(err, errno, "inotify"); /* the NULL says it */
+    if (w->fd < 0) { /* the NULL says it */
+        if (errno == EMFILE)
+            (void)vf_error_set(err, VF_ERR_BUSY, errno,
+                               "inotify has no room left (fs.inotify.max_user_instances)");
+        else
+            (void)vf_error_sys(err, errno, "inotify");
         free(w);
         return NULL;
     }
@@ -49,7 +53,13 @@ int vf_watch_add(struct vf_watch *w, const char *dir, struct vf_error *err)
 {
     int number = inotify_add_watch(w->fd, dir, WANTED);
 
-    return number >= 0 ? number : vf_error_sys(err, errno, "watch '%s'", dir);
+    if (number >= 0)
+        return number;
+    if (errno == ENOSPC) /* its words speak of disks */
+        return vf_error_set(err, VF_ERR_BUSY, errno,
+                            "no watch is left (fs.inotify.max_user_watches); looked at from time "
+                            "to time");
+    return vf_error_sys(err, errno, "watch '%s'", dir);
 }
 
 void vf_watch_remove(struct vf_watch *w, int number)
