@@ -113,6 +113,7 @@ int vf_place_top(struct vf_place *ret, int dirfd, const char *path, bool beneath
                  struct vf_error *err)
 {
     struct vf_place p = VF_PLACE_INIT;
+    struct vf_error why = VF_ERROR_INIT;
 
     if (!*path || strlen(path) > PATH_MAX)
         return vf_error_set(err, VF_ERR_USAGE, 0, "'%.64s' is not the name of an image", path);
@@ -124,9 +125,11 @@ int vf_place_top(struct vf_place *ret, int dirfd, const char *path, bool beneath
         return -1;
     if (split(&p, dirfd, path, beneath, err) < 0)
         goto fail;
-    p.fd = open_at(p.dirfd, p.name, READ_FLAGS, beneath, err);
-    if (p.fd < 0)
+    p.fd = open_at(p.dirfd, p.name, READ_FLAGS, beneath, &why);
+    if (p.fd < 0) { /* the whole name */
+        (void)(beneath ? vf_error_pass(err, &why) : vf_error_sys(err, why.sys, "open '%s'", path));
         goto fail;
+    }
     if (fstat(p.fd, &p.st) < 0) {
         (void)vf_error_sys(err, errno, "look at '%s'", path); /* the goto says it */
         goto fail;

@@ -74,6 +74,26 @@ TEST(what_is_no_image)
     (void)close(s);
 }
 
+/* The directory is part of the name. */
+TEST(not_allowed)
+{
+    uid_t was = geteuid();
+    struct vf_open_opts raw = {.format = "raw"};
+    struct vf_image_desc d;
+    struct vf_error err;
+    int dir;
+
+    SH("chmod 755 .; mkdir -m 755 sub; echo secret >sub/secret.raw; chmod 0 sub/secret.raw");
+    dir = open(vf_test_tmpdir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CHECK(dir >= 0);
+    if (was == 0)
+        CHECK(seteuid(65534) == 0);
+    CHECK_FAIL(vf_format_open(dir, "sub/secret.raw", &raw, &d, &err), &err, VF_ERR_DENIED);
+    CHECK_HAS(err.msg, "'sub/secret.raw'");
+    CHECK(seteuid(was) == 0);
+    close(dir);
+}
+
 TEST(encrypted)
 {
     struct vf_open_opts raw = {.format = "raw"}, luks = {.format = "luks"};
@@ -427,7 +447,7 @@ TEST(no_descriptor_leaks)
     (void)close(after);
 }
 
-TESTS(wrong_names, what_is_no_image, encrypted, backing_outside_is_refused,
+TESTS(wrong_names, what_is_no_image, not_allowed, encrypted, backing_outside_is_refused,
       pseudo_names_are_refused, backing_inside_is_fine, allowed_by_name, further_down_the_chain,
       data_file_outside_is_refused, chains_that_never_end, backing_format, vmdk_descriptors,
       vmdk_descriptor_in_disguise, vhd_children, busy, beneath, stamps, no_descriptor_leaks)
