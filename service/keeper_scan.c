@@ -162,15 +162,12 @@ static void set_dir_why(struct vf_keeper *k, struct dir *d, const char *why)
         vf_keeper_log(k, VF_LOG_INFO, "%s: is watched", d->path);
 }
 
-/* Before the directory is listed, so that nothing falls between. */
-static void watch_dir(struct vf_keeper *k, struct dir *d)
+/* What is to be known of a directory that could be listed.  why: of no watch. */
+static void judge_watch(struct vf_keeper *k, struct dir *d, const struct vf_error *why)
 {
-    struct vf_error why = VF_ERROR_INIT;
-
-    d->number = k->watch ? vf_watch_add(k->watch, d->path, &why) : -1;
-    if (d->number < 0 && why.code != VF_ERR_NOTFOUND)
-        set_dir_why(k, d, k->watch ? why.msg : "no events; looked at from time to time");
-    else if (d->number >= 0)
+    if (d->number < 0)
+        set_dir_why(k, d, k->watch ? why->msg : "no events; looked at from time to time");
+    else
         set_dir_why(k, d,
                     is_remote(d->path) ? "may be changed by other machines, which makes no "
                                          "events; looked at from time to time"
@@ -203,10 +200,12 @@ static int list(struct vf_keeper *k, size_t i, struct vf_error *err)
 {
     DIR *d;
     struct dirent *e;
+    struct vf_error no_watch = VF_ERROR_INIT;
     size_t any = 0, files = 0;
     int rc = 0;
 
-    watch_dir(k, &k->dir[i]);
+    /* Before it is listed, so that nothing falls between. */
+    k->dir[i].number = k->watch ? vf_watch_add(k->watch, k->dir[i].path, &no_watch) : -1;
     d = opendir(k->dir[i].path);
     if (!d) {
         char why[160];
@@ -217,6 +216,7 @@ static int list(struct vf_keeper *k, size_t i, struct vf_error *err)
         set_dir_why(k, &k->dir[i], why);
         return 0;
     }
+    judge_watch(k, &k->dir[i], &no_watch);
     while (rc == 0 && (e = readdir(d)) != NULL) {
         bool image;
 

@@ -392,6 +392,22 @@ TEST(waits_while_the_index_is_full)
     end(&w);
 }
 
+/* What is no directory can neither be watched nor listed. */
+TEST(says_once_what_is_wrong_with_a_directory)
+{
+    struct world w;
+
+    begin(&w, "plain");
+    CHECK(rmdir(w.dir) == 0);
+    vf_test_write_file(w.dir, "x", 1);
+    for (int i = 0; i < 3; i++) {
+        vf_keeper_configure(w.k, &w.opts, w.now);
+        work(&w, 1000);
+    }
+    CHECK_EQ_U64(w.logs, 1);
+    end(&w);
+}
+
 /* Neither a scan nor a turn that fails makes a file wait for ever. */
 TEST(loses_no_turn)
 {
@@ -499,5 +515,6 @@ TEST(does_not_follow_links)
 }
 
 TESTS(reads_what_has_rested, keeps_maps_of_renamed_files, notices_renames_without_events,
-      forgets_what_has_gone, backs_off, waits_while_the_index_is_full, loses_no_turn,
-      looks_again_soon, leaves_images_in_use_alone, does_not_follow_links)
+      forgets_what_has_gone, backs_off, waits_while_the_index_is_full,
+      says_once_what_is_wrong_with_a_directory, loses_no_turn, looks_again_soon,
+      leaves_images_in_use_alone, does_not_follow_links)
