@@ -39,7 +39,7 @@ static int describe(const struct vf_chain *c, struct vf_image_desc *ret, struct 
     ret->file = (struct vf_file_stamp){(uint64_t)st->st_dev, (uint64_t)st->st_ino, size,
                                        ns(&st->st_mtim), ns(&st->st_ctim)};
     for (size_t i = 0; i < c->n; i++)
-        ret->files += c->links[i].data.fd >= 0 ? 2 : 1;
+        ret->files += c->links[i].data.fd >= 0 || c->links[i].pieces ? 2 : 1;
     if (l->fmt->id == VF_FMT_RAW)
         ret->virtual_size = size;
     if (c->qcow2) {

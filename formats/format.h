@@ -45,8 +45,9 @@ struct vf_image_desc {
     uint64_t virtual_size; /* bytes of content; vf_format_stat: 0 when only QEMU could tell */
     uint32_t cluster_size; /* of qcow2; 0: no clusters, or unknown */
     char compat[8];        /* of qcow2: "0.10" or "1.1"; else "" */
-    unsigned files;        /* files that the content lies in: 1 without backing and data files */
-    bool backing;          /* has a backing file */
+    unsigned files; /* that the content lies in: 1 without backing, data files and pieces; no less
+                       than 2 with them */
+    bool backing;   /* has a backing file */
     struct vf_file_stamp file; /* of the file itself */
     uint64_t stamp;            /* changes when any of those files does (all of file's fields) */
 };

@@ -93,6 +93,15 @@ json_is "$VF_OUT" '[.images[].image | split("/") | last] | join(" ")' "good.raw 
 json_is "$VF_OUT" '[.failed[] | .image, .error.code] | join(" ")' "bad.qcow2 usage missing.raw notfound"
 json_is "$VF_OUT" .error.code notfound
 [ "$(grep -c "bad.qcow2\|missing.raw" "$VF_ERR")" -eq 2 ] || fail "not both are named"
+# The content of a VMDK may lie in other files, and the file itself says nothing of their changes.
+qemu-img convert -f raw -O vmdk -o subformat=monolithicFlat good.raw flat.vmdk
+vf_expect_exit 0 "$VMFERRY" index add flat.vmdk --json
+json_is "$VF_OUT" '.images[0].fresh' false
+vf_put flat-flat.vmdk 512K 4K 9
+vf_expect_exit 0 "$VMFERRY" migrate flat.vmdk --to "$vf_tmp/there" --to-format raw --json
+json_is "$VF_OUT" .verified true
+cmp flat-flat.vmdk there/images/flat.raw || fail "not what is there now"
+vf_expect_exit 0 "$VMFERRY" index rm flat.vmdk
 vf_expect_exit 1 "$VMFERRY" index check missing.raw good.raw none.raw fine.raw --json
 json_is "$VF_OUT" '[.checked, .bad, (.images | length)] | join(" ")' "2 0 2"
 json_is "$VF_OUT" '[.failed[] | .image, .error.code] | join(" ")' "missing.raw notfound none.raw notfound"
