@@ -271,8 +271,7 @@ static int do_prepare(struct serving *v, json_t *with, json_t **ret, struct vf_e
 static int do_commit(struct serving *v, json_t **ret, struct vf_error *err)
 {
     if (v->a.arrival->ops->commit(v->a.arrival, err) < 0) {
-        if (!vf_guest_arrival_committed(&v->a) &&
-            (vf_guest_arrival_promised(&v->a) || !vf_guest_arrival_kept(&v->a))) {
+        if (!vf_guest_arrival_committed(&v->a) && !vf_guest_arrival_kept(&v->a)) {
             vf_guest_arrival_drop(&v->a);
             vf_guest_arrival_close(&v->a);
         }

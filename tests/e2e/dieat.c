@@ -3,8 +3,10 @@
  * VF_DIE_AT is "before:NAME:TEXT" or "after:NAME:TEXT": when a file called NAME is about to be, or
  * has just been, put in its place by a rename, and holds TEXT (without one: whatever it holds).
  * VF_DIE_ONCE: a file that has to be there for that, and is removed then.  VF_STOP: a file with the
- * number of a process, which is then stopped (SIGSTOP) instead; or "self". */
+ * number of a process, which is then stopped (SIGSTOP) instead; or "self".  VF_STOP=fail, before:
+ * the rename fails instead. */
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -49,11 +51,16 @@ int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsign
 {
     renameat2_fn *real = (renameat2_fn *)dlsym(RTLD_NEXT, "renameat2");
     const char *where = getenv("VF_DIE_AT"), *once = getenv("VF_DIE_ONCE");
+    const char *stop = getenv("VF_STOP");
     char when[8] = "", name[64] = "", text[128] = "";
     int hit, rc;
 
     hit = where && sscanf(where, "%7[^:]:%63[^:]:%127[^\n]", when, name, text) >= 2 &&
           strcmp(to, name) == 0 && holds(from_dir, from, text) && (!once || unlink(once) == 0);
+    if (hit && strcmp(when, "before") == 0 && stop && strcmp(stop, "fail") == 0) {
+        errno = ENOSPC;
+        return -1;
+    }
     if (hit && strcmp(when, "before") == 0)
         strike();
     rc = real(from_dir, from, to_dir, to, flags);

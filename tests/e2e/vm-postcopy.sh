@@ -233,11 +233,21 @@ fi
 stayed
 
 echo "== the far end is killed before it has noted that it runs there: it does"
-: >"$vf_tmp/once"
+: >"$vf_tmp/$there/run/once" # where the far end may write
 # shellcheck disable=SC2046,SC2086 # lists of words
-vf_expect_exit 0 env LD_PRELOAD="$vf_tmp/dieat.so" VF_DIE_ONCE="$vf_tmp/once" \
+vf_expect_exit 0 env LD_PRELOAD="$vf_tmp/dieat.so" VF_DIE_ONCE="$vf_tmp/$there/run/once" \
     VF_DIE_AT='before:guest.json:"committed": true' \
     "$VMFERRY" --store "$vf_tmp/$here" migrate --vm g1 $first $(to) --json
+[ ! -e "$vf_tmp/$there/run/once" ] || fail "it was not killed"
+arrived
+
+echo "== the far end cannot note that it runs there: it keeps it, and is asked again"
+: >"$vf_tmp/$there/run/once" # where the far end may write
+# shellcheck disable=SC2046,SC2086 # lists of words
+vf_expect_exit 0 env LD_PRELOAD="$vf_tmp/dieat.so" VF_DIE_ONCE="$vf_tmp/$there/run/once" VF_STOP=fail \
+    VF_DIE_AT='before:guest.json:"committed": true' \
+    "$VMFERRY" --store "$vf_tmp/$here" migrate --vm g1 $first $(to) --json
+[ ! -e "$vf_tmp/$there/run/once" ] || fail "it could note it"
 arrived
 
 vm_end $q
