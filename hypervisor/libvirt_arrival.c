@@ -19,6 +19,7 @@
 
 #include "core/checked.h"
 #include "core/fdio.h"
+#include "hypervisor/room.h"
 
 #define SOCKET_MAX 107u /* bytes in the name of a socket */
 
@@ -241,22 +242,11 @@ static int check_networks(struct arrival *a, struct vf_error *err)
 
 static int check_memory(struct arrival *a, struct vf_error *err)
 {
-    char *text = vf_lv_xml_get(a->xml, "/domain/memory", err); /* KiB, as libvirt writes it */
-    unsigned long long need = text ? strtoull(text, NULL, 10) >> 10 : 0, have = 0;
-    FILE *f = fopen("/proc/meminfo", "re");
-    char line[128];
+    char *kib = vf_lv_xml_get(a->xml, "/domain/memory", err); /* as libvirt writes it */
+    int rc = kib ? vf_room_check(strtoull(kib, NULL, 10) << 10, err) : -1;
 
-    free(text);
-    while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "MemAvailable: %llu kB", &have) == 1)
-            break;
-    if (f)
-        (void)fclose(f); /* was read only */
-    have >>= 10;
-    if (have && need > have)
-        return vf_error_set(err, VF_ERR_SPACE, 0,
-                            "the guest has %llu MiB of memory, %llu MiB are free here", need, have);
-    return text ? 0 : -1;
+    free(kib);
+    return rc;
 }
 
 /* Disks that are left alone have to be here under their names. */

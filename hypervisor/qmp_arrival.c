@@ -14,6 +14,7 @@
 #include "hypervisor/qmp_exports.h"
 #include "hypervisor/qmp_machine.h"
 #include "hypervisor/qmp_postcopy.h"
+#include "hypervisor/room.h"
 
 #define START_MS   30000
 #define SLICE_MS   300
@@ -45,25 +46,9 @@ static struct vf_qmp *connect_qmp(const struct arrival *a, int ms, const volatil
 
 /* ---- may it come? ---- */
 
-/* Bytes of memory that can be had without swapping; 0: not known. */
-static uint64_t memory_free(void)
-{
-    FILE *f = fopen("/proc/meminfo", "re");
-    char line[128];
-    unsigned long long kib = 0;
-
-    while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
-            break;
-    if (f)
-        (void)fclose(f); /* was read only */
-    return (uint64_t)kib << 10;
-}
-
 static int check(struct vf_arrival *arrival, struct vf_error *err)
 {
     struct arrival *a = of(arrival);
-    uint64_t need = vf_qmp_number(a->info->definition, "memory"), have = memory_free();
     struct vf_error why = VF_ERROR_INIT;
     struct vf_qmp *q;
 
@@ -76,10 +61,8 @@ static int check(struct vf_arrival *arrival, struct vf_error *err)
                             "the name '%s' is too long for a socket: use a store with a shorter "
                             "path",
                             a->disk);
-    if (have && need > have)
-        return vf_error_set(err, VF_ERR_SPACE, 0,
-                            "the guest has %llu MiB of memory, %llu MiB are free here",
-                            (unsigned long long)need >> 20, (unsigned long long)have >> 20);
+    if (vf_room_check(vf_qmp_number(a->info->definition, "memory"), err) < 0)
+        return -1;
     q = connect_qmp(a, 0, a->info->stop, &why);
     if (!q && why.code != VF_ERR_BUSY)
         return 0;
