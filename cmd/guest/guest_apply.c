@@ -2,9 +2,7 @@
 #include "cmd/guest/guest_apply.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "cmd/dest.h"
 #include "cmd/guest/guest_talk.h"
 #include "cmd/member.h"
 #include "core/checked.h"
@@ -12,24 +10,6 @@
 #include "formats/writer.h"
 
 #define PIECE (1u << 20)
-
-void vf_guest_apply_forget(const struct vf_guest_arrival *a, const char *disk)
-{
-    static const char *const tail[] = {".delta", ".delta.part"};
-
-    for (size_t i = 0; i < sizeof tail / sizeof *tail; i++) {
-        char *name = vf_strf(NULL, "%s%s", disk, tail[i]);
-        char *path = vf_strf(NULL, "%s/%s%s", a->s->store->images_dir, disk, tail[i]);
-
-        if (name && path && unlinkat(a->s->images_fd, name, 0) == 0 &&
-            vf_index_remove(a->s->index, path, NULL) < 0)
-            (void)0; /* `index check` will tell */
-        if (name)
-            vf_dest_forget_note(a->s->images_fd, name); /* its transfer may have been killed */
-        free(path);
-        free(name);
-    }
-}
 
 /* One number of the list, in range. */
 static int number(const json_t *list, size_t i, uint64_t max, uint64_t *ret, struct vf_error *err)
@@ -114,6 +94,6 @@ out:
     vf_image_close(from);
     free(name);
     if (rc == 0 && json_is_true(json_object_get(with, "last")))
-        vf_guest_apply_forget(a, vf_guest_arrival_name(d));
+        vf_guest_arrival_forget_delta(a, vf_guest_arrival_name(d));
     return rc;
 }

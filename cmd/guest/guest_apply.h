@@ -11,7 +11,4 @@
 int vf_guest_apply(struct vf_guest_arrival *a, const json_t *with,
                    struct vf_error *err) VF_MUST_CHECK;
 
-/* Removes the delta of a disk, whole or not. */
-void vf_guest_apply_forget(const struct vf_guest_arrival *a, const char *disk);
-
 #endif

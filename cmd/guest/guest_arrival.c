@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "cmd/dest.h"
-#include "cmd/guest/guest_apply.h"
 #include "cmd/guest/guest_talk.h"
 #include "cmd/member.h"
 #include "core/checked.h"
@@ -261,6 +260,24 @@ int vf_guest_arrival_has(const struct vf_guest_arrival *a, size_t i, struct vf_e
     return vf_error_set(err, VF_ERR_DENIED, 0, "this move has not brought the disk '%.64s'", name);
 }
 
+void vf_guest_arrival_forget_delta(const struct vf_guest_arrival *a, const char *disk)
+{
+    static const char *const tail[] = {".delta", ".delta.part"};
+
+    for (size_t i = 0; i < sizeof tail / sizeof *tail; i++) {
+        char *name = vf_strf(NULL, "%s%s", disk, tail[i]);
+        char *path = vf_strf(NULL, "%s/%s%s", a->s->store->images_dir, disk, tail[i]);
+
+        if (name && path && unlinkat(a->s->images_fd, name, 0) == 0 &&
+            vf_index_remove(a->s->index, path, NULL) < 0)
+            (void)0; /* `index check` will tell */
+        if (name)
+            vf_dest_forget_note(a->s->images_fd, name); /* its transfer may have been killed */
+        free(path);
+        free(name);
+    }
+}
+
 /* Calls fn for each image that this move has made, or may have. */
 static void each_made(const struct vf_guest_arrival *a,
                       void (*fn)(const struct vf_guest_arrival *, const char *name, void *ctx),
@@ -303,7 +320,7 @@ void vf_guest_arrival_drop(struct vf_guest_arrival *a)
     each_made(a, turn_into_part, NULL);
     for (size_t i = 0; i < a->info.ndisks; i++)
         if (a->disk[i].way == VF_DISK_COPY)
-            vf_guest_apply_forget(a, vf_guest_arrival_name(&a->disk[i]));
+            vf_guest_arrival_forget_delta(a, vf_guest_arrival_name(&a->disk[i]));
     vf_guest_dir_remove(&a->dir, "log");
     vf_guest_dir_remove(&a->dir, "guest.json");
 }

@@ -41,6 +41,9 @@ const char *vf_guest_arrival_name(const struct vf_arrival_disk *d);
 int vf_guest_arrival_has(const struct vf_guest_arrival *a, size_t i,
                          struct vf_error *err) VF_MUST_CHECK;
 
+/* Removes the delta of a disk (guest_apply.h), whole or not. */
+void vf_guest_arrival_forget_delta(const struct vf_guest_arrival *a, const char *disk);
+
 /* May it be the only one?  Then it is kept when it is left: by a promise, or because libvirt ends
  * the guest at the source by itself as soon as it is here.  The source says what is to become of it
  * when it comes back, or asks again. */
