@@ -17,11 +17,6 @@
 #define AGAIN_MS     1000
 #define LINE_SECONDS 5 /* a line that held for so long was one */
 
-bool vf_vm_wants_postcopy(const struct vf_vm *vm)
-{
-    return vm->req->opts->postcopy && vm->info.running && !vm->info.paused;
-}
-
 static void on_progress(void *ctx, enum vf_guest_phase phase, uint64_t done, uint64_t total)
 {
     struct vf_vm *vm = ctx;
@@ -118,49 +113,4 @@ int vf_vm_rejoin(struct vf_vm *vm, struct vf_error *err)
         rc = vf_vm_note(vm, "finish", err);
     vm->rejoined = rc == 0;
     return rc;
-}
-
-/* Asks the far half of a move that is noted, in a conversation for that alone.  *ret_refused: it
- * said no. */
-static int ask_there(struct vf_vm *vm, const json_t *job, const char *question, json_t **ret_answer,
-                     bool *ret_refused, struct vf_error *err)
-{
-    int rc = vf_vm_go_there(vm, job, err);
-
-    *ret_refused = false;
-    if (rc == 0)
-        rc = vf_guest_far_again(vm->far, vf_member_text(job, "kind"), err);
-    if (rc == 0) {
-        struct vf_far *half = vf_guest_far_half(vm->far);
-
-        rc = half->ask(half, question, NULL, ret_answer, err);
-        *ret_refused = rc < 0 && half->refused;
-    }
-    vf_vm_leave_there(vm);
-    return rc;
-}
-
-void vf_vm_drop_there(struct vf_vm *vm, const json_t *job)
-{
-    struct vf_error why = VF_ERROR_INIT;
-    bool refused;
-
-    if (ask_there(vm, job, "drop", NULL, &refused, &why) == 0 || refused)
-        return;
-    if (why.code == VF_ERR_NOTFOUND) /* there is nothing of it */
-        return;
-    vf_say(vm->cli,
-           "%s could not be asked to clear up: a disk that had come may be left there (%s)",
-           vf_member_text(job, "label"), why.msg);
-}
-
-int vf_vm_whole_there(struct vf_vm *vm, const json_t *job, bool *ret, struct vf_error *err)
-{
-    json_t *answer = NULL;
-    bool refused;
-    int rc = ask_there(vm, job, "whole", &answer, &refused, err);
-
-    *ret = json_is_true(json_object_get(answer, "whole"));
-    json_decref(answer);
-    return refused ? 0 : rc; /* then it is not there any more */
 }

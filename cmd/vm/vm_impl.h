@@ -47,7 +47,24 @@ struct vf_vm {
     const char *running_at; /* "source", "destination", "unknown" */
 };
 
+/* ---- cmd/vm/vm_open.c ---- */
+
+/* Zeroes it, and fills in what follows from the request. */
+void vf_vm_set_up(struct vf_vm *vm, const struct vf_vm_request *req);
+
+/* Opens the guest's directory and takes its lock; *ret_job (may be NULL): what an earlier try
+ * noted. */
+int vf_vm_open_dir(struct vf_vm *vm, bool lock, json_t **ret_job,
+                   struct vf_error *err) VF_MUST_CHECK;
+int vf_vm_open_guest(struct vf_vm *vm, const json_t *job, struct vf_error *err) VF_MUST_CHECK;
+
+/* Closes and frees all of it; outcome: NULL when all went well. */
+void vf_vm_close(struct vf_vm *vm, const struct vf_error *outcome);
+
 /* ---- cmd/vm/vm_question.c ---- */
+
+/* Is memory to follow the guest? */
+bool vf_vm_wants_postcopy(const struct vf_vm *vm);
 
 /* What the far half is asked with "check" (cmd/guest/guest_serve.c); new reference, NULL on error.
  */
@@ -86,14 +103,7 @@ int vf_vm_send_delta(struct vf_vm *vm, size_t i, const struct vf_frozen *frozen,
 /* move.json: notes the phase ("disks", "memory", "commit", "postcopy", "finish") durably. */
 int vf_vm_note(struct vf_vm *vm, const char *phase, struct vf_error *err) VF_MUST_CHECK;
 
-/* Folds the overlays of the disks that the job names, whose QEMU has ended. */
-int vf_vm_fold_left(const json_t *job, struct vf_error *err) VF_MUST_CHECK;
-
-/* Opens the guest's directory and takes its lock; *ret_job (may be NULL): what an earlier try
- * noted. */
-int vf_vm_open_dir(struct vf_vm *vm, bool lock, json_t **ret_job,
-                   struct vf_error *err) VF_MUST_CHECK;
-int vf_vm_open_guest(struct vf_vm *vm, const json_t *job, struct vf_error *err) VF_MUST_CHECK;
+/* ---- cmd/vm/vm_there.c ---- */
 
 /* Asks the far end whether it runs the guest whose commit point was passed, until it answers or
  * the time is over.  1: it runs there; 0: it does not and never will; -1: not known. */
@@ -108,6 +118,29 @@ void vf_vm_leave_there(struct vf_vm *vm);
 int vf_vm_ask_there(struct vf_vm *vm, const json_t *job, bool *ret_finished,
                     struct vf_error *err) VF_MUST_CHECK;
 
+/* The guest did not go: the far end need not keep it any more.  If it cannot be told, the next try
+ * does. */
+void vf_vm_drop_there(struct vf_vm *vm, const json_t *job);
+
+/* The QEMU here has ended: had all of the memory come there by then? */
+int vf_vm_whole_there(struct vf_vm *vm, const json_t *job, bool *ret,
+                      struct vf_error *err) VF_MUST_CHECK;
+
+/* ---- cmd/vm/vm_follow.c ---- */
+
+/* The guest runs there, and the rest of its memory follows: waits for that, over new connections
+ * when the line breaks.  again: this process has not handed it off, or its tunnels have ended.  -1:
+ * the message says what to do. */
+int vf_vm_follow(struct vf_vm *vm, bool again, struct vf_error *err) VF_MUST_CHECK;
+
+/* The same for what an earlier try has left; vm->job is that. */
+int vf_vm_rejoin(struct vf_vm *vm, struct vf_error *err) VF_MUST_CHECK;
+
+/* ---- cmd/vm/vm_left.c ---- */
+
+/* Folds the overlays of the disks that the job names, whose QEMU has ended. */
+int vf_vm_fold_left(const json_t *job, struct vf_error *err) VF_MUST_CHECK;
+
 /* What an earlier try has left is undone, or finished (*ret_finished). */
 int vf_vm_clear(struct vf_vm *vm, const json_t *job, bool *ret_finished,
                 struct vf_error *err) VF_MUST_CHECK;
@@ -118,29 +151,6 @@ int vf_vm_end_here(struct vf_vm *vm, struct vf_error *err) VF_MUST_CHECK;
 /* The guest runs there, as its job says, and has no memory here any more: what is left is cleaned.
  */
 int vf_vm_clean_finished(struct vf_vm *vm, const json_t *job, struct vf_error *err) VF_MUST_CHECK;
-
-void vf_vm_close(struct vf_vm *vm, const struct vf_error *outcome);
-
-/* ---- cmd/vm/vm_follow.c ---- */
-
-/* Is memory to follow the guest? */
-bool vf_vm_wants_postcopy(const struct vf_vm *vm);
-
-/* The guest runs there, and the rest of its memory follows: waits for that, over new connections
- * when the line breaks.  again: this process has not handed it off, or its tunnels have ended.  -1:
- * the message says what to do. */
-int vf_vm_follow(struct vf_vm *vm, bool again, struct vf_error *err) VF_MUST_CHECK;
-
-/* The same for what an earlier try has left; vm->job is that. */
-int vf_vm_rejoin(struct vf_vm *vm, struct vf_error *err) VF_MUST_CHECK;
-
-/* The guest did not go: the far end need not keep it any more.  If it cannot be told, the next try
- * does. */
-void vf_vm_drop_there(struct vf_vm *vm, const json_t *job);
-
-/* The QEMU here has ended: had all of the memory come there by then? */
-int vf_vm_whole_there(struct vf_vm *vm, const json_t *job, bool *ret,
-                      struct vf_error *err) VF_MUST_CHECK;
 
 /* ---- cmd/vm/vm_hooks.c ---- */
 

@@ -23,8 +23,6 @@
 #define TRIES           3u
 #define RESOLVE_SECONDS 75 /* longer than a far end takes to find out that it was left */
 
-static const volatile int never; /* what runs with it is not stopped by the user */
-
 /* ---- checks on both sides ---- */
 
 /* Can move.json name the node? */
@@ -424,12 +422,10 @@ static void end_try(struct vf_vm *vm, struct vf_vm_tries *tries, bool *ret_again
 static int migrate_once(const struct vf_vm_request *req, struct vf_vm_tries *tries, bool *ret_again,
                         struct vf_error *err)
 {
-    struct vf_vm vm = {
-        .req = req, .cli = req->cli, .steady = *req->cli, .left = -1, .running_at = "source"};
+    struct vf_vm vm;
     int rc;
 
-    vm.dir = (struct vf_guest_dir)VF_GUEST_DIR_INIT;
-    vm.steady.stop = &never;
+    vf_vm_set_up(&vm, req);
     vm.start = vf_clock_now();
     if (!req->dry_run)
         vf_marker_set(&vm.marker, req->store->fd);

@@ -2,6 +2,11 @@
 #include "cmd/guest/guest_talk.h"
 #include "cmd/vm/vm_impl.h"
 
+bool vf_vm_wants_postcopy(const struct vf_vm *vm)
+{
+    return vm->req->opts->postcopy && vm->info.running && !vm->info.paused;
+}
+
 json_t *vf_vm_question(const struct vf_vm *vm, bool dry_run, struct vf_error *err)
 {
     static const char *const ways[] = {"copy", "leave", "empty"};

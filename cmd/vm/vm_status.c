@@ -15,21 +15,6 @@
 
 #define END_SECONDS 180 /* for a move that was told to go back */
 
-static const volatile int never;
-
-static void set_up(struct vf_vm *vm, const struct vf_vm_request *req)
-{
-    memset(vm, 0, sizeof *vm);
-    vm->req = req;
-    vm->cli = req->cli;
-    vm->steady = *req->cli;
-    vm->steady.stop = &never;
-    vm->running_at = "source";
-    vm->left = -1;
-    vm->marker = (struct vf_marker)VF_MARKER_INIT;
-    vm->dir = (struct vf_guest_dir)VF_GUEST_DIR_INIT;
-}
-
 /* Is somebody at work?  Takes the lock when nobody is. */
 static int is_moving(struct vf_vm *vm, bool *ret, struct vf_error *err)
 {
@@ -93,7 +78,7 @@ int vf_vm_status(const struct vf_vm_request *req, struct vf_error *err)
     bool moving = false, came, coming;
     int rc = -1;
 
-    set_up(&vm, req);
+    vf_vm_set_up(&vm, req);
     if (vf_vm_open_dir(&vm, false, &job, err) < 0 || is_moving(&vm, &moving, err) < 0)
         goto out;
     /* Whoever moves it has its socket. */
@@ -231,7 +216,7 @@ int vf_vm_abort(const struct vf_vm_request *req, struct vf_error *err)
     bool moving = false;
     int rc = -1;
 
-    set_up(&vm, req);
+    vf_vm_set_up(&vm, req);
     err->code = VF_ERR_NONE;
     if (vf_vm_open_dir(&vm, false, &job, err) < 0 || is_moving(&vm, &moving, err) < 0)
         goto out;
