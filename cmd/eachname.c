@@ -1,6 +1,7 @@
 #include "cmd/eachname.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 #include "cmd/report.h"
 
@@ -21,6 +22,9 @@ int vf_each_name(char *const names[], vf_name_fn *fn, void *ctx, const char *key
 
         if (fn(ctx, names[i], &why) == 0)
             continue;
+        /* Which of them: what went wrong may lie in a file that it depends on. */
+        if (why.code != VF_ERR_CANCELLED && !strstr(why.msg, names[i]))
+            (void)vf_error_prefix(&why, "%.128s", names[i]); /* said below */
         if (rc < 0)
             vf_complain(err);
         rc = vf_error_pass(err, &why);

@@ -110,5 +110,11 @@ vf_expect_exit 1 "$VMFERRY" index rm -q missing.raw good.raw none.raw fine.raw -
 json_is "$VF_OUT" '[.removed[] | split("/") | last] | join(" ")' "good.raw fine.raw"
 json_is "$VF_OUT" '[.failed[] | .image, .error.code] | join(" ")' "missing.raw notfound none.raw notfound"
 [ "$(grep -c "missing.raw\|none.raw" "$VF_ERR")" -eq 2 ] || fail "not both are named"
+# So is one whose backing file is what is wrong.
+mkdir sub
+cp bad.qcow2 sub/below.qcow2
+qemu-img create -q -u -f qcow2 -F qcow2 -b below.qcow2 sub/top.qcow2 1M
+vf_expect_exit 1 "$VMFERRY" index add -q sub/below.qcow2 sub/top.qcow2 --json
+json_true "$VF_OUT" '.failed | all(.image as $i | .error.message | startswith($i))'
 vf_expect_exit 1 "$VMFERRY" index add --format qcow2 bad.qcow2 --json
 json_is "$VF_OUT" .error.code format
