@@ -192,6 +192,8 @@ static int start(struct vf_daemon *d, struct vf_error *err)
 
     if (take_over_signals(d, err) < 0)
         return -1;
+    if (*d->opts.ended)
+        end(d);
     d->watch = vf_watch_new(&why);
     if (!d->watch)
         d->ops->keeper->log(d->ctx, VF_LOG_WARNING, why.msg); /* polled then */

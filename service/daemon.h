@@ -30,6 +30,9 @@ struct vf_daemon_opts {
     int run_fd;         /* directory of the socket */
     const char *socket; /* its name there */
     volatile int *stop; /* set when the end has come; workers look at it */
+    /* Non-zero when a signal to end has come before; once the call has taken over the signals, it
+     * does not matter any more. */
+    const volatile int *ended;
 };
 
 /* Watches, works and answers until a signal or *stop.  *ret_daemon (may be NULL) is set before the

@@ -1,6 +1,7 @@
 /* cmd/indexd/cmd_indexd.c - `indexd`: the service that keeps the index fresh. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -67,7 +68,8 @@ static struct vf_daemon_opts daemon_opts(struct vf_indexd *x, struct vf_storedir
                                    .tick_ms = TICK_MS,
                                    .run_fd = x->run_fd,
                                    .socket = VF_INDEXD_SOCKET,
-                                   .stop = &x->stop};
+                                   .stop = &x->stop,
+                                   .ended = x->cli->stop};
 }
 
 /* What workers need of the settings. */
@@ -216,6 +218,16 @@ static int serve(struct vf_indexd *x, struct vf_error *err)
     return 0;
 }
 
+/* One that comes before the loop waits for it: to others than a service it is an interruption. */
+static void keep_sighup(void)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGHUP);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL); /* cannot fail with these arguments */
+}
+
 static int run_indexd(struct vf_cli *cli, const void *opts, char *const args[],
                       struct vf_error *err)
 {
@@ -230,6 +242,7 @@ static int run_indexd(struct vf_cli *cli, const void *opts, char *const args[],
 
     (void)opts;
     (void)args;
+    keep_sighup();
     pthread_mutex_init(&x.lock, NULL);
     umask(077);
     rc = open_all(&x, err);
