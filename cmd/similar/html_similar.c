@@ -288,6 +288,8 @@ static void put_strip(FILE *out, const json_t *r)
 
 /* ---- images against nodes ---- */
 
+#define NEAREST 100u /* images that get a row */
+
 struct row {
     const char *name;
     double best;
@@ -317,31 +319,38 @@ static const json_t *image_of(const json_t *node, const char *name)
     return NULL;
 }
 
-/* The names of all images, each once; owned. */
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct row *)a)->name, ((const struct row *)b)->name);
+}
+
+/* The names of all images, each once, the best first; owned. */
 static struct row *rows_of(const json_t *const *node, size_t n, size_t *ret_rows)
 {
     struct row *row;
-    size_t most = 0, rows = 0;
+    size_t all = 0, rows = 0;
 
     for (size_t k = 0; k < n; k++)
-        most += json_array_size(json_object_get(node[k], "images"));
-    row = vf_calloc(most, sizeof *row, NULL);
-    for (size_t k = 0; k < n && row; k++) {
+        all += json_array_size(json_object_get(node[k], "images"));
+    row = vf_calloc(all, sizeof *row, NULL);
+    if (!row)
+        return NULL;
+    all = 0;
+    for (size_t k = 0; k < n; k++) {
         const json_t *im;
-        size_t i, at;
+        size_t i;
 
-        json_array_foreach(json_object_get(node[k], "images"), i, im)
-        {
-            for (at = 0; at < rows && strcmp(row[at].name, vf_member_text(im, "image")) != 0; at++)
-                ;
-            if (at == rows)
-                row[rows++].name = vf_member_text(im, "image");
-            if (similarity(im) > row[at].best)
-                row[at].best = similarity(im);
-        }
+        json_array_foreach(json_object_get(node[k], "images"), i, im) row[all++] =
+            (struct row){vf_member_text(im, "image"), similarity(im)};
     }
-    if (row)
-        qsort(row, rows, sizeof *row, by_best);
+    qsort(row, all, sizeof *row, by_name);
+    for (size_t i = 0; i < all; i++) {
+        if (rows == 0 || strcmp(row[rows - 1].name, row[i].name) != 0)
+            row[rows++] = row[i];
+        else if (row[i].best > row[rows - 1].best)
+            row[rows - 1].best = row[i].best;
+    }
+    qsort(row, rows, sizeof *row, by_best);
     *ret_rows = rows;
     return row;
 }
@@ -349,6 +358,8 @@ static struct row *rows_of(const json_t *const *node, size_t n, size_t *ret_rows
 static void put_heat(FILE *out, const json_t *const *node, size_t n, const struct row *row,
                      size_t rows)
 {
+    size_t shown = rows <= NEAREST + 1 ? rows : NEAREST;
+
     fputs("<h2>Images against nodes</h2>\n<p class=\"soft\">How much of the image each of theirs "
           "holds, in % of all blocks, every occurrence counted.</p>\n",
           out);
@@ -363,7 +374,7 @@ static void put_heat(FILE *out, const json_t *const *node, size_t n, const struc
     for (size_t k = 0; k < n; k++)
         vf_html_heat(out, similarity(node[k]));
     fputs("</tr>\n", out);
-    for (size_t i = 0; i < rows; i++) {
+    for (size_t i = 0; i < shown; i++) {
         fputs("<tr><th scope=\"row\">", out);
         vf_html_text(out, row[i].name);
         fputs("</th>", out);
@@ -379,6 +390,11 @@ static void put_heat(FILE *out, const json_t *const *node, size_t n, const struc
     }
     fputs("</tbody>\n</table>\n", out);
     vf_html_scroll_end(out);
+    if (shown < rows)
+        fprintf(
+            out,
+            "<p class=\"soft\">And %zu other images, of which none holds more than %.1f %%.</p>\n",
+            rows - shown, row[shown].best * 100);
 }
 
 int vf_similar_page(const json_t *report, FILE *out, struct vf_error *err)

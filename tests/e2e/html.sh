@@ -76,3 +76,21 @@ tame all.html
 json_is "$VF_OUT" '.images | length' 20
 json_is embedded.json '[.images[].image]' "$(json_get "$VF_OUT" '[.images[].image]')"
 [ "$(of all.html 'count((//table)[2]//tbody/tr/td)')" = 400 ] || fail "the matrix is not whole"
+
+# A node of many images: those that are nearest to it, and how near the others can be at most. The JSON has all.
+mkdir many
+vf_image most.raw 256K seed=1
+for i in $(seq 130); do
+    vf_image "many/$i.raw" 64K "seed=$((1000 + i))"
+    vf_copy most.raw 0 "$((i % 13 * 4096))" "many/$i.raw" 0
+done
+vf_expect_exit 0 "$VMFERRY" --store "$vf_tmp/crowded" index add many/*.raw
+vf_expect_exit 0 "$VMFERRY" similar most.raw --node "$vf_tmp/crowded"
+[ "$(grep -c '/many/' "$VF_OUT")" = 10 ] || fail "not ten images are shown"
+grep -qE '^  120 others, at most +17\.19 % +17\.19 %$' "$VF_OUT" || fail "the others are not told of"
+sed -n '/many/p' "$VF_OUT" | awk '$2 + 0 > last + 0 && NR > 1 { exit 1 } { last = $2 }' || fail "the nearest is not the first"
+vf_expect_exit 0 "$VMFERRY" similar most.raw --node "$vf_tmp/crowded" --html many.html --json
+tame many.html
+json_is "$VF_OUT" '.nodes[0].images | length' 130
+[ "$(of many.html 'count((//table[contains(@class,"heat")])[last()]//tbody/tr)')" = 101 ] || fail "not a hundred images have a row"
+grep -q 'And 30 other images, of which none holds more than 3\.1 %' many.html || fail "the page does not tell of the others"
