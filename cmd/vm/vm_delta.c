@@ -186,7 +186,7 @@ int vf_vm_send_delta(struct vf_vm *vm, size_t i, const struct vf_frozen *frozen,
                                 .n_allow_backing = 1,
                                 .allow_busy = true,
                                 .readers = 4};
-    struct delta delta = {.image = {&ops, d->size, false}};
+    struct delta delta = {.image = {.ops = &ops, .size = d->size}};
     char *name = vf_strf(err, "%s.delta", d->name);
     struct extent *ext = NULL;
     size_t n = 0;
