@@ -60,6 +60,8 @@ static void set_left_over(struct login *lg, enum vf_key_kind kind)
 /* What an offer of a key came to.  0 (lg->ok tells), or -1 when the connection is lost. */
 static int judge(struct login *lg, int rc, const char *what, struct vf_error *err)
 {
+    if (rc < 0 && rc != VF_LINK_GAVE_UP && vf_link_broken(lg->link))
+        rc = LIBSSH2_ERROR_SOCKET_DISCONNECT;
     switch (rc) {
     case 0:
         lg->ok = true;

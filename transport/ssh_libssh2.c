@@ -247,13 +247,11 @@ static int set_methods(struct vf_link *l, const struct vf_hostkeys *known, struc
 
 /* Did it hang up before its greeting?  An sshd does so with logins beyond MaxStartups, and with
  * hosts that it does not want. */
-static bool turned_away(const struct vf_link *l, int rc)
+static bool turned_away(const struct vf_link *l)
 {
     const char *greeting = libssh2_session_banner_get(l->session);
 
-    return (rc == LIBSSH2_ERROR_SOCKET_RECV || rc == LIBSSH2_ERROR_SOCKET_SEND ||
-            rc == LIBSSH2_ERROR_SOCKET_DISCONNECT || rc == LIBSSH2_ERROR_BANNER_RECV) &&
-           (!greeting || strncmp(greeting, "SSH-", 4) != 0);
+    return vf_link_broken(l) && (!greeting || strncmp(greeting, "SSH-", 4) != 0);
 }
 
 /* Key exchange, host key, login. */
@@ -267,16 +265,17 @@ static int greet(struct setup *s, struct vf_link *l, struct vf_error *err)
         return -1;
     VF_LINK_CALL(rc, libssh2_session_handshake(l->session, l->sock), l, "key exchange", s->wait,
                  err);
-    if (rc == LIBSSH2_ERROR_KEX_FAILURE || rc == LIBSSH2_ERROR_METHOD_NONE ||
-        rc == LIBSSH2_ERROR_KEY_EXCHANGE_FAILURE) {
+    if (!vf_link_broken(l) && (rc == LIBSSH2_ERROR_KEX_FAILURE || rc == LIBSSH2_ERROR_METHOD_NONE ||
+                               rc == LIBSSH2_ERROR_KEY_EXCHANGE_FAILURE)) {
         (void)snprintf(s->reason, VF_CHOOSE_REASON_MAX,
                        "libssh2 and the server have no algorithms in common");
         return 0;
     }
-    if (rc < 0 && turned_away(l, rc))
+    if (rc < 0 && turned_away(l))
         return vf_error_set(err, VF_ERR_BUSY, 0, "%s: hung up before its greeting", s->peer);
     if (rc < 0)
-        return vf_link_error(l, rc, VF_ERR_UNREACHABLE, "key exchange", err);
+        return vf_link_error(l, vf_link_broken(l) ? LIBSSH2_ERROR_SOCKET_DISCONNECT : rc,
+                             VF_ERR_UNREACHABLE, "key exchange", err);
     blob = libssh2_session_hostkey(l->session, &len, &type);
     if (!blob)
         return vf_error_set(err, VF_ERR_AUTH, 0, "%s: no host key", s->peer);

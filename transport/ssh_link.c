@@ -115,6 +115,7 @@ static LIBSSH2_RECV_FUNC(link_recv)
         l->sys = errno;
         return -errno;
     }
+    l->ended = n == 0 && length > 0;
     if (l->budget != VF_LINK_NO_LIMIT)
         l->budget -= (size_t)n;
     return n;

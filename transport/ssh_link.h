@@ -39,6 +39,7 @@ struct vf_link {
     size_t out_off, out_end;
     size_t budget; /* bytes that may still be received in this round */
     bool dead;     /* pretend that the socket is broken: nothing is sent or received any more */
+    bool ended;    /* the other side has closed it */
     int sys;       /* errno of the failure that broke it, 0: the other side closed, or none */
 };
 
@@ -50,6 +51,9 @@ struct vf_link *vf_link_new(int sock, const char *peer, struct vf_error *err);
 void vf_link_free(struct vf_link *l);
 
 static inline size_t vf_link_waiting(const struct vf_link *l) { return l->out_end - l->out_off; }
+
+/* Is the connection gone?  libssh2 calls that a failed key exchange or a refused key as well. */
+static inline bool vf_link_broken(const struct vf_link *l) { return l->ended || l->sys; }
 
 /* Sends what waits, as far as the socket takes it.  1 some went, 0 none, -1 broken (l->sys). */
 int vf_link_flush(struct vf_link *l);
