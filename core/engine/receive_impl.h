@@ -4,6 +4,7 @@
 #define VF_CORE_RECEIVE_IMPL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "core/buf.h"
 #include "core/engine/engine.h"
@@ -72,9 +73,9 @@ struct receiver {
     struct vf_map_sink *sink;
     int64_t leftover; /* resident number of the part itself, -1: it was all zero */
     unsigned nimages;
-    struct recv_copy last; /* the latest copy that was chosen: its neighbour is the best guess */
-    uint64_t range_end;    /* where the next batch must begin */
-    size_t open_items;     /* against RECV_OPEN_NODES */
+    struct recv_copy last;    /* the latest copy that was chosen: its neighbour is the best guess */
+    uint64_t range_end;       /* where the next batch must begin */
+    atomic_size_t open_items; /* against RECV_OPEN_NODES */
 
     /* count only */
     struct vf_numbers *prints; /* fingerprints of all non-zero blocks of the target */

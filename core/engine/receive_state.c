@@ -57,9 +57,9 @@ void vf_receiver_clear(struct receiver *r, struct recv_batch *b)
     size_t items = (b->segs.len / sizeof(struct recv_seg)) +
                    (b->written.len / sizeof(struct vf_run)) +
                    (b->copies.len / sizeof(struct recv_copy));
+    size_t open = atomic_load(&r->open_items);
 
-    __atomic_sub_fetch(&r->open_items, items < r->open_items ? items : r->open_items,
-                       __ATOMIC_RELAXED);
+    atomic_fetch_sub(&r->open_items, items < open ? items : open);
     vf_buf_free(&b->segs);
     vf_buf_free(&b->written);
     vf_buf_free(&b->copies);
@@ -81,7 +81,7 @@ int vf_receiver_done(struct receiver *r, struct recv_batch *b, struct vf_error *
 
 int vf_receiver_note(struct receiver *r, size_t n, struct vf_error *err)
 {
-    if (__atomic_add_fetch(&r->open_items, n, __ATOMIC_RELAXED) > RECV_OPEN_NODES * 4)
+    if (atomic_fetch_add(&r->open_items, n) + n > RECV_OPEN_NODES * 4)
         return vf_error_set(err, VF_ERR_PROTOCOL, 0, "the source has too much open at once");
     return 0;
 }
