@@ -1,5 +1,5 @@
 #!/bin/bash
-# peers.sh [-c CORPUS] [-w WORK] [-o RESULTS] [-n RUNS] [-a] [-s SECONDS] [-t SECONDS] [-q SECONDS] CASE PEER...
+# peers.sh [-c CORPUS] [-w WORK] [-o RESULTS] [-n RUNS] [-a] [-d] [-s SECONDS] [-t SECONDS] [-q SECONDS] CASE PEER...
 #
 # Measure what it costs to bring one disk image to a place that already holds others: one run of
 # each PEER on CASE (a to e, see cases.sh), -n times. PEER `all` is every one that is installed;
@@ -18,6 +18,7 @@
 #   -a  only what is missing: until RESULTS has RUNS good runs of each peer in this case
 #   -s  seconds after which no further run is begun; exit 3 if there would have been one. With -a,
 #       a long table can be made in pieces: repeat the command until it ends with 0
+#   -d  from the disk: the kernel's caches are emptied before each run; root
 #   -q  seconds to wait at most, before each run, for a moment when the machine is quiet (default 0)
 #   -t  seconds after which a peer is stopped (default 600)
 #
@@ -26,14 +27,15 @@
 set -u
 export LC_ALL=C
 
-corpus='' work=${TMPDIR:-/var/tmp}/vmferry-bench results='' runs=1 limit=600 patience=0 missing='' stop=0
-while getopts c:w:o:n:as:t:q: o; do
+corpus='' work=${TMPDIR:-/var/tmp}/vmferry-bench results='' runs=1 limit=600 patience=0 missing='' stop=0 cold=''
+while getopts c:w:o:n:ads:t:q: o; do
     case $o in
     c) corpus=$OPTARG ;;
     w) work=$OPTARG ;;
     o) results=$OPTARG ;;
     n) runs=$OPTARG ;;
     a) missing=1 ;;
+    d) cold=1 ;;
     s) stop=$OPTARG ;;
     t) limit=$OPTARG ;;
     q) patience=$OPTARG ;;
@@ -61,6 +63,10 @@ vmferry_way=(--to "ssh://host$dst/store" --ssh-command "$rsh" --streams 1)
 timed() {
     : >"$WIRELOG"
     quiet "$patience"
+    if [ -n "$cold" ]; then
+        sync
+        echo 3 >/proc/sys/vm/drop_caches || exit
+    fi
     busy=$(busy_seconds)
     "$METER" run "$run_dir/run.log" run timeout "$limit" "$@" >"$run_dir/output" 2>&1
     busy=$(awk -v a="$busy" -v b="$(busy_seconds)" 'BEGIN { print b - a }')
