@@ -24,16 +24,22 @@ static int take_data(struct receiver *r, const struct vf_msg_data *m, struct vf_
 /* The answer to our RECHECK goes to the verify thread, which waits for it. */
 static int take_segments(struct receiver *r, struct vf_msg_segments *m, struct vf_error *err)
 {
-    struct recv_batch *b = vf_receiver_batch(r, m->batch, err);
+    struct recv_batch *b;
+    int rc = -1;
 
-    if (!b)
-        return -1;
     pthread_mutex_lock(&r->lock);
-    free(b->strong.run);
-    free(b->strong.sha);
-    b->strong = *m;
-    pthread_cond_broadcast(&r->moved);
+    b = vf_receiver_batch(r, m->batch, err);
+    if (b && b->strong.run)
+        (void)vf_error_set(err, VF_ERR_PROTOCOL, 0, "segments that were not asked for"); /* rc */
+    else if (b) {
+        free(b->strong.sha);
+        b->strong = *m;
+        pthread_cond_broadcast(&r->moved);
+        rc = 0;
+    }
     pthread_mutex_unlock(&r->lock);
+    if (rc < 0)
+        return -1;
     m->run = NULL; /* kept */
     m->sha = NULL;
     m->n = 0;
@@ -56,6 +62,33 @@ static int take_end(struct receiver *r, const struct vf_msg_end *m, struct vf_er
     return ok ? 0 : vf_error_set(err, VF_ERR_PROTOCOL, 0, "the end does not fit the batches");
 }
 
+/* What the source asks about a batch, which nobody finishes until it is answered. */
+static int walk(struct receiver *r, const struct vf_msg *m, struct vf_error *err)
+{
+    bool nodes = m->type == VF_MSG_NODES;
+    struct recv_batch *b;
+    int rc;
+
+    pthread_mutex_lock(&r->lock);
+    b = vf_receiver_batch(r, nodes ? m->nodes.batch : m->probes.batch, err);
+    if (b)
+        b->walking = true;
+    pthread_mutex_unlock(&r->lock);
+    if (!b)
+        return -1;
+    if (nodes)
+        rc = vf_receiver_nodes(r, b, &m->nodes, err);
+    else if (r->purpose == VF_FOR_COUNT)
+        rc = vf_receiver_count_probes(r, b, &m->probes, err);
+    else
+        rc = vf_receiver_probes(r, b, &m->probes, err);
+    pthread_mutex_lock(&r->lock);
+    b->walking = false; /* where it was only counted, it is over already */
+    pthread_cond_broadcast(&r->moved);
+    pthread_mutex_unlock(&r->lock);
+    return rc;
+}
+
 /* One message.  1: a count has been answered, 0: go on, -1. */
 static int handle(struct receiver *r, struct vf_msg *m, struct vf_error *err)
 {
@@ -65,10 +98,8 @@ static int handle(struct receiver *r, struct vf_msg *m, struct vf_error *err)
     case VF_MSG_BATCH:
         return vf_receiver_announced(r, &m->batch, err);
     case VF_MSG_NODES:
-        return vf_receiver_nodes(r, &m->nodes, err);
     case VF_MSG_PROBES:
-        return count ? vf_receiver_count_probes(r, &m->probes, err)
-                     : vf_receiver_probes(r, &m->probes, err);
+        return walk(r, m, err);
     case VF_MSG_DATA:
         if (count)
             break;

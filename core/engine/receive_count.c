@@ -30,14 +30,11 @@ int vf_receiver_count_known(struct receiver *r, const struct recv_batch *b, stru
     return 0;
 }
 
-int vf_receiver_count_probes(struct receiver *r, const struct vf_msg_probes *m,
-                             struct vf_error *err)
+int vf_receiver_count_probes(struct receiver *r, struct recv_batch *b,
+                             const struct vf_msg_probes *m, struct vf_error *err)
 {
-    struct recv_batch *b = vf_receiver_batch(r, m->batch, err);
     uint64_t fp[VF_SEG_MAX];
 
-    if (!b)
-        return -1;
     if (b->asked != 0 || m->width != 8)
         return vf_error_set(err, VF_ERR_PROTOCOL, 0, "probes that were not asked for");
     for (size_t i = 0, n; i < m->n; i += n) {

@@ -37,6 +37,8 @@ struct recv_seg {
  * rest. */
 struct recv_batch {
     bool open;
+    bool walking; /* the receiving thread is at it: it is not finished meanwhile */
+    bool judged;  /* a verify thread is at it: nobody else may be */
     uint32_t id;
     struct vf_run range;
     /* walk */
@@ -100,7 +102,8 @@ struct receiver {
 /* Notes the first error, tells the peer where that is of use, and wakes everybody. */
 void vf_receiver_fail(struct receiver *r, const struct vf_error *err);
 bool vf_receiver_failed(struct receiver *r);
-/* The open batch of that number; NULL with *err set. */
+/* The open batch of that number, which no verify thread is at; NULL with *err set.  With the lock
+ * held. */
 struct recv_batch *vf_receiver_batch(struct receiver *r, uint32_t id, struct vf_error *err);
 
 /* Forgets what the batch holds.  With the lock held, or when no other thread runs. */
@@ -112,8 +115,10 @@ int vf_receiver_note(struct receiver *r, size_t n, struct vf_error *err);
 
 /* receive_walk.c: the receiving thread looks things up and answers */
 int vf_receiver_announced(struct receiver *r, const struct vf_msg_batch *m, struct vf_error *err);
-int vf_receiver_nodes(struct receiver *r, const struct vf_msg_nodes *m, struct vf_error *err);
-int vf_receiver_probes(struct receiver *r, const struct vf_msg_probes *m, struct vf_error *err);
+int vf_receiver_nodes(struct receiver *r, struct recv_batch *b, const struct vf_msg_nodes *m,
+                      struct vf_error *err);
+int vf_receiver_probes(struct receiver *r, struct recv_batch *b, const struct vf_msg_probes *m,
+                       struct vf_error *err);
 /* receive_write.c: threads that write literals and copies */
 void *vf_receiver_decode(void *arg);
 void *vf_receiver_copy(void *arg);
@@ -121,8 +126,8 @@ void *vf_receiver_copy(void *arg);
 void *vf_receiver_verify(void *arg);
 /* receive_count.c: a dry run */
 int vf_receiver_count_known(struct receiver *r, const struct recv_batch *b, struct vf_error *err);
-int vf_receiver_count_probes(struct receiver *r, const struct vf_msg_probes *m,
-                             struct vf_error *err);
+int vf_receiver_count_probes(struct receiver *r, struct recv_batch *b,
+                             const struct vf_msg_probes *m, struct vf_error *err);
 int vf_receiver_counts(struct receiver *r, struct vf_error *err);
 
 #endif

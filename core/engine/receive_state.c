@@ -41,12 +41,8 @@ bool vf_receiver_failed(struct receiver *r)
 struct recv_batch *vf_receiver_batch(struct receiver *r, uint32_t id, struct vf_error *err)
 {
     struct recv_batch *b = &r->batch[id % VF_BATCHES_OPEN];
-    bool ok;
 
-    pthread_mutex_lock(&r->lock);
-    ok = b->open && b->id == id;
-    pthread_mutex_unlock(&r->lock);
-    if (ok)
+    if (b->open && b->id == id && !b->judged)
         return b;
     (void)vf_error_set(err, VF_ERR_PROTOCOL, 0, "batch %u is not open", id); /* the NULL says it */
     return NULL;

@@ -42,9 +42,11 @@ static struct recv_batch *wait_batch(struct receiver *r, uint32_t id, unsigned s
 
     pthread_mutex_lock(&r->lock);
     while (!r->failed && !(r->end_seen && id >= r->announced)) {
-        ok = b->open && b->id == id && b->seals >= seals && b->copying == 0;
-        if (ok)
+        ok = b->open && b->id == id && b->seals >= seals && b->copying == 0 && !b->walking;
+        if (ok) {
+            b->judged = true;
             break;
+        }
         pthread_cond_wait(&r->moved, &r->lock);
     }
     pthread_mutex_unlock(&r->lock);
@@ -149,6 +151,9 @@ static int get_strong(struct verify *v, struct recv_batch *b, struct vf_error *e
     bool ok;
 
     m.recheck.batch = b->id;
+    pthread_mutex_lock(&r->lock);
+    b->judged = false; /* the answer, and then what is wrong, are taken */
+    pthread_mutex_unlock(&r->lock);
     if (r->st->ops->send(r->st, &m, err) < 0)
         return -1;
     pthread_mutex_lock(&r->lock);

@@ -298,15 +298,13 @@ static int segments(struct receiver *r, struct recv_batch *b, const struct vf_ms
     return probes ? 0 : done(r, b, err);
 }
 
-int vf_receiver_nodes(struct receiver *r, const struct vf_msg_nodes *m, struct vf_error *err)
+int vf_receiver_nodes(struct receiver *r, struct recv_batch *b, const struct vf_msg_nodes *m,
+                      struct vf_error *err)
 {
-    struct recv_batch *b = vf_receiver_batch(r, m->batch, err);
     struct vf_msg_have have = {.batch = m->batch, .level = m->level, .n = m->n};
     struct vf_place(*place)[VF_PLACES] = NULL;
     int rc = -1;
 
-    if (!b)
-        return -1;
     if (m->level > b->asked || m->level < 1 || b->asked == DONE_ASKING)
         return vf_error_set(err, VF_ERR_PROTOCOL, 0, "nodes of level %u out of turn", m->level);
     for (size_t i = 0; i < m->n; i++)
@@ -357,17 +355,15 @@ static int probe_segment(struct receiver *r, const struct recv_seg *g, const uin
     return 0;
 }
 
-int vf_receiver_probes(struct receiver *r, const struct vf_msg_probes *m, struct vf_error *err)
+int vf_receiver_probes(struct receiver *r, struct recv_batch *b, const struct vf_msg_probes *m,
+                       struct vf_error *err)
 {
-    struct recv_batch *b = vf_receiver_batch(r, m->batch, err);
     struct vf_msg_have have = {.batch = m->batch, .level = 0};
     struct vf_buf copies = VF_BUF_INIT;
     struct recv_seg *s;
     size_t n, blocks = 0;
     int rc = -1;
 
-    if (!b)
-        return -1;
     s = segs_of(b, &n);
     for (size_t i = 0; i < n; i++)
         blocks += s[i].probe ? (size_t)s[i].run.n : 0;

@@ -69,10 +69,13 @@ static int wait_copies(struct decode *d, uint32_t batch, uint64_t end, struct vf
 static bool on_base(void *ctx, uint32_t batch, uint64_t *ret_first)
 {
     const struct decode *d = ctx;
-    struct recv_batch *b = vf_receiver_batch(d->r, batch, NULL);
+    struct recv_batch *b;
 
+    pthread_mutex_lock(&d->r->lock);
+    b = vf_receiver_batch(d->r, batch, NULL);
     if (b)
         *ret_first = b->range.first;
+    pthread_mutex_unlock(&d->r->lock);
     return b != NULL;
 }
 
@@ -81,15 +84,18 @@ static int on_runs(void *ctx, uint32_t batch, const struct vf_lit_run *runs, siz
 {
     struct decode *d = ctx;
     struct receiver *r = d->r;
-    struct recv_batch *b = vf_receiver_batch(r, batch, err);
+    struct recv_batch *b;
     int rc = 0;
 
-    if (!b || vf_receiver_note(r, n, err) < 0)
+    if (vf_receiver_note(r, n, err) < 0)
         return -1;
     if (runs[0].run.first < d->record) /* a repair: what was settled changes */
         vf_pages_drop(d->pages);
     d->record = runs[0].run.first;
     pthread_mutex_lock(&r->lock);
+    b = vf_receiver_batch(r, batch, err);
+    if (!b)
+        rc = -1;
     for (size_t i = 0; rc == 0 && i < n; i++) {
         const struct vf_run *run = &runs[i].run;
 
@@ -149,16 +155,17 @@ static int on_quoted(void *ctx, uint32_t batch, uint64_t from, uint8_t *to, size
 static int on_seal(void *ctx, uint32_t batch, const uint8_t sha[VF_SHA_LEN], struct vf_error *err)
 {
     struct receiver *r = ((struct decode *)ctx)->r;
-    struct recv_batch *b = vf_receiver_batch(r, batch, err);
+    struct recv_batch *b;
 
-    if (!b)
-        return -1;
     pthread_mutex_lock(&r->lock);
-    memcpy(b->sha, sha, VF_SHA_LEN);
-    b->seals++;
-    pthread_cond_broadcast(&r->moved);
+    b = vf_receiver_batch(r, batch, err);
+    if (b) {
+        memcpy(b->sha, sha, VF_SHA_LEN);
+        b->seals++;
+        pthread_cond_broadcast(&r->moved);
+    }
     pthread_mutex_unlock(&r->lock);
-    return 0;
+    return b ? 0 : -1;
 }
 
 /* Waits for bytes of the literal stream and takes them all.  false: the migration is over. */

@@ -6,13 +6,16 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/hash/digest.h"
 #include "core/map/scan.h"
+#include "core/map/tree.h"
 #include "tests/lib/check.h"
 #include "tests/lib/mem_image.h"
 #include "transport/session.h"
@@ -140,6 +143,8 @@ struct donors {
     uint8_t *data[MAX_DONORS];
     struct mem_map *map[MAX_DONORS];
     bool cannot_open;
+    bool slow;           /* images open only when digests are asked for */
+    atomic_bool digests; /* they were */
 };
 
 static unsigned donors_count(struct vf_residents *r) { return ((struct donors *)r)->n; }
@@ -174,9 +179,13 @@ static long donors_segments(struct vf_residents *r, uint32_t image, unsigned lev
 static int donors_digests(struct vf_residents *r, uint32_t image, int64_t first, size_t n,
                           uint8_t (*ret)[VF_MD5_LEN], struct vf_error *err)
 {
-    const struct mem_map *m = ((struct donors *)r)->map[image];
+    struct donors *d = (struct donors *)r;
+    const struct mem_map *m = d->map[image];
 
     (void)err;
+    atomic_store(&d->digests, true);
+    if (d->slow) /* time to do what must not be done meanwhile */
+        (void)usleep(200 * 1000);
     for (size_t i = 0; i < n; i++) {
         int64_t b = first + (int64_t)i;
 
@@ -190,6 +199,8 @@ static struct vf_image *donors_open(struct vf_residents *r, uint32_t image, stru
     struct vf_image *im;
     uint8_t *data;
 
+    while (d->slow && !atomic_load(&d->digests))
+        (void)usleep(1000);
     if (d->cannot_open) {
         (void)vf_error_set(err, VF_ERR_NOTFOUND, 0, "gone");
         return NULL;
@@ -648,5 +659,89 @@ TEST(paper_example)
     vf_image_close(im);
 }
 
+/* A source that plays its own game: what it says and hears. */
+static void say(struct vf_stream *st, struct vf_msg *m)
+{
+    struct vf_error err;
+
+    CHECK_OK(st->ops->send(st, m, &err), &err);
+}
+static enum vf_msg_type hear(struct vf_stream *st)
+{
+    struct vf_error err;
+    struct vf_msg m;
+    enum vf_msg_type type;
+
+    if (st->ops->recv(st, &m, &err) < 0)
+        return VF_MSG_FAIL;
+    type = m.type;
+    vf_msg_free(&m);
+    return type;
+}
+
+/* Batch 0 is the whole image: the known segment, and zeros, of which some are probed.  Its seal
+ * comes before the probes do. */
+static void seal_before_probes(struct vf_stream *st, const struct vf_node *known)
+{
+    struct vf_run range = {0, SIZE / VF_BLOCK};
+    struct vf_run runs[2] = {{0, known->span}, {known->span, 64}};
+    uint8_t ids[2][VF_ID_LEN] = {{0}}, seal[3 + VF_SHA_LEN] = {0, 2, 0}; /* plain: SEAL of 0 */
+    uint8_t probes[64 * VF_PROBE_WIDTH] = {0};
+    struct vf_msg offer = {.type = VF_MSG_OFFER},
+                  batch = {.type = VF_MSG_BATCH, .batch = {0, range}};
+    struct vf_msg nodes = {.type = VF_MSG_NODES, .nodes = {0, 1, 2, runs, ids}};
+    struct vf_msg probe = {.type = VF_MSG_PROBES, .probes = {0, VF_PROBE_WIDTH, 64, probes}};
+    struct vf_msg data = {.type = VF_MSG_DATA, .data = {sizeof seal, seal}};
+    struct vf_error err;
+    struct vf_sha *sha = vf_sha_new(&err);
+
+    CHECK(sha);
+    CHECK_OK(vf_batch_digest(sha, range, known, 1, seal + 3, &err), &err);
+    vf_sha_free(sha);
+    memcpy(ids[0], known->sha, VF_ID_LEN);
+    offer.offer.size = SIZE;
+    offer.offer.name = (char[]){"x"};
+    offer.offer.format = (char[]){"raw"};
+    say(st, &offer);
+    CHECK(hear(st) == VF_MSG_ACCEPT);
+    say(st, &batch);
+    say(st, &nodes);
+    CHECK(hear(st) == VF_MSG_HAVE);
+    say(st, &data);
+    say(st, &probe);
+}
+
+/* A batch is not over while the receiver still looks into it, whatever the source has sealed. */
+TEST(sealed_too_early)
+{
+    struct far_end f = {.leftover = -1};
+    struct vf_session_opts o = {.watchdog_ms = 10000, .program = "test", .purpose = VF_FOR_MIGRATE};
+    uint8_t *data;
+    struct vf_image *im = sample(5, &data);
+    struct vf_msg_welcome w;
+    struct vf_stream *st;
+    struct vf_error err;
+    pthread_t t;
+    int fd[2];
+
+    signal(SIGPIPE, SIG_IGN);
+    add_donor(&f, SIZE, data);
+    f.donors.slow = true;
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
+    f.fd = fd[1];
+    CHECK(pthread_create(&t, NULL, far_end, &f) == 0);
+    st = vf_session_source(fd[0], fd[0], &o, &w, &err);
+    CHECK(st);
+    seal_before_probes(st, f.donors.map[0]->node[1]);
+    CHECK(hear(st) == VF_MSG_HAVE);
+    CHECK(hear(st) == VF_MSG_DONE);
+    st->ops->close(st);
+    vf_welcome_free(&w);
+    close(fd[0]);
+    pthread_join(t, NULL);
+    clean(&f);
+    vf_image_close(im);
+}
+
 TESTS(to_an_empty_node, source_keeps_its_map, sizes, to_a_node_with_a_relative, wrong_residents,
-      false_ids, collision_inside, leftover, changing_source, paper_example)
+      false_ids, collision_inside, leftover, changing_source, paper_example, sealed_too_early)
